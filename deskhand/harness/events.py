@@ -1,0 +1,602 @@
+"""The events of a run: one typed union, numbered, CloudEvents-shaped.
+
+A **durable** event carries ``seq``, gapless from 1 per run, and an ``id`` of ``{run}/{seq}``. A **transient** event
+carries neither, may be merged or dropped, and is never needed to rebuild state. Types change only by addition; a type
+that this version does not know parses to `UnknownEvent` and keeps its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, ValidationError
+
+from deskhand.errors import CorruptJournalError, DeskhandError, Effect
+from deskhand.tools.calls import ActionOutcome, EffectClass, ErrorInfo, Frame, Risk
+
+__all__ = [
+    "ActionFinished",
+    "ActionOutput",
+    "ActionStarted",
+    "CallSummary",
+    "ComputerStatusChanged",
+    "CustomEvent",
+    "Event",
+    "EventBase",
+    "FrameCaptured",
+    "FrameDropped",
+    "ModelDelta",
+    "ModelMessage",
+    "RunFinished",
+    "RunOutcome",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "StreamGap",
+    "TurnFinished",
+    "TurnStarted",
+    "UnknownEvent",
+    "Usage",
+    "UsageRecorded",
+    "event_types",
+    "parse_event",
+]
+
+RunOutcome = Literal["completed", "failed", "stopped", "refused", "budget_exceeded", "quarantined"]
+"""How a run ended; exactly one, persisted once."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+
+class Usage(_Model):
+    """Tokens of one or more model turns, as the vendor reported them.
+
+    ``input`` is uncached input; ``cache_read`` and ``cache_write`` stand beside it, not in it. ``reasoning`` is part of
+    ``output``.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add two usages."""
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
+
+class CallSummary(_Model):
+    """A call as a model message names it."""
+
+    call_id: str
+    name: str
+    provider_call_id: str | None = None
+
+
+class ErrorData(_Model):
+    """An error as an event holds it."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    retryable: bool = False
+    effect: Effect = "unknown"
+    request_id: str | None = None
+
+    @classmethod
+    def of(cls, error: DeskhandError | ErrorInfo) -> Self:
+        """Take over an error's data."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            retryable=error.retryable,
+            effect=error.effect,
+            request_id=error.request_id,
+        )
+
+
+def now() -> datetime:
+    """The wall clock, in UTC, with microseconds."""
+    return datetime.now(UTC)
+
+
+class EventBase(_Model):
+    """The envelope of every event."""
+
+    durable: ClassVar[bool] = True
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str | None = None
+    source: str
+    type: str
+    time: datetime = Field(default_factory=now)
+    subject: str | None = None
+    run_id: str
+    seq: int | None = None
+    turn: int | None = None
+    call_id: str | None = None
+    computer_id: str | None = None
+    workspace_id: str | None = None
+    user_id: str | None = None
+    traceparent: str | None = None
+
+    def numbered(self, seq: int) -> Self:
+        """Return the event as the log keeps it: with its number and id."""
+        return self.model_copy(update={"seq": seq, "id": f"{self.run_id}/{seq}"})
+
+    def to_json(self) -> bytes:
+        """Encode as it stands in the log and goes over the wire: JSON without absent fields."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+    @property
+    def summary(self) -> str:
+        """One line for people (``left_click x=640 y=360``)."""
+        return self.type
+
+
+class RunStartedData(_Model):
+    """What a run set out with."""
+
+    goal: str
+    harness: str
+    model: str | None = None
+    computers: list[str]
+    tools: list[str]
+    budget: dict[str, JsonValue] = {}
+
+
+class RunStarted(EventBase):
+    """A run began."""
+
+    type: Literal["run.started"] = "run.started"
+    data: RunStartedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"run started: {self.data.goal}"
+
+
+class ControlData(_Model):
+    """Who did it, and why."""
+
+    actor: str
+    reason: str | None = None
+
+
+class RunPaused(EventBase):
+    """The run pauses before its next action."""
+
+    type: Literal["run.paused"] = "run.paused"
+    data: ControlData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"paused by {self.data.actor}"
+
+
+class RunResumed(EventBase):
+    """The run goes on."""
+
+    type: Literal["run.resumed"] = "run.resumed"
+    data: ControlData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"resumed by {self.data.actor}"
+
+
+class RunFinishedData(_Model):
+    """How a run ended and what it took."""
+
+    outcome: RunOutcome
+    reason: str | None = None
+    output: JsonValue = None
+    error: ErrorData | None = None
+    turns: int = 0
+    actions: int = 0
+    usage: Usage = Usage()
+    cost: float | None = None
+
+
+class RunFinished(EventBase):
+    """The run ended: always the last event, and only one."""
+
+    type: Literal["run.finished"] = "run.finished"
+    data: RunFinishedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        reason = f" ({self.data.reason})" if self.data.reason else ""
+        return f"run {self.data.outcome}{reason}"
+
+
+class TurnStartedData(_Model):
+    """Which turn."""
+
+    index: int
+
+
+class TurnStarted(EventBase):
+    """A model turn began."""
+
+    type: Literal["turn.started"] = "turn.started"
+    data: TurnStartedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"turn {self.data.index}"
+
+
+class TurnFinishedData(_Model):
+    """How a turn ended; ``duration`` in seconds."""
+
+    stop_reason: str
+    usage: Usage = Usage()
+    duration: float
+
+
+class TurnFinished(EventBase):
+    """A model turn ended."""
+
+    type: Literal["turn.finished"] = "turn.finished"
+    data: TurnFinishedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"turn ended: {self.data.stop_reason}"
+
+
+class ModelDeltaData(_Model):
+    """A piece of a model's answer as it comes."""
+
+    kind: Literal["text", "thinking", "arguments"]
+    message_id: str
+    delta: str
+
+
+class ModelDelta(EventBase):
+    """A piece of a model's answer as it comes (transient)."""
+
+    durable: ClassVar[bool] = False
+    type: Literal["model.delta"] = "model.delta"
+    data: ModelDeltaData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return self.data.delta
+
+
+class ModelMessageData(_Model):
+    """A whole answer; ``raw`` is the blob that holds the vendor's items as they came."""
+
+    message_id: str
+    text: str
+    thinking: str | None = None
+    calls: list[CallSummary] = []
+    raw: str | None = None
+
+
+class ModelMessage(EventBase):
+    """A model answered."""
+
+    type: Literal["model.message"] = "model.message"
+    data: ModelMessageData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return self.data.text or ", ".join(call.name for call in self.data.calls)
+
+
+class ActionStartedData(_Model):
+    """The intent of an action."""
+
+    call_id: str
+    provider_call_id: str | None = None
+    name: str
+    arguments: dict[str, JsonValue]
+    effect: EffectClass
+    risk: Risk
+    actor: str
+    frame_id: str | None = None
+
+
+def _arguments(arguments: Mapping[str, JsonValue]) -> str:
+    return " ".join(f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in arguments.items())
+
+
+class ActionStarted(EventBase):
+    """The intent: durable before the effect is sent."""
+
+    type: Literal["action.started"] = "action.started"
+    data: ActionStartedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.data.name} {_arguments(self.data.arguments)}".rstrip()
+
+
+class ActionOutputData(_Model):
+    """A piece of a command's output as it comes, decoded with replacement."""
+
+    call_id: str
+    stream: Literal["stdout", "stderr"]
+    chunk: str
+
+
+class ActionOutput(EventBase):
+    """A piece of a command's output as it comes (transient)."""
+
+    durable: ClassVar[bool] = False
+    type: Literal["action.output"] = "action.output"
+    data: ActionOutputData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return self.data.chunk
+
+
+class ActionFinishedData(_Model):
+    """The outcome of an action; ``duration`` and ``settle`` in seconds."""
+
+    call_id: str
+    name: str
+    outcome: ActionOutcome
+    effect: Effect
+    text: str = ""
+    error: ErrorData | None = None
+    duration: float
+    settle: float | None = None
+    frame_id: str | None = None
+
+
+class ActionFinished(EventBase):
+    """The outcome, after the effect."""
+
+    type: Literal["action.finished"] = "action.finished"
+    data: ActionFinishedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        said = self.data.error.message if self.data.error else self.data.text
+        first = said.strip().splitlines()[0] if said.strip() else ""
+        return f"{self.data.name} → {self.data.outcome}" + (f": {first}" if first else "")
+
+
+class FrameCapturedData(_Model):
+    """A frame; the image itself is the blob ``sha256``. ``bytes`` is its size."""
+
+    frame_id: str
+    sha256: str
+    width: int
+    height: int
+    screen: tuple[int, int]
+    mime: str
+    bytes: int
+    cause: str | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> Self:
+        """Take over a frame's data."""
+        return cls(
+            frame_id=frame.id,
+            sha256=frame.sha256,
+            width=frame.width,
+            height=frame.height,
+            screen=(frame.screen.width, frame.screen.height),
+            mime=frame.mime,
+            bytes=frame.size,
+            cause=frame.call_id,
+        )
+
+
+class FrameCaptured(EventBase):
+    """A screenshot was taken."""
+
+    type: Literal["frame.captured"] = "frame.captured"
+    data: FrameCapturedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"frame {self.data.frame_id} {self.data.width}x{self.data.height}"
+
+
+class FrameDroppedData(_Model):
+    """Which frame, and why."""
+
+    frame_id: str
+    reason: str
+
+
+class FrameDropped(EventBase):
+    """A frame could not be kept."""
+
+    type: Literal["frame.dropped"] = "frame.dropped"
+    data: FrameDroppedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"frame {self.data.frame_id} dropped: {self.data.reason}"
+
+
+class ComputerStatusData(_Model):
+    """A computer's status; ``boot`` in seconds."""
+
+    computer_id: str
+    status: str
+    provider: str
+    boot: float | None = None
+
+
+class ComputerStatusChanged(EventBase):
+    """A computer's status, at the run's start and whenever it changes."""
+
+    type: Literal["computer.status"] = "computer.status"
+    data: ComputerStatusData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.data.provider}:{self.data.computer_id} {self.data.status}"
+
+
+class UsageRecordedData(_Model):
+    """A metered quantity; ``price`` in US dollars, ``None`` where unknown."""
+
+    metric: str
+    quantity: float
+    unit: str
+    price: float | None = None
+
+
+class UsageRecorded(EventBase):
+    """A metered quantity."""
+
+    type: Literal["usage.recorded"] = "usage.recorded"
+    data: UsageRecordedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.data.metric}: {self.data.quantity:g} {self.data.unit}"
+
+
+class CustomData(_Model):
+    """A user's own event: a namespaced name and a JSON value."""
+
+    name: str
+    value: JsonValue = None
+
+
+class CustomEvent(EventBase):
+    """A user's own event."""
+
+    type: Literal["custom"] = "custom"
+    data: CustomData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return self.data.name
+
+
+class StreamGapData(_Model):
+    """The events that are gone, both ends included."""
+
+    from_seq: int
+    to_seq: int
+
+
+class StreamGap(EventBase):
+    """Made for one subscriber: history between two numbers is gone (transient)."""
+
+    durable: ClassVar[bool] = False
+    type: Literal["stream.gap"] = "stream.gap"
+    data: StreamGapData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"events {self.data.from_seq} to {self.data.to_seq} are gone"
+
+
+class UnknownEvent(EventBase):
+    """An event of a type that this version does not know; its data is kept as it came."""
+
+    data: dict[str, JsonValue] = {}
+
+
+_KNOWN: tuple[type[EventBase], ...] = (
+    RunStarted,
+    RunPaused,
+    RunResumed,
+    RunFinished,
+    TurnStarted,
+    TurnFinished,
+    ModelDelta,
+    ModelMessage,
+    ActionStarted,
+    ActionOutput,
+    ActionFinished,
+    FrameCaptured,
+    FrameDropped,
+    ComputerStatusChanged,
+    UsageRecorded,
+    CustomEvent,
+    StreamGap,
+)
+
+
+def event_types() -> dict[str, type[EventBase]]:
+    """Return every event class of this version by its type's name."""
+    return {str(cls.model_fields["type"].default): cls for cls in _KNOWN}
+
+
+_BY_TYPE = event_types()
+
+
+def _tag(value: object) -> str:
+    kind = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    return kind if kind in _BY_TYPE and isinstance(kind, str) else "unknown"
+
+
+Event = Annotated[
+    Annotated[RunStarted, Tag("run.started")]
+    | Annotated[RunPaused, Tag("run.paused")]
+    | Annotated[RunResumed, Tag("run.resumed")]
+    | Annotated[RunFinished, Tag("run.finished")]
+    | Annotated[TurnStarted, Tag("turn.started")]
+    | Annotated[TurnFinished, Tag("turn.finished")]
+    | Annotated[ModelDelta, Tag("model.delta")]
+    | Annotated[ModelMessage, Tag("model.message")]
+    | Annotated[ActionStarted, Tag("action.started")]
+    | Annotated[ActionOutput, Tag("action.output")]
+    | Annotated[ActionFinished, Tag("action.finished")]
+    | Annotated[FrameCaptured, Tag("frame.captured")]
+    | Annotated[FrameDropped, Tag("frame.dropped")]
+    | Annotated[ComputerStatusChanged, Tag("computer.status")]
+    | Annotated[UsageRecorded, Tag("usage.recorded")]
+    | Annotated[CustomEvent, Tag("custom")]
+    | Annotated[StreamGap, Tag("stream.gap")]
+    | Annotated[UnknownEvent, Tag("unknown")],
+    Discriminator(_tag),
+]
+"""Any event of a run."""
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(data: bytes | str) -> Event:
+    """Read an event from its JSON.
+
+    Raises:
+        CorruptJournalError: If it is not one.
+    """
+    try:
+        return _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        raise CorruptJournalError(f"an event cannot be read: {error.error_count()} fields are wrong") from error

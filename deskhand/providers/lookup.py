@@ -1,0 +1,88 @@
+"""Finding providers by name, and the two ways to a computer: a new one, or one that exists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import EntryPoint, entry_points
+
+from deskhand.errors import ConfigError, InvalidInputError
+from deskhand.providers.contract import ComputeProvider, ComputerSpec, ExternalComputer
+
+__all__ = ["attach", "open_computer", "provider", "provider_names"]
+
+ENTRY_POINTS = "deskhand.providers"
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def provider_names() -> list[str]:
+    """List the names of all installed providers, bundled and third-party."""
+    return sorted(_registered())
+
+
+def provider(name: str, **options: object) -> ComputeProvider:
+    """Return the provider with that name, to be entered with ``async with``.
+
+    Args:
+        name: ``local``, or a name that an installed package registers under the entry-point group ``deskhand.providers``.
+        **options: The provider's own settings (``api_key``, ``base_url``, ``timeout``, ...).
+
+    Raises:
+        ConfigError: If there is no such provider, or it cannot be loaded.
+    """
+    registered = _registered()
+    if name not in registered:
+        nearest = difflib.get_close_matches(name, registered, n=1)
+        meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ConfigError(
+            f"no provider is called {name!r}{meant}", hint=f"installed providers: {', '.join(sorted(registered)) or 'none'}"
+        )
+    try:
+        loaded = registered[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the provider {name!r} cannot be loaded: {error}", hint="deskhand doctor") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, ComputeProvider)):
+        raise ConfigError(f"the provider {name!r} is not a ComputeProvider", hint="deskhand doctor")
+    return loaded(**options)
+
+
+@asynccontextmanager
+async def open_computer(
+    name: str = "local", *, label: str = "deskhand", spec: ComputerSpec | None = None, **vendor_options: object
+) -> AsyncIterator[ExternalComputer]:
+    """Create a computer and destroy it on leaving.
+
+    Args:
+        name: The provider's name.
+        label: The computer's name.
+        spec: Its portable settings.
+        **vendor_options: Options of the provider's own ``create``.
+
+    Raises:
+        ConfigError: If there is no such provider.
+        InvalidInputError: If ``name`` names an existing computer (use `attach`).
+    """
+    if ":" in name:
+        raise InvalidInputError(f"{name!r} names an existing computer", hint=f"attach({name!r}) borrows it")
+    async with provider(name) as chosen:
+        yield await chosen.create(name=label, spec=spec, **vendor_options)
+
+
+@asynccontextmanager
+async def attach(name: str) -> AsyncIterator[ExternalComputer]:
+    """Borrow an existing computer, ``PROVIDER:ID``, and leave it alone on leaving.
+
+    Raises:
+        ConfigError: If there is no such provider.
+        InvalidInputError: If ``name`` holds no id.
+        NotFoundError: If there is no such computer.
+    """
+    provider_name, _, computer_id = name.partition(":")
+    if not computer_id:
+        raise InvalidInputError(f"{name!r} names no computer", hint="PROVIDER:ID, as `deskhand ls` prints it")
+    async with provider(provider_name) as chosen:
+        yield await chosen.get(computer_id)
