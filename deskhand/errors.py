@@ -1,40 +1,40 @@
 """Every error that deskhand raises, as one tree.
 
 Each error carries data, not only text: ``code`` (stable, for programs), ``hint`` (what to do, often a command to copy),
-``retryable``, ``effect`` (did it happen: ``yes``, ``no`` or ``unknown``), ``provider``, ``request_id`` and ``retry_at``
+``retryable``,            ``effect``            (did      it      happen: ``yes``, ``no`` or ``unknown``), ``provider``, ``request_id`` and ``retry_at``
 (Unix seconds, where the other side named a time). What a caller would catch anyway is inherited too.
 
-======================== ===================== ========= ======= ==========================================================
-error                    code                  retryable effect  raised when
-======================== ===================== ========= ======= ==========================================================
-``DeskhandError``        ``error``             no        unknown never itself: the root to catch them all
-``ConfigError``          ``config``            no        no      a setting, key, extra or program is missing or wrong
-``AuthError``            ``auth``              no        no      the other side refused the key
-``PermissionDeniedError``  ``permission_denied`` no      no      the key or user is valid but may not do this
-``NotFoundError``        ``not_found``         no        no      the named computer, run, model or tool is not there
-``FileMissingError``     ``file_not_found``    no        no      a path on a computer is not there
-``ConflictError``        ``conflict``          no        no      it is in use, or in a state that does not allow this
-``InvalidInputError``    ``invalid_input``     no        no      arguments are wrong: says which, and what is allowed
-``UnsupportedError``     ``unsupported``       no        no      this computer lacks the capability
-``RateLimitedError``     ``rate_limited``      yes       no      the other side asks to slow down (see ``retry_at``)
-``OverloadedError``      ``overloaded``        yes       no      the other side is over capacity
-``DeadlineExceededError``  ``deadline``        no        unknown a deadline passed
-``ConnectionLostError``  ``connection_lost``   yes       unknown the connection broke
-``ProtocolError``        ``protocol``          no        unknown the other side broke its own protocol
-``TruncatedStreamError`` ``truncated_stream``  yes       no      a model's answer ended before its terminal event
-``PayloadTooLargeError`` ``payload_too_large`` no        no      a message, file or image passed its limit
-``UnsafeContentError``   ``unsafe_content``    no        yes     an image or message could harm whoever decodes it
-``ProviderError``        ``provider``          no        unknown a vendor failed in a way that has no class of its own
-``ComputerGoneError``    ``computer_gone``     no        unknown the computer ended or was destroyed
-``OutcomeUnknownError``  ``outcome_unknown``   no        unknown the request may have taken effect and got no answer
-``ToolError``            ``tool``              no        unknown a tool failed; its text is meant for the model
-``RefusedError``         ``refused``           no        no      the model declined the goal
-``BudgetExceededError``  ``budget_exceeded``   no        no      a run used up what it was given
-``RunStoppedError``      ``stopped``           no        no      the run was stopped; nothing further may act in it
-``JournalError``         ``journal``           no        no      the event log cannot be written
-``FencedError``          ``fenced``            no        no      a newer epoch owns this run (also a ``JournalError``)
-``CorruptJournalError``  ``corrupt_journal``   no        no      the event log is damaged (also a ``JournalError``)
-======================== ===================== ========= ======= ==========================================================
+========================= ===================== ========= ======= ======================================================
+error                     code                  retryable effect  raised when
+========================= ===================== ========= ======= ======================================================
+``DeskhandError``         ``error``             no        unknown never itself: the root to catch them all
+``ConfigError``           ``config``            no        no      a setting, key, extra or program is missing or wrong
+``AuthError``             ``auth``              no        no      the other side refused the key
+``PermissionDeniedError`` ``permission_denied`` no        no      the key or user is valid but may not do this
+``NotFoundError``         ``not_found``         no        no      the named computer, run, model or tool is not there
+``FileMissingError``      ``file_not_found``    no        no      a path on a computer is not there
+``ConflictError``         ``conflict``          no        no      it is in use, or in a state that does not allow this
+``InvalidInputError``     ``invalid_input``     no        no      arguments are wrong: says which, and what is allowed
+``UnsupportedError``      ``unsupported``       no        no      this computer lacks the capability
+``RateLimitedError``      ``rate_limited``      yes       no      the other side asks to slow down (see ``retry_at``)
+``OverloadedError``       ``overloaded``        yes       no      the other side is over capacity
+``DeadlineExceededError`` ``deadline``          no        unknown a deadline passed
+``ConnectionLostError``   ``connection_lost``   yes       unknown the connection broke
+``ProtocolError``         ``protocol``          no        unknown the other side broke its own protocol
+``TruncatedStreamError``  ``truncated_stream``  yes       no      a model's answer ended before its terminal event
+``PayloadTooLargeError``  ``payload_too_large`` no        no      a message, file or image passed its limit
+``UnsafeContentError``    ``unsafe_content``    no        yes     an image or message could harm whoever decodes it
+``ProviderError``         ``provider``          no        unknown a vendor failed in a way that has no class of its own
+``ComputerGoneError``     ``computer_gone``     no        unknown the computer ended or was destroyed
+``OutcomeUnknownError``   ``outcome_unknown``   no        unknown the request may have taken effect and got no answer
+``ToolError``             ``tool``              no        unknown a tool failed; its text is meant for the model
+``RefusedError``          ``refused``           no        no      the model declined the goal
+``BudgetExceededError``   ``budget_exceeded``   no        no      a run used up what it was given
+``RunStoppedError``       ``stopped``           no        no      the run was stopped; nothing further may act in it
+``JournalError``          ``journal``           no        no      the event log cannot be written
+``FencedError``           ``fenced``            no        no      a newer epoch owns this run (also a ``JournalError``)
+``CorruptJournalError``   ``corrupt_journal``   no        no      the event log is damaged (also a ``JournalError``)
+========================= ===================== ========= ======= ======================================================
 """
 
 from __future__ import annotations

@@ -1,0 +1,38 @@
+"""Loops, runs and their events."""
+
+from deskhand.harness.base import Harness
+from deskhand.harness.blobs import BlobStore, DirectoryBlobs, MemoryBlobs
+from deskhand.harness.context import OnComputer, RunContext, TurnContext
+from deskhand.harness.engine import Engine, open_run
+from deskhand.harness.frames import FrameLimits
+from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.loops.claude import ClaudeComputerUseHarness
+from deskhand.harness.loops.loop import ModelHarness
+from deskhand.harness.loops.probe import ProbeHarness
+from deskhand.harness.run import OpenRun, Run, RunError, RunResult
+from deskhand.harness.sqlite_log import SqliteLog
+from deskhand.harness.stream import EventStream
+
+__all__ = [
+    "BlobStore",
+    "ClaudeComputerUseHarness",
+    "DirectoryBlobs",
+    "Engine",
+    "EventLog",
+    "EventStream",
+    "FrameLimits",
+    "Harness",
+    "MemoryBlobs",
+    "MemoryLog",
+    "ModelHarness",
+    "OnComputer",
+    "OpenRun",
+    "ProbeHarness",
+    "Run",
+    "RunContext",
+    "RunError",
+    "RunResult",
+    "SqliteLog",
+    "TurnContext",
+    "open_run",
+]

@@ -321,7 +321,9 @@ class ActionStartedData(_Model):
 
 
 def _arguments(arguments: Mapping[str, JsonValue]) -> str:
-    return " ".join(f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in arguments.items())
+    return " ".join(
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in arguments.items()
+    )
 
 
 class ActionStarted(EventBase):

@@ -1,7 +1,7 @@
 """The closed vocabulary of input: what an adapter must be able to perform.
 
-Coordinates are pixels of the real screen, origin top left; ``None`` for both means "where the pointer is". Durations are
-seconds. Chords and modifiers are canonical key names (``deskhand.providers.keys``).
+Coordinates are pixels of the real screen, origin top left; ``None`` for both means "where the pointer is". Durations
+are seconds. Chords and modifiers are canonical key names (``deskhand.providers.keys``).
 """
 
 from __future__ import annotations

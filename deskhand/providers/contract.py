@@ -5,15 +5,15 @@ from __future__ import annotations
 import abc
 import enum
 import types
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import JsonValue, SecretStr
 
-from deskhand.errors import InvalidInputError, UnsupportedError
+from deskhand.errors import ConflictError, InvalidInputError, UnsupportedError
 from deskhand.providers.actions import (
     Click,
     Drag,
@@ -287,6 +287,7 @@ class ExternalComputer(abc.ABC):
     )
 
     _kept = False
+    _leased_to: str | None = None
 
     @property
     @abc.abstractmethod
@@ -378,7 +379,7 @@ class ExternalComputer(abc.ABC):
 
     # Screen and input
 
-    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:  # noqa: A002 (the contract's word)
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
         """Capture the screen.
 
         Args:
@@ -452,9 +453,7 @@ class ExternalComputer(abc.ABC):
         """Release a button."""
         await self.perform(MouseUp(button))
 
-    async def drag(
-        self, *path: tuple[int, int], button: MouseButton = "left", modifiers: Sequence[str] = ()
-    ) -> None:
+    async def drag(self, *path: tuple[int, int], button: MouseButton = "left", modifiers: Sequence[str] = ()) -> None:
         """Drag from the first point through the others to the last."""
         await self.perform(Drag(path, button, tuple(modifiers)))
 
@@ -573,6 +572,23 @@ class ExternalComputer(abc.ABC):
         del text
         raise self._unsupported(Capability.PROMPT)
 
+    @contextmanager
+    def lease(self, owner: str) -> Iterator[None]:
+        """Have this computer for one owner while the block lasts; runs lease the computers they use.
+
+        Raises:
+            ConflictError: If another owner has it.
+        """
+        if self._leased_to is not None:
+            raise ConflictError(
+                f"the computer {self.info.id} is in use by {self._leased_to}", hint="wait for its end, or open another"
+            )
+        self._leased_to = owner
+        try:
+            yield
+        finally:
+            self._leased_to = None
+
     def keep(self) -> None:
         """Give up ownership: the provider that created it will not destroy it."""
         self._kept = True
@@ -589,7 +605,7 @@ class ExternalComputer(abc.ABC):
 
 
 class ComputeProvider(abc.ABC):
-    """Creates, gets and lists computers; an async context manager that destroys on leaving what it created and still owns."""
+    """Creates, gets and lists computers; an async context manager that destroys on leaving what it still owns."""
 
     name: ClassVar[str]
 
@@ -607,7 +623,9 @@ class ComputeProvider(abc.ABC):
         """Destroy what was created here and neither destroyed nor kept, and close."""
 
     @abc.abstractmethod
-    async def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> ExternalComputer:
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
+    ) -> ExternalComputer:
         """Create a computer, owned by this provider."""
 
     @abc.abstractmethod

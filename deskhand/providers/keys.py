@@ -1,7 +1,7 @@
 """Canonical key names, and the aliases that models and people use for them.
 
-A canonical name is a single printable character (``a``, ``+``, ``ö``) or one of the names in ``NAMED_KEYS``. Accepted
-besides: xdotool and X keysym names (``Return``, ``Page_Up``, ``KP_Enter``), web names (``ArrowUp``, ``ControlLeft``) and
+A canonical name is a single printable character (``a``, ``+``, ``ö``) or one of the names in ``NAMED_KEYS``.
+Accepted besides: xdotool and X keysym names (``Return``, ``Page_Up``, ``KP_Enter``), web names (``ArrowUp``, ``ControlLeft``) and
 macOS names (``cmd``, ``option``), in any case.
 """
 
@@ -36,7 +36,9 @@ NAMED_KEYS = frozenset(
 
 _ALIASES = MappingProxyType(
     {
-        **dict.fromkeys(("control", "control_l", "control_r", "ctrl_l", "ctrl_r", "controlleft", "controlright"), "ctrl"),
+        **dict.fromkeys(
+            ("control", "control_l", "control_r", "ctrl_l", "ctrl_r", "controlleft", "controlright"), "ctrl"
+        ),
         **dict.fromkeys(("alt_l", "altleft", "alt_r", "altright", "option", "opt", "optionleft", "meta_l"), "alt"),
         **dict.fromkeys(("shift_l", "shift_r", "shiftleft", "shiftright"), "shift"),
         **dict.fromkeys(
@@ -180,5 +182,7 @@ def _split(chord: str) -> list[str]:
         return [*_split(chord[:-2]), "+"]
     parts = chord.split("+")
     if any(not part for part in parts):
-        raise InvalidInputError(f"the chord {chord!r} has an empty key", hint="write ctrl+s, or ctrl++ for the plus key")
+        raise InvalidInputError(
+            f"the chord {chord!r} has an empty key", hint="write ctrl+s, or ctrl++ for the plus key"
+        )
     return parts

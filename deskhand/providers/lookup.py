@@ -28,7 +28,7 @@ def provider(name: str, **options: object) -> ComputeProvider:
     """Return the provider with that name, to be entered with ``async with``.
 
     Args:
-        name: ``local``, or a name that an installed package registers under the entry-point group ``deskhand.providers``.
+        name: ``local``, or what an installed package registers under the entry-point group ``deskhand.providers``.
         **options: The provider's own settings (``api_key``, ``base_url``, ``timeout``, ...).
 
     Raises:
@@ -39,7 +39,8 @@ def provider(name: str, **options: object) -> ComputeProvider:
         nearest = difflib.get_close_matches(name, registered, n=1)
         meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigError(
-            f"no provider is called {name!r}{meant}", hint=f"installed providers: {', '.join(sorted(registered)) or 'none'}"
+            f"no provider is called {name!r}{meant}",
+            hint=f"installed providers: {', '.join(sorted(registered)) or 'none'}",
         )
     try:
         loaded = registered[name].load()

@@ -1,0 +1,121 @@
+"""What a loop is: something that drives a run to its goal."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Generic
+
+from typing_extensions import TypeVar
+
+from deskhand.harness.context import RunContext
+from deskhand.harness.frames import FrameLimits
+from deskhand.providers.contract import ExternalComputer
+from deskhand.tools.registry import Tool, ToolRegistry
+
+if TYPE_CHECKING:
+    from deskhand.harness.blobs import BlobStore
+    from deskhand.harness.log import EventLog
+    from deskhand.harness.run import Run, RunResult
+
+__all__ = ["Harness"]
+
+OutputT = TypeVar("OutputT", default=str)
+DepsT = TypeVar("DepsT", default=object)
+
+
+class Harness(abc.ABC, Generic[OutputT, DepsT]):
+    """Decides the next tool call.
+
+    A harness object holds settings only and serves any number of runs, also at once. What it returns from `drive` is
+    the run's output.
+    """
+
+    @property
+    def name(self) -> str:
+        """What events call it."""
+        return type(self).__name__
+
+    @property
+    def model(self) -> str | None:
+        """The model it asks, where there is one."""
+        return None
+
+    @property
+    def frame_limits(self) -> FrameLimits:
+        """How large the frames may be that it gets; without limits unless its model has them."""
+        return FrameLimits()
+
+    @property
+    def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
+        """Tools that it brings besides the computer's own."""
+        return None
+
+    @abc.abstractmethod
+    async def drive(self, run: RunContext[DepsT]) -> OutputT | None:
+        """Pursue the run's goal; returning ends the run as completed, an exception as failed."""
+
+    @asynccontextmanager
+    async def start(
+        self,
+        computer: ExternalComputer | Sequence[ExternalComputer],
+        goal: str,
+        *,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: DepsT | None = None,
+        log: EventLog | None = None,
+        blobs: BlobStore | None = None,
+        user: str | None = None,
+        workspace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Run[OutputT]]:
+        """Start a run; leaving the block before it has ended stops it.
+
+        Args:
+            computer: What it may use: one computer or several, borrowed.
+            goal: What it is to reach.
+            tools: Tools besides the computer's own and the harness's.
+            deps: What the tools and the driver get as ``deps``.
+            log: Where events go; memory where not given.
+            blobs: Where frames and raw model items go; memory where not given.
+            user: Stands in every event.
+            workspace: Stands in every event.
+            metadata: Stands in ``run.started``.
+
+        Raises:
+            ConflictError: If a computer is in use by another run.
+        """
+        from deskhand.harness.engine import Engine
+
+        async with Engine(log=log, blobs=blobs) as engine:
+            yield await engine.start(
+                self, computer, goal, tools=tools, deps=deps, user=user, workspace=workspace, metadata=metadata
+            )
+
+    async def run(
+        self,
+        computer: ExternalComputer | Sequence[ExternalComputer],
+        goal: str,
+        *,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: DepsT | None = None,
+        log: EventLog | None = None,
+        blobs: BlobStore | None = None,
+        user: str | None = None,
+        workspace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> RunResult[OutputT]:
+        """Start a run, wait for its end and tell how it ended; takes what `start` takes."""
+        async with self.start(
+            computer,
+            goal,
+            tools=tools,
+            deps=deps,
+            log=log,
+            blobs=blobs,
+            user=user,
+            workspace=workspace,
+            metadata=metadata,
+        ) as run:
+            return await run.result()

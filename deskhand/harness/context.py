@@ -1,0 +1,268 @@
+"""What a harness sees of its run: the goal, the tools, and the ways to look and act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Generic, Literal, cast, overload
+
+from pydantic import JsonValue
+from typing_extensions import TypeVar
+
+from deskhand.errors import DeskhandError, InvalidInputError, ToolError
+from deskhand.harness.events import (
+    CustomEvent,
+    ModelDelta,
+    ModelMessage,
+    TurnFinished,
+    TurnStarted,
+    Usage,
+    UsageRecorded,
+)
+from deskhand.harness.executor import Executor
+from deskhand.harness.prices import price_of
+from deskhand.harness.state import RunState
+from deskhand.providers.contract import ComputerInfo
+from deskhand.tools.calls import Frame, Observation, ToolCall
+from deskhand.tools.registry import ToolRegistry
+
+__all__ = ["OnComputer", "RunContext", "TurnContext"]
+
+DepsT = TypeVar("DepsT", default=object)
+
+
+class TurnContext:
+    """One model turn of a driver: its deltas, its answer, what it used."""
+
+    def __init__(self, run: RunState, model: str | None) -> None:
+        self._run = run
+        self._model = model
+        self.index = run.begin_turn()
+        self.message_id = f"{run.run_id}/{self.index}"
+        self.usage = Usage()
+        self.stop_reason = "end_turn"
+
+    def delta(self, text: str, *, kind: Literal["text", "thinking", "arguments"] = "text") -> None:
+        """Pass on a piece of the answer as it comes."""
+        self._run.emit(ModelDelta, {"kind": kind, "message_id": self.message_id, "delta": text})
+
+    async def record(
+        self,
+        text: str = "",
+        calls: Iterable[ToolCall] = (),
+        usage: Usage | None = None,
+        *,
+        thinking: str | None = None,
+        raw: bytes | None = None,
+        stop_reason: str | None = None,
+    ) -> list[ToolCall]:
+        """Record the whole answer.
+
+        Args:
+            text: What the model said.
+            calls: What it asks for.
+            usage: What the turn used, as the vendor reported it.
+            thinking: A summary of its thinking.
+            raw: The vendor's items as they came, JSON; kept as a blob and named by the event.
+            stop_reason: Why the model stopped, in the vendor's words.
+
+        Returns:
+            The calls with their ids, ready for ``act_batch``.
+        """
+        numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
+        self.usage = usage or Usage()
+        if stop_reason is not None:
+            self.stop_reason = stop_reason
+        blob = await self._run.blobs.put(raw) if raw is not None else None
+        self._run.emit(
+            ModelMessage,
+            {
+                "message_id": self.message_id,
+                "text": text,
+                "thinking": thinking,
+                "calls": [
+                    {"call_id": call.id, "name": call.name, "provider_call_id": call.provider_call_id}
+                    for call in numbered
+                ],
+                "raw": blob,
+            },
+        )
+        self._meter()
+        return numbered
+
+    def _meter(self) -> None:
+        """Add the turn's usage to the run's, and say what it cost."""
+        run, usage = self._run, self.usage
+        run.usage = run.usage + usage
+        price = price_of(self._model, usage) if self._model else None
+        run.cost = None if run.cost is None or price is None else run.cost + price
+        total = usage.input + usage.output + usage.cache_read + usage.cache_write
+        if total:
+            data: dict[str, JsonValue] = {"metric": "model.tokens", "quantity": total, "unit": "token", "price": price}
+            run.emit(UsageRecorded, data)
+
+
+class OnComputer:
+    """The same run, on one of its computers."""
+
+    def __init__(self, executor: Executor, run: RunState, computer_id: str | None) -> None:
+        self._executor = executor
+        self._run_state = run
+        self._computer_id = computer_id
+
+    async def look(self) -> Frame:
+        """Take a screenshot and return its frame.
+
+        Raises:
+            ToolError: If there is none to be had; says why.
+        """
+        observation = await self.act("screenshot", check=True)
+        if observation.frame is None:
+            raise ToolError("the screenshot tool gave no image")
+        return observation.frame
+
+    @overload
+    async def act(self, call: ToolCall, /, *, check: bool = False) -> Observation: ...
+
+    @overload
+    async def act(self, call: str, /, *, check: bool = False, **arguments: JsonValue) -> Observation: ...
+
+    async def act(self, call: str | ToolCall, /, *, check: bool = False, **arguments: JsonValue) -> Observation:
+        """Do one thing.
+
+        Args:
+            call: A tool's name, with its arguments as keywords, or a whole call.
+            check: Whether to raise for anything but success.
+            **arguments: The tool's arguments; coordinates are pixels of the last frame.
+
+        Returns:
+            What came of it; everything that a model could handle (bad arguments, a failed command) is an observation.
+
+        Raises:
+            RunStoppedError: If the run was stopped.
+            JournalError: If the intent cannot be made durable.
+            ToolError: With ``check``, if it did not succeed.
+        """
+        if isinstance(call, str):
+            call = ToolCall(call, arguments)
+        elif arguments:
+            raise InvalidInputError("arguments stand in the ToolCall, not beside it")
+        if call.computer_id is None and self._computer_id is not None:
+            call = replace(call, computer_id=self._computer_id)
+        observation = await self._executor.execute(call)
+        if check and not observation.ok:
+            raise _as_error(observation)
+        return observation
+
+
+def _as_error(observation: Observation) -> DeskhandError:
+    error = observation.error
+    if error is None:
+        return ToolError(f"{observation.call.name}: {observation.outcome}", effect=observation.effect)
+    return ToolError(
+        f"{observation.call.name}: {error.message}",
+        code=error.code,
+        hint=error.hint,
+        effect=error.effect,
+        retryable=error.retryable,
+        request_id=error.request_id,
+    )
+
+
+class RunContext(OnComputer, Generic[DepsT]):
+    """What `Harness.drive` gets: everything inside a run goes through it."""
+
+    def __init__(self, run: RunState) -> None:
+        super().__init__(Executor(run), run, None)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._run_state.run_id
+
+    @property
+    def goal(self) -> str:
+        """What the run is to reach."""
+        return self._run_state.goal
+
+    @property
+    def computers(self) -> Mapping[str, ComputerInfo]:
+        """What is known of the run's computers, by id, the first being the default."""
+        return {key: state.computer.info for key, state in self._run_state.computers.items()}
+
+    @property
+    def tools(self) -> ToolRegistry:
+        """The tools of the run's first computer, the user's own included."""
+        return self._run_state.computer(None).tools
+
+    @property
+    def deps(self) -> DepsT:
+        """What ``start(deps=...)`` was given."""
+        return cast("DepsT", self._run_state.deps)
+
+    @property
+    def last_frame(self) -> Frame | None:
+        """The newest frame of the run."""
+        return self._run_state.last_frame
+
+    def on(self, computer_id: str) -> OnComputer:
+        """Look and act on one of the run's computers.
+
+        Raises:
+            InvalidInputError: If the run has no such computer.
+        """
+        self._run_state.computer(computer_id)
+        return OnComputer(self._executor, self._run_state, computer_id)
+
+    async def act_batch(self, calls: Sequence[ToolCall]) -> list[Observation]:
+        """Do several things: in order on one computer, in parallel across computers.
+
+        After a failed screen or input action, later ones on that computer are skipped; other tools are not.
+        """
+        return await self._executor.execute_batch(calls)
+
+    async def image(self, frame: Frame) -> bytes:
+        """Return a frame's encoded image.
+
+        Raises:
+            NotFoundError: If it is no longer kept.
+        """
+        return await self._run_state.blobs.get(frame.sha256)
+
+    def check(self) -> None:
+        """Raise if the run was stopped; a driver that only thinks asks now and then.
+
+        Raises:
+            RunStoppedError: If it was.
+        """
+        self._run_state.control.check()
+
+    def emit(self, name: str, value: JsonValue = None) -> None:
+        """Emit an event of one's own; the name is namespaced (``myapp.progress``)."""
+        self._run_state.emit(CustomEvent, {"name": name, "value": value})
+
+    @asynccontextmanager
+    async def turn(self, *, model: str | None = None) -> AsyncIterator[TurnContext]:
+        """Frame one of a driver's own model calls: turn events, usage and cost as for the bundled loops."""
+        run = self._run_state
+        run.control.check()
+        began = time.monotonic()
+        turn = TurnContext(run, model)
+        run.emit(TurnStarted, {"index": turn.index})
+        try:
+            yield turn
+            run.turns += 1
+        except BaseException:
+            turn.stop_reason = "interrupted"
+            raise
+        finally:
+            run.emit(
+                TurnFinished,
+                {
+                    "stop_reason": turn.stop_reason,
+                    "usage": turn.usage.model_dump(),
+                    "duration": time.monotonic() - began,
+                },
+            )

@@ -1,0 +1,466 @@
+"""Keeps runs: each lives in one child task of the engine's task group, which starts it, drives it and ends it.
+
+Whoever starts a run only borrows it. Cancelling the borrower, by scope or natively, thus never cuts a run's own ending
+short: held buttons are released, and exactly one ``run.finished`` is written.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, cast
+
+import anyio
+from anyio.abc import TaskStatus
+from pydantic import BaseModel, JsonValue, TypeAdapter
+from typing_extensions import TypeVar
+
+from deskhand.errors import (
+    BudgetExceededError,
+    DeskhandError,
+    InvalidInputError,
+    JournalError,
+    NotFoundError,
+    RefusedError,
+    RunStoppedError,
+)
+from deskhand.harness.base import Harness
+from deskhand.harness.blobs import BlobStore, MemoryBlobs
+from deskhand.harness.context import RunContext
+from deskhand.harness.events import ComputerStatusChanged, ErrorData, RunFinished, RunOutcome, RunStarted
+from deskhand.harness.executor import RELEASE_STAGES, Executor
+from deskhand.harness.frames import FrameLimits
+from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.run import LiveRun, OpenRun, Run
+from deskhand.harness.state import ComputerState, RunState
+from deskhand.harness.stream import Feed
+from deskhand.providers.contract import ComputerSpec, ExternalComputer
+from deskhand.providers.lookup import open_computer
+from deskhand.tools.calls import ToolCall
+from deskhand.tools.computer import computer_tools
+from deskhand.tools.registry import Tool, ToolRegistry
+
+__all__ = ["Engine", "open_run"]
+
+OutputT = TypeVar("OutputT", default=str)
+DepsT = TypeVar("DepsT", default=object)
+
+GRACE = 10.0
+"""Seconds that a run gets to stop gracefully, and again for its clean-up."""
+
+_RESIZERS = 2
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_run_id() -> str:
+    """Return ``run_`` and a ULID: 48 bits of milliseconds, 80 random bits, so that ids sort by age."""
+    number = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
+    return "run_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a run was asked to be."""
+
+    computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec
+    goal: str
+    harness_name: str
+    model: str | None = None
+    frame_limits: FrameLimits = field(default_factory=FrameLimits)
+    own_tools: ToolRegistry | Sequence[Tool] | None = None
+    tools: ToolRegistry | Sequence[Tool] | None = None
+    deps: object = None
+    user: str | None = None
+    workspace: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    provider: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a run ends."""
+
+    outcome: RunOutcome
+    reason: str | None = None
+    error: DeskhandError | None = None
+    output: object = None
+
+
+def _ending_of(error: BaseException) -> _Ending:
+    """Map what ended a drive to an outcome: the one table."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    match error:
+        case RunStoppedError():
+            return _Ending("stopped", error.reason)
+        case BudgetExceededError():
+            return _Ending("budget_exceeded", error.reason, error)
+        case RefusedError():
+            return _Ending("refused", "refused", error)
+        case JournalError():
+            return _Ending("failed", "journal", error)
+        case DeskhandError():
+            return _Ending("failed", "error", error)
+        case KeyboardInterrupt():
+            return _Ending("stopped", "signal")
+        case _:
+            wrapped = DeskhandError(f"{type(error).__name__}: {error}", code="internal")
+            wrapped.__cause__ = error
+            return _Ending("failed", "error", wrapped)
+
+
+class Engine:
+    """Keeps runs in this process; an async context manager that stops on leaving whatever still runs.
+
+    Args:
+        log: Where events go, already entered; memory where not given.
+        blobs: Where frames and raw model items go; memory where not given.
+    """
+
+    def __init__(self, *, log: EventLog | None = None, blobs: BlobStore | None = None) -> None:
+        self._given_log = log
+        self._blobs: BlobStore = blobs or MemoryBlobs()
+        self._live: dict[str, LiveRun] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the task group that owns the runs."""
+        async with AsyncExitStack() as stack:
+            self._log = self._given_log or await stack.enter_async_context(MemoryLog())
+            self._limiter = anyio.CapacityLimiter(_RESIZERS)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Stop what still runs, gracefully within 10 s, then by cancellation, and wait for its end."""
+        try:
+            for live in self._live.values():
+                live.state.control.stop(live.stop_reason or "left")
+            if exc is None:
+                with anyio.move_on_after(GRACE):
+                    for live in list(self._live.values()):
+                        await live.ended.wait()
+        finally:
+            self._tasks.cancel_scope.cancel()
+            leaving = await self._stack.__aexit__(exc_type, exc, traceback)
+        return leaving
+
+    def __repr__(self) -> str:
+        """The state at a glance."""
+        return f"<Engine {len(self._live)} runs>"
+
+    @property
+    def log(self) -> EventLog:
+        """The log that its runs write."""
+        return self._log
+
+    async def start(
+        self,
+        harness: Harness[OutputT, DepsT],
+        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        goal: str,
+        *,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: DepsT | None = None,
+        user: str | None = None,
+        workspace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        provider: str = "local",
+    ) -> Run[OutputT]:
+        """Start a run; it lives until it ends, is stopped, or the engine is left.
+
+        Args:
+            harness: What drives it.
+            computer: What it may use: live computers are borrowed; a spec is created by ``provider``, owned by the run.
+            goal: What it is to reach.
+            tools: Tools besides the computer's own and the harness's.
+            deps: What the tools and the driver get as ``deps``.
+            user: Stands in every event.
+            workspace: Stands in every event.
+            metadata: Stands in ``run.started``.
+            provider: Who creates the computer where a spec is given.
+
+        Raises:
+            ConflictError: If a computer is in use by another run.
+        """
+        order = _Order(
+            computer=computer,
+            goal=goal,
+            harness_name=harness.name,
+            model=harness.model,
+            frame_limits=harness.frame_limits,
+            own_tools=harness.own_tools,
+            tools=tools,
+            deps=deps,
+            user=user,
+            workspace=workspace,
+            metadata=metadata or {},
+            provider=provider,
+        )
+
+        async def drive(live: LiveRun) -> object:
+            with anyio.CancelScope() as live.scope:
+                return await harness.drive(RunContext(live.state))
+            raise RunStoppedError("the run was stopped", reason=live.stop_reason or "user")
+
+        live = await self._begin(order, drive)
+        return Run(live.state.run_id, self._log, live)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        goal: str,
+        *,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: object = None,
+        frame_limits: FrameLimits | None = None,
+        user: str | None = None,
+        workspace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        provider: str = "local",
+    ) -> AsyncIterator[OpenRun]:
+        """Open a run whose loop is the block; takes what `start` takes, and the size limits of its frames."""
+        order = _Order(
+            computer=computer,
+            goal=goal,
+            harness_name="open_run",
+            frame_limits=frame_limits or FrameLimits(),
+            tools=tools,
+            deps=deps,
+            user=user,
+            workspace=workspace,
+            metadata=metadata or {},
+            provider=provider,
+        )
+        block = _Block()
+        live = await self._begin(order, block.outcome)
+        run = OpenRun(live, self._log)
+        try:
+            with anyio.CancelScope() as live.scope:
+                yield run
+                block.output = run.output
+            if live.scope.cancelled_caught:
+                block.error = RunStoppedError("the run was stopped", reason=live.stop_reason or "user")
+        except BaseException as error:
+            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            block.error = RunStoppedError("the block was cancelled", reason="cancelled") if cancelled else error
+            raise
+        finally:
+            block.left.set()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(GRACE):
+                await live.ended.wait()
+
+    async def get(self, run_id: str) -> Run[object]:
+        """Return a run: a live one of this engine, or one that the log remembers.
+
+        Raises:
+            NotFoundError: If neither knows it.
+        """
+        if run_id in self._live:
+            return Run(run_id, self._log, self._live[run_id])
+        if not await self._log.read(run_id, limit=1):
+            raise NotFoundError(f"no run is called {run_id!r}", hint="deskhand events lists runs")
+        return Run(run_id, self._log)
+
+    def list(self) -> list[Run[object]]:
+        """List the runs that live in this engine, oldest first."""
+        return [Run(run_id, self._log, live) for run_id, live in self._live.items()]
+
+    async def _begin(self, order: _Order, drive: Callable[[LiveRun], Awaitable[object]]) -> LiveRun:
+        return cast("LiveRun", await self._tasks.start(self._own, order, drive))
+
+    async def _own(
+        self,
+        order: _Order,
+        drive: Callable[[LiveRun], Awaitable[object]],
+        *,
+        task_status: TaskStatus[LiveRun] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Own one run from its first event to its last."""
+        async with AsyncExitStack() as stack:
+            live = LiveRun(await self._prepare(order, stack), anyio.Event())
+            state = live.state
+            self._live[state.run_id] = live
+            ending = _Ending("stopped", "cancelled")
+            try:
+                self._announce(order, state)
+                task_status.started(live)
+                ending = _Ending("completed", output=await drive(live))
+            except anyio.get_cancelled_exc_class():
+                if live.state.control.stopping:
+                    ending = _Ending("stopped", live.stop_reason or "left")
+                raise
+            except KeyboardInterrupt as error:
+                ending = _ending_of(error)
+                raise
+            except BaseException as error:  # (whatever a driver raises ends its run, never the engine)
+                ending = _ending_of(error)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    with anyio.move_on_after(GRACE):
+                        await self._finish(live, ending)
+                    live.ended.set()
+                    self._live.pop(state.run_id, None)
+
+    async def _prepare(self, order: _Order, stack: AsyncExitStack) -> RunState:
+        """Lease the computers and open the run's feed."""
+        run_id = new_run_id()
+        given = order.computer
+        if isinstance(given, ComputerSpec):
+            given = await stack.enter_async_context(open_computer(order.provider, spec=given))
+        computers = [given] if isinstance(given, ExternalComputer) else list(given)
+        if not computers:
+            raise InvalidInputError("a run needs at least one computer")
+        states: dict[str, ComputerState] = {}
+        for computer in computers:
+            stack.enter_context(computer.lease(run_id))
+            tools = computer_tools(computer)
+            for more in (order.own_tools, order.tools):
+                if more is not None:
+                    tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
+            states[computer.info.id] = ComputerState(computer, tools, anyio.Lock())
+        epoch = await self._log.claim(run_id)
+        return RunState(
+            run_id=run_id,
+            goal=order.goal,
+            feed=Feed(self._log, run_id, epoch),
+            blobs=self._blobs,
+            computers=states,
+            limiter=self._limiter,
+            frame_limits=order.frame_limits,
+            deps=order.deps,
+            user=order.user,
+            workspace=order.workspace,
+        )
+
+    def _announce(self, order: _Order, state: RunState) -> None:
+        first = next(iter(state.computers.values()))
+        state.emit(
+            RunStarted,
+            {
+                "goal": order.goal,
+                "harness": order.harness_name,
+                "model": order.model,
+                "computers": list(state.computers),
+                "tools": first.tools.names,
+                "metadata": dict(order.metadata),
+            },
+        )
+        for key, computer in state.computers.items():
+            info = computer.computer.info
+            data: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
+            state.emit(ComputerStatusChanged, data, computer_id=key)
+
+    async def _finish(self, live: LiveRun, ending: _Ending) -> None:
+        """Release what is held, then write the one outcome."""
+        state = live.state
+        state.control.stop(ending.reason or ending.outcome)
+        executor = Executor(state, RELEASE_STAGES)
+        for computer in state.computers.values():
+            if computer.held:
+                await executor.execute(ToolCall("left_mouse_up", computer_id=computer.id), actor="deskhand")
+        live.output = ending.output
+        state.finished = cast(
+            "RunFinished",
+            state.emit(
+                RunFinished,
+                {
+                    "outcome": ending.outcome,
+                    "reason": ending.reason,
+                    "output": _as_json(ending.output),
+                    "error": ErrorData.of(ending.error).model_dump(mode="json") if ending.error else None,
+                    "turns": state.turns,
+                    "actions": state.actions,
+                    "usage": state.usage.model_dump(),
+                    "cost": state.cost,
+                },
+            ),
+        )
+        try:
+            await state.feed.barrier()
+        except JournalError:  # the outcome stands in the result; what the log could not take, the next opening tells
+            return
+
+
+class _Block:
+    """The block of an open run, as its owner sees it."""
+
+    def __init__(self) -> None:
+        self.left = anyio.Event()
+        self.output: object = None
+        self.error: BaseException | None = None
+
+    async def outcome(self, live: LiveRun) -> object:
+        """Wait until the block is left; return its output or raise what ended it."""
+        del live
+        await self.left.wait()
+        if self.error is not None:
+            raise self.error
+        return self.output
+
+
+def _as_json(output: object) -> JsonValue:
+    """Render an output for the log: JSON where it is JSON or a model, else its text."""
+    if isinstance(output, BaseModel):
+        return cast("JsonValue", output.model_dump(mode="json"))
+    try:
+        return _JSON.validate_python(output, strict=True)
+    except ValueError:
+        return str(output)
+
+
+@asynccontextmanager
+async def open_run(
+    computer: ExternalComputer | Sequence[ExternalComputer],
+    goal: str,
+    *,
+    tools: ToolRegistry | Sequence[Tool] | None = None,
+    deps: object = None,
+    log: EventLog | None = None,
+    blobs: BlobStore | None = None,
+    frame_limits: FrameLimits | None = None,
+    user: str | None = None,
+    workspace: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> AsyncIterator[OpenRun]:
+    """Open a run whose loop is the caller's own code: the same executor, events and control as a bundled loop.
+
+    Leaving the block ends the run as completed (`OpenRun.finish` sets the output), an exception as failed.
+
+    Args:
+        computer: What it may use: one computer or several, borrowed.
+        goal: What it is to reach.
+        tools: Tools besides the computer's own.
+        deps: What the tools get as ``deps``.
+        log: Where events go; memory where not given.
+        blobs: Where frames go; memory where not given.
+        frame_limits: How large a frame may be for the model that is asked; as captured where not given.
+        user: Stands in every event.
+        workspace: Stands in every event.
+        metadata: Stands in ``run.started``.
+
+    Raises:
+        ConflictError: If a computer is in use by another run.
+    """
+    async with (
+        Engine(log=log, blobs=blobs) as engine,
+        engine.open(
+            computer,
+            goal,
+            tools=tools,
+            deps=deps,
+            frame_limits=frame_limits,
+            user=user,
+            workspace=workspace,
+            metadata=metadata,
+        ) as run,
+    ):
+        yield run

@@ -1,0 +1,134 @@
+"""Screenshots on their way to a model: checked by their header, sized within the model's limits, kept as blobs."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from deskhand.errors import PayloadTooLargeError, UnsafeContentError
+from deskhand.providers.contract import Screen
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["FrameLimits", "PreparedFrame", "prepare_frame"]
+
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGE_PIXELS = 16_000_000
+_MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
+_ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+_RESIZE_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    """How large an image a model takes.
+
+    Attributes:
+        max_edge: The longest side in pixels.
+        max_tokens: The most image tokens, counted as patches.
+        patch: A patch's side in pixels.
+    """
+
+    max_edge: int | None = None
+    max_tokens: int | None = None
+    patch: int = 28
+
+    def allows(self, width: int, height: int) -> bool:
+        """Whether an image of that size is within the limits."""
+        if self.max_edge is not None and max(width, height) > self.max_edge:
+            return False
+        tokens = math.ceil(width / self.patch) * math.ceil(height / self.patch)
+        return self.max_tokens is None or tokens <= self.max_tokens
+
+    def fit(self, width: int, height: int) -> Screen:
+        """Return the largest size of the same aspect within the limits, never larger than given."""
+        if self.allows(width, height):
+            return Screen(width, height)
+        low, high = 1, width
+        while low < high:  # the largest width that still fits
+            middle = (low + high + 1) // 2
+            if self.allows(middle, max(1, round(middle * height / width))):
+                low = middle
+            else:
+                high = middle - 1
+        return Screen(low, max(1, round(low * height / width)))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFrame:
+    """An image ready to be sent: its bytes, type and size, and the size that it had."""
+
+    data: bytes
+    mime: str
+    size: Screen
+    original: Screen
+
+
+def _open(data: bytes) -> Image:
+    """Read an image's header and refuse what would be dangerous or useless to decode."""
+    from PIL import Image, UnidentifiedImageError
+
+    if len(data) > MAX_IMAGE_BYTES:
+        raise PayloadTooLargeError(f"the screenshot has {len(data)} bytes; allowed are {MAX_IMAGE_BYTES}", effect="yes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=tuple(_MIME))
+    except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnsafeContentError("the screenshot is not a PNG or JPEG image of sensible size") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnsafeContentError(f"the screenshot's header is broken: {error}") from error
+    width, height = image.size
+    if width < 1 or height < 1 or width * height > MAX_IMAGE_PIXELS:
+        raise UnsafeContentError(f"the screenshot claims {width}x{height} pixels; allowed are 1 to {MAX_IMAGE_PIXELS}")
+    if getattr(image, "n_frames", 1) != 1:
+        raise UnsafeContentError("the screenshot is an animation")
+    if _ENDINGS[str(image.format)] not in data[-64:]:
+        raise UnsafeContentError("the screenshot is cut off")
+    return image
+
+
+def _resize(image: Image, size: Screen) -> bytes:
+    from PIL import Image
+
+    try:
+        resized = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnsafeContentError(f"the screenshot cannot be decoded: {error}") from error
+    buffer = io.BytesIO()
+    if image.format == "JPEG":
+        resized.save(buffer, "JPEG", quality=85)
+    else:
+        resized.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+async def prepare_frame(
+    data: bytes, limits: FrameLimits, limiter: anyio.CapacityLimiter, *, fill: Screen | None = None
+) -> PreparedFrame:
+    """Check an image and bring it within a model's limits.
+
+    Args:
+        data: The image, PNG or JPEG.
+        limits: What the model takes.
+        limiter: Bounds the threads that resize.
+        fill: A size to which a smaller image is enlarged (a zoomed region is shown as large as a screenshot).
+
+    Raises:
+        UnsafeContentError: If it is no sound image of sensible size.
+        PayloadTooLargeError: If it has too many bytes.
+    """
+    image = _open(data)
+    original = Screen(*image.size)
+    target = original
+    if fill is not None:
+        factor = min(fill.width / original.width, fill.height / original.height)
+        target = Screen(max(1, round(original.width * factor)), max(1, round(original.height * factor)))
+    target = limits.fit(*target)
+    if target == original:
+        return PreparedFrame(data, _MIME[str(image.format)], original, original)
+    resized = await anyio.to_thread.run_sync(_resize, image, target, limiter=limiter)
+    return PreparedFrame(resized, _MIME[str(image.format)], target, original)

@@ -1,0 +1,242 @@
+"""A run as its caller sees it: events, result, and the ways to steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Generic, cast
+
+import anyio
+from typing_extensions import TypeVar
+
+from deskhand.errors import ConflictError, DeskhandError, NotFoundError
+from deskhand.harness.context import RunContext
+from deskhand.harness.events import EventBase, RunFinished, RunOutcome, RunPaused, RunResumed, Usage
+from deskhand.harness.log import EventLog
+from deskhand.harness.state import RunState
+from deskhand.harness.stream import EventStream, subscribe
+from deskhand.tools.calls import ErrorInfo, Frame
+
+__all__ = ["OpenRun", "Run", "RunError", "RunResult"]
+
+OutputT = TypeVar("OutputT", default=str)
+DepsT = TypeVar("DepsT", default=object)
+
+
+class RunError(DeskhandError):
+    """Raised by `RunResult.raise_for_outcome` when a run did not complete."""
+
+    code = "run"
+
+    def __init__(self, result: RunResult[object]) -> None:
+        error = result.error
+        why = f": {error.message}" if error else f" ({result.reason})" if result.reason else ""
+        super().__init__(
+            f"the run {result.run_id} {result.outcome.replace('_', ' ')}{why}",
+            hint=error.hint if error else None,
+            effect=error.effect if error else "yes",
+            retryable=error.retryable if error else False,
+            request_id=error.request_id if error else None,
+        )
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult(Generic[OutputT]):
+    """How a run ended.
+
+    Attributes:
+        run_id: The run.
+        outcome: completed, failed, stopped, refused, budget_exceeded or quarantined.
+        reason: A finer word (turns, user, signal, cancelled, error, ...).
+        output: What the harness returned.
+        error: What went wrong.
+        turns: Model turns.
+        actions: Actions.
+        usage: Tokens.
+        cost: US dollars; ``None`` where a price is unknown.
+        last_frame: The newest frame.
+    """
+
+    run_id: str
+    outcome: RunOutcome
+    reason: str | None = None
+    output: OutputT | None = None
+    error: ErrorInfo | None = None
+    turns: int = 0
+    actions: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = None
+    last_frame: Frame | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run completed."""
+        return self.outcome == "completed"
+
+    def raise_for_outcome(self) -> None:
+        """Raise unless the run completed.
+
+        Raises:
+            RunError: With the outcome and what went wrong.
+        """
+        if not self.ok:
+            raise RunError(cast("RunResult[object]", self))
+
+
+@dataclass(eq=False)
+class LiveRun:
+    """What the owner of a run in this process shares with whoever holds the run."""
+
+    state: RunState
+    ended: anyio.Event
+    output: object = None
+    scope: anyio.CancelScope | None = None
+    stop_reason: str | None = None
+
+
+class Run(Generic[OutputT]):
+    """A run: live in this process, or one that the log remembers."""
+
+    def __init__(self, run_id: str, log: EventLog, live: LiveRun | None = None) -> None:
+        self._id = run_id
+        self._log = log
+        self._live = live
+
+    def __repr__(self) -> str:
+        """The state at a glance."""
+        if self._live is None or self._live.ended.is_set():
+            return f"<Run {self._id} ended>"
+        return f"<Run {self._id} {self._live.state.control!r}>"
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._id
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended, as far as this process knows."""
+        return self._live is None or self._live.ended.is_set()
+
+    def events(self, *, after: int = 0, types: Collection[str | type[EventBase]] | None = None) -> EventStream:
+        """Follow the run's events: what the log holds after a number, then what comes, until ``run.finished``.
+
+        Args:
+            after: The last number already seen.
+            types: Only these: names, globs (``action.*``) or event classes.
+        """
+        if self._live is not None:
+            return self._live.state.feed.subscribe(after=after, types=types)
+        return subscribe(self._log, self._id, after=after, types=types)
+
+    async def result(self) -> RunResult[OutputT]:
+        """Wait for the end and tell how it ended; does not raise for a run that failed.
+
+        Raises:
+            NotFoundError: If the log has no such run.
+        """
+        if self._live is not None:
+            await self._live.ended.wait()
+            finished = self._live.state.finished
+            output = self._live.output
+            frame = self._live.state.last_frame
+        else:
+            finished, output, frame = await self._recorded(), None, None
+        if finished is None:
+            raise NotFoundError(f"the log has no end of a run {self._id}", hint="deskhand events lists runs")
+        data = finished.data
+        error = data.error
+        return RunResult(
+            run_id=self._id,
+            outcome=data.outcome,
+            reason=data.reason,
+            output=cast("OutputT", output if self._live is not None else data.output),
+            error=ErrorInfo(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
+            if error
+            else None,
+            turns=data.turns,
+            actions=data.actions,
+            usage=data.usage,
+            cost=data.cost,
+            last_frame=frame,
+        )
+
+    async def _recorded(self) -> RunFinished | None:
+        async for event in subscribe(self._log, self._id, types=[RunFinished]):
+            if isinstance(event, RunFinished):
+                return event
+        return None
+
+    async def pause(self, *, actor: str = "user", reason: str | None = None) -> None:
+        """Let no further action start until `resume`; inside a batch too.
+
+        Raises:
+            ConflictError: If the run has ended.
+        """
+        state = self._control()
+        if state.control.pause():
+            state.emit(RunPaused, {"actor": actor, "reason": reason})
+
+    async def resume(self, *, actor: str = "user") -> None:
+        """Let actions start again.
+
+        Raises:
+            ConflictError: If the run has ended.
+        """
+        state = self._control()
+        if state.control.resume():
+            state.emit(RunResumed, {"actor": actor})
+
+    async def step(self, *, actor: str = "user") -> None:
+        """Let one action start, then pause.
+
+        Raises:
+            ConflictError: If the run has ended.
+        """
+        state = self._control()
+        if state.control.step():
+            state.emit(RunPaused, {"actor": actor, "reason": "step"})
+
+    async def stop(self, *, now: bool = False, reason: str = "user") -> None:
+        """Let no further action start and end the run; stopping an ended run changes nothing.
+
+        Args:
+            now: Also cancel what is in flight.
+            reason: Who or what stopped it; stands in the result.
+        """
+        if self._live is None or self._live.ended.is_set():
+            return
+        self._live.stop_reason = self._live.stop_reason or reason
+        self._live.state.control.stop(reason)
+        if now and self._live.scope is not None:
+            self._live.scope.cancel()
+
+    async def frame(self, frame_id: str) -> bytes:
+        """Return the encoded image of one of the run's frames.
+
+        Raises:
+            NotFoundError: If the run has no such frame, or it is no longer kept.
+        """
+        live = self._live
+        if live is None or frame_id not in live.state.known_frames:
+            raise NotFoundError(f"the run {self._id} has no frame {frame_id!r} at hand")
+        return await live.state.blobs.get(live.state.known_frames[frame_id].sha256)
+
+    def _control(self) -> RunState:
+        if self._live is None or self._live.ended.is_set():
+            raise ConflictError(f"the run {self._id} has ended")
+        return self._live.state
+
+
+class OpenRun(RunContext[DepsT], Run[object]):
+    """A run whose loop is the caller's own code: everything of `RunContext` and of `Run`."""
+
+    def __init__(self, live: LiveRun, log: EventLog) -> None:
+        RunContext.__init__(self, live.state)
+        Run.__init__(self, live.state.run_id, log, live)
+        self.output: object = None
+
+    def finish(self, output: object = None) -> None:
+        """Set the output that the run's result will hold when the block is left."""
+        self.output = output

@@ -1,0 +1,124 @@
+"""What one run holds while it is alive; its harness, its owner and its executor share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+from pydantic import JsonValue
+
+from deskhand.errors import ConflictError, InvalidInputError
+from deskhand.harness.blobs import BlobStore
+from deskhand.harness.control import Control
+from deskhand.harness.events import EventBase, RunFinished, Usage
+from deskhand.harness.frames import FrameLimits
+from deskhand.harness.stream import Feed
+from deskhand.providers.actions import MouseButton
+from deskhand.providers.contract import ExternalComputer
+from deskhand.redaction import Redactor
+from deskhand.tools.calls import Frame
+from deskhand.tools.registry import ToolRegistry
+
+__all__ = ["ComputerState", "RunState"]
+
+
+@dataclass(eq=False)
+class ComputerState:
+    """One computer of a run: the handle, the tools it can back, and what the run knows of its screen."""
+
+    computer: ExternalComputer
+    tools: ToolRegistry
+    lock: anyio.Lock
+    frame: Frame | None = None
+    unsettled: bool = True
+    held: set[MouseButton] = field(default_factory=set)
+
+    @property
+    def id(self) -> str:
+        """The computer's id."""
+        return self.computer.info.id
+
+
+@dataclass(eq=False)
+class RunState:
+    """One run."""
+
+    run_id: str
+    goal: str
+    feed: Feed
+    blobs: BlobStore
+    computers: Mapping[str, ComputerState]
+    limiter: anyio.CapacityLimiter
+    frame_limits: FrameLimits
+    deps: object = None
+    workspace: str | None = None
+    user: str | None = None
+    redactor: Redactor = field(default_factory=Redactor.from_environment)
+    control: Control = field(default_factory=Control)
+    turn: int = 0
+    turns: int = 0
+    actions: int = 0
+    frames: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+    last_frame: Frame | None = None
+    known_frames: dict[str, Frame] = field(default_factory=dict)
+    calls_in_turn: int = 0
+    finished: RunFinished | None = None
+
+    def emit(
+        self,
+        kind: type[EventBase],
+        data: dict[str, JsonValue],
+        *,
+        call_id: str | None = None,
+        computer_id: str | None = None,
+    ) -> EventBase:
+        """Build an event with everything secret taken out, and hand it to the log and the subscribers."""
+        event = kind.model_validate(
+            {
+                "source": f"/runs/{self.run_id}",
+                "run_id": self.run_id,
+                "turn": self.turn or None,
+                "call_id": call_id,
+                "computer_id": computer_id,
+                "workspace_id": self.workspace,
+                "user_id": self.user,
+                "data": self.redactor.clean(data),
+            }
+        )
+        self.feed.emit(event)
+        return event
+
+    def computer(self, computer_id: str | None) -> ComputerState:
+        """Return one of the run's computers; the first where none is named.
+
+        Raises:
+            InvalidInputError: If the run has no such computer.
+        """
+        if computer_id is None:
+            return next(iter(self.computers.values()))
+        if computer_id not in self.computers:
+            raise InvalidInputError(f"this run has no computer {computer_id!r}; it has {', '.join(self.computers)}")
+        return self.computers[computer_id]
+
+    def next_call_id(self) -> str:
+        """Number the next call of this turn."""
+        self.calls_in_turn += 1
+        return f"{self.run_id}/{self.turn}/{self.calls_in_turn}"
+
+    def begin_turn(self) -> int:
+        """Number the next turn."""
+        self.turn += 1
+        self.calls_in_turn = 0
+        return self.turn
+
+    def check_alive(self) -> None:
+        """Raise if the run has ended.
+
+        Raises:
+            ConflictError: If it has.
+        """
+        if self.finished is not None:
+            raise ConflictError(f"the run {self.run_id} has ended", hint="start another run")
