@@ -1,7 +1,7 @@
 """Every error that deskhand raises, as one tree.
 
 Each error carries data, not only text: ``code`` (stable, for programs), ``hint`` (what to do, often a command to copy),
-``retryable``,            ``effect``            (did      it      happen: ``yes``, ``no`` or ``unknown``), ``provider``, ``request_id`` and ``retry_at``
+``retryable``, ``effect`` (did it happen: ``yes``, ``no`` or ``unknown``), ``provider``, ``request_id`` and ``retry_at``
 (Unix seconds, where the other side named a time). What a caller would catch anyway is inherited too.
 
 ========================= ===================== ========= ======= ======================================================

@@ -1,8 +1,8 @@
 """Canonical key names, and the aliases that models and people use for them.
 
 A canonical name is a single printable character (``a``, ``+``, ``ö``) or one of the names in ``NAMED_KEYS``.
-Accepted besides: xdotool and X keysym names (``Return``, ``Page_Up``, ``KP_Enter``), web names (``ArrowUp``, ``ControlLeft``) and
-macOS names (``cmd``, ``option``), in any case.
+Accepted besides: xdotool and X keysym names (``Return``, ``Page_Up``, ``KP_Enter``), web names (``ArrowUp``,
+``ControlLeft``) and macOS names (``cmd``, ``option``), in any case.
 """
 
 from __future__ import annotations
