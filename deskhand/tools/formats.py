@@ -1,0 +1,164 @@
+"""Calls as vendors give them, and observations as vendors take them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+from pydantic import JsonValue
+
+from deskhand.errors import InvalidInputError
+from deskhand.tools.calls import Observation, ToolCall
+
+__all__ = ["call_from_anthropic", "call_from_openai", "observation_to_anthropic", "observation_to_openai"]
+
+JsonDict = dict[str, JsonValue]
+
+TOOLSET: Final = "computer"
+"""The name by which Anthropic's computer toolset marks its members' calls and results."""
+
+HALTED: Final = "Not executed: an earlier computer action in this turn failed."
+"""What Anthropic wants to read of a member that was not run because an earlier one of its turn failed."""
+
+
+def _plain(value: object) -> Mapping[str, object]:
+    """Take a vendor's typed object or a plain dict."""
+    if isinstance(value, Mapping):
+        return value
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return cast("Mapping[str, object]", dump(mode="json", exclude_none=True))
+    raise InvalidInputError(f"a {type(value).__name__} is not a tool call", hint="pass the vendor's object or its dict")
+
+
+def call_from_openai(call: object) -> ToolCall:
+    """Take a Chat tool call or a Responses function call."""
+    plain = _plain(call)
+    if plain.get("type") == "function_call":
+        name, arguments, call_id = plain.get("name"), plain.get("arguments"), plain.get("call_id")
+        return ToolCall(str(name), str(arguments), provider_call_id=str(call_id), format="openai_responses")
+    function = plain.get("function")
+    if isinstance(function, Mapping):
+        name, arguments, call_id = function.get("name"), function.get("arguments"), plain.get("id")
+        return ToolCall(str(name), str(arguments), provider_call_id=str(call_id), format="openai_chat")
+    raise InvalidInputError(
+        "this is no OpenAI function call", hint="pass a Chat tool call or a Responses function_call"
+    )
+
+
+def call_from_anthropic(block: object) -> ToolCall:
+    """Take a ``tool_use`` block: a function tool's, or a computer toolset member's in its own arguments."""
+    plain = _plain(block)
+    if plain.get("type") != "tool_use":
+        raise InvalidInputError(f"this is no tool_use block but {plain.get('type')!r}")
+    name, call_id = str(plain.get("name")), str(plain.get("id"))
+    given = plain.get("input")
+    arguments = cast("JsonDict", dict(given)) if isinstance(given, Mapping) else {}
+    if plain.get("toolset_name") != TOOLSET:
+        return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic")
+    translate = _MEMBERS.get(name)
+    if translate is not None:
+        arguments = translate(arguments)
+    return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic_toolset")
+
+
+def _take(arguments: JsonDict, name: str, into: tuple[str, ...]) -> JsonDict:
+    """Spread a member's list over named arguments; what does not fit stays, and fails the tool's own check."""
+    value = arguments.pop(name, None)
+    if value is None:
+        return arguments
+    if isinstance(value, list) and len(value) == len(into):
+        arguments.update(zip(into, value, strict=True))
+    else:
+        arguments[name] = value
+    return arguments
+
+
+def _rename(arguments: JsonDict, old: str, new: str) -> JsonDict:
+    if old in arguments:
+        arguments[new] = arguments.pop(old)
+    return arguments
+
+
+def _pointer(arguments: JsonDict) -> JsonDict:
+    arguments = _take(_take(arguments, "coordinate", ("x", "y")), "start_coordinate", ("start_x", "start_y"))
+    held = arguments.pop("text", None)
+    if isinstance(held, str) and held:
+        arguments["modifiers"] = [key for key in held.split("+") if key]
+    elif held is not None and held != "":
+        arguments["modifiers"] = held
+    return arguments
+
+
+def _scroll(arguments: JsonDict) -> JsonDict:
+    return _rename(_rename(_pointer(arguments), "scroll_direction", "direction"), "scroll_amount", "amount")
+
+
+_MEMBERS: Final[Mapping[str, Callable[[JsonDict], JsonDict]]] = {
+    **dict.fromkeys(("left_click", "right_click", "middle_click", "double_click", "triple_click"), _pointer),
+    **dict.fromkeys(("left_click_drag", "mouse_move"), _pointer),
+    "scroll": _scroll,
+    **dict.fromkeys(("key", "hold_key"), lambda arguments: _rename(arguments, "text", "key")),
+    "zoom": lambda arguments: _take(arguments, "region", ("x0", "y0", "x1", "y1")),
+}
+
+
+def said(observation: Observation) -> str:
+    """Return what a model reads of an observation: never empty, always whole characters."""
+    error = observation.error
+    text = observation.text or (error.message if error else "") or ("" if observation.frame else observation.outcome)
+    return text.encode(errors="replace").decode()
+
+
+def _image_base64(observation: Observation) -> str | None:
+    return None if observation.image is None else base64.b64encode(observation.image).decode()
+
+
+def _mime(observation: Observation) -> str:
+    return observation.frame.mime if observation.frame else "image/png"
+
+
+def observation_to_anthropic(observation: Observation) -> JsonDict:
+    """Render as a ``tool_result`` block."""
+    call = observation.call
+    toolset = call.format == "anthropic_toolset"
+    result: JsonDict = {"type": "tool_result", "tool_use_id": call.provider_call_id}
+    if toolset:
+        result["toolset_name"] = TOOLSET
+    if not observation.ok:
+        result["is_error"] = True
+        text = HALTED if toolset and observation.outcome == "skipped" else said(observation)
+        result["content"] = [{"type": "text", "text": text or observation.outcome}]
+        return result
+    content: list[JsonValue] = []
+    if text := said(observation):
+        content.append({"type": "text", "text": text})
+    if (image := _image_base64(observation)) is not None:
+        source: JsonDict = {"type": "base64", "media_type": _mime(observation), "data": image}
+        content.append({"type": "image", "source": source})
+    result["content"] = content
+    return result
+
+
+def observation_to_openai(observation: Observation) -> list[JsonDict]:
+    """Render as Chat messages or Responses input items, as the call came."""
+    image = _image_base64(observation)
+    url = None if image is None else f"data:{_mime(observation)};base64,{image}"
+    text = said(observation)
+    if observation.call.format == "openai_responses":
+        parts: list[JsonValue] = [{"type": "input_text", "text": text}] if text else []
+        if url is not None:
+            parts.append({"type": "input_image", "image_url": url, "detail": "auto"})
+        output: JsonValue = parts if url is not None else text
+        return [{"type": "function_call_output", "call_id": observation.call.provider_call_id, "output": output}]
+    answer: JsonDict = {
+        "role": "tool",
+        "tool_call_id": observation.call.provider_call_id,
+        "content": text or "The screenshot follows.",
+    }
+    if url is None:
+        return [answer]
+    shown: JsonDict = {"type": "image_url", "image_url": {"url": url}}
+    label: JsonDict = {"type": "text", "text": f"The screenshot of {observation.call.name}:"}
+    return [answer, {"role": "user", "content": [label, shown]}]
