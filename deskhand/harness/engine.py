@@ -349,8 +349,8 @@ class Engine:
                 "goal": order.goal,
                 "harness": order.harness_name,
                 "model": order.model,
-                "computers": list(state.computers),
-                "tools": first.tools.names,
+                "computers": list[JsonValue](state.computers),
+                "tools": list[JsonValue](first.tools.names),
                 "metadata": dict(order.metadata),
             },
         )

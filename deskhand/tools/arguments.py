@@ -21,8 +21,8 @@ _SHOWN = 64
 def parse_arguments(arguments: Mapping[str, JsonValue] | str) -> dict[str, JsonValue]:
     """Return the arguments as a dict.
 
-    Refused are repeated keys, NaN and infinities, lone surrogates, nesting deeper than 64, more than 256 KiB, text after
-    the end, and anything that is not an object.
+    Refused are repeated keys, NaN and infinities, lone surrogates, nesting deeper than 64, more than 256 KiB, text
+    after the end, and anything that is not an object.
 
     Raises:
         InvalidInputError: Says what is wrong.

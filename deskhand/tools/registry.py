@@ -136,11 +136,7 @@ class Tool:
 
     def __post_init__(self) -> None:
         """Check the name, and find the coordinates among the parameters."""
-        if (
-            not self.name
-            or len(self.name) > 64
-            or not all(c.isascii() and (c.isalnum() or c in "_-") for c in self.name)
-        ):
+        if not _NAME.fullmatch(self.name):
             raise ConfigError(f"{self.name!r} is no tool name", hint="letters, digits, _ and -, at most 64")
         axes = {
             name: mark.name
@@ -241,6 +237,8 @@ class ToolRegistry:
     @overload
     def tool(
         self,
+        function: None = None,
+        /,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -252,7 +250,7 @@ class ToolRegistry:
 
     def tool(
         self,
-        function: FunctionT | None = None,
+        function: Callable[..., object] | None = None,
         /,
         *,
         name: str | None = None,
@@ -261,11 +259,11 @@ class ToolRegistry:
         capability: Capability | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         risk: Risk = "medium",
-    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
+    ) -> Callable[..., object]:
         """Add a function as a tool; its signature gives the schema, its docstring the description.
 
-        A first parameter annotated ``ToolContext[Deps]`` gets the context. A synchronous function runs in a thread; where
-        it passes its timeout nobody can stop it, so its effect is unknown. `ToolError` is text for the model.
+        A first parameter annotated ``ToolContext[Deps]`` gets the context. A synchronous function runs in a thread;
+        where it passes its timeout nobody can stop it, so its effect is unknown. `ToolError` is text for the model.
 
         Args:
             function: The function, where used without arguments.
@@ -277,10 +275,10 @@ class ToolRegistry:
             risk: How much harm it may do.
         """
 
-        def add(function: FunctionT) -> FunctionT:
+        def add(function: Callable[..., object]) -> Callable[..., object]:
             self.add(
                 Tool(
-                    name=name or getattr(function, "__name__", "tool"),
+                    name=name or str(getattr(function, "__name__", "tool")),
                     description=description or inspect.getdoc(function) or "",
                     parameters=_parameters(function),
                     handler=_handler(function),

@@ -38,6 +38,11 @@ def _data(output: ToolOutput) -> dict[str, JsonValue]:
     return dict(output.data) if isinstance(output.data, dict) else {}
 
 
+def _done(output: ToolOutput) -> dict[str, JsonValue]:
+    del output
+    return {"ok": True}
+
+
 _RESULTS: Final[Mapping[str, Callable[[ToolOutput], dict[str, JsonValue]]]] = {
     "exec": _data,
     "screenshot": _screenshot,
@@ -67,4 +72,4 @@ async def dispatch(
         DeskhandError: Whatever the computer raises.
     """
     output = await _REGISTRY.dispatch(computer, name, arguments)
-    return _RESULTS.get(name, lambda _: {"ok": True})(output)
+    return _RESULTS.get(name, _done)(output)

@@ -17,12 +17,13 @@ from deskhand.providers import (
 )
 
 
+SCREEN = Screen(1280, 800)
+
+
 class RecordingComputer(ExternalComputer):
     """Takes every input action and remembers it; its shell and files are dictionaries."""
 
-    def __init__(
-        self, screen: Screen | None = Screen(1280, 800), *, without: frozenset[Capability] = frozenset()
-    ) -> None:
+    def __init__(self, screen: Screen | None = SCREEN, *, without: frozenset[Capability] = frozenset()) -> None:
         self.performed: list[InputAction] = []
         self.files: dict[str, bytes] = {}
         self.commands: dict[str, ExecResult] = {}

@@ -22,6 +22,7 @@ FRAME = Frame("f1", "0" * 64, "image/png", 1280, 800, Screen(1280, 800), "r/1/1"
 
 
 def chat_call(name: str, arguments: str) -> ChatCompletionMessageToolCall:
+    """Make a call as the SDK gives it."""
     return ChatCompletionMessageToolCall.model_validate(
         {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
     )
@@ -43,11 +44,26 @@ def test_calls_of_openai_are_taken_typed_and_plain() -> None:
     ("member", "given", "name", "arguments"),
     [
         ("screenshot", {}, "screenshot", {}),
-        ("left_click", {"coordinate": [1, 2], "text": "ctrl+shift"}, "left_click", {"x": 1, "y": 2, "modifiers": ["ctrl", "shift"]}),
+        (
+            "left_click",
+            {"coordinate": [1, 2], "text": "ctrl+shift"},
+            "left_click",
+            {"x": 1, "y": 2, "modifiers": ["ctrl", "shift"]},
+        ),
         ("left_click", {}, "left_click", {}),
         ("mouse_move", {"coordinate": [1, 2]}, "mouse_move", {"x": 1, "y": 2}),
-        ("left_click_drag", {"start_coordinate": [1, 2], "coordinate": [3, 4]}, "left_click_drag", {"start_x": 1, "start_y": 2, "x": 3, "y": 4}),
-        ("scroll", {"scroll_direction": "up", "scroll_amount": 3, "coordinate": [1, 2]}, "scroll", {"direction": "up", "amount": 3, "x": 1, "y": 2}),
+        (
+            "left_click_drag",
+            {"start_coordinate": [1, 2], "coordinate": [3, 4]},
+            "left_click_drag",
+            {"start_x": 1, "start_y": 2, "x": 3, "y": 4},
+        ),
+        (
+            "scroll",
+            {"scroll_direction": "up", "scroll_amount": 3, "coordinate": [1, 2]},
+            "scroll",
+            {"direction": "up", "amount": 3, "x": 1, "y": 2},
+        ),
         ("key", {"text": "ctrl+s", "repeat": 2}, "key", {"key": "ctrl+s", "repeat": 2}),
         ("hold_key", {"text": "a", "duration": 2}, "hold_key", {"key": "a", "duration": 2}),
         ("type", {"text": "a"}, "type", {"text": "a"}),
@@ -56,7 +72,7 @@ def test_calls_of_openai_are_taken_typed_and_plain() -> None:
         ("cursor_position", {}, "cursor_position", {}),
     ],
     ids=lambda value: str(value)[:30],
-)  # fmt: skip
+)
 def test_toolset_members_become_the_registrys_calls(
     member: str, given: dict[str, object], name: str, arguments: dict[str, JsonValue]
 ) -> None:
@@ -114,15 +130,16 @@ def _call(format: str) -> ToolCall:
 def test_observation_goes_back_as_anthropic_wants_it() -> None:
     """Image beside text; errors are text alone; members echo their toolset; the halt text is the vendor's."""
     seen = Observation(_call("anthropic_toolset"), text="seen", frame=FRAME, image=b"png")
+    image = base64.b64encode(b"png").decode()
     assert seen.to_anthropic() == {
         "type": "tool_result",
         "tool_use_id": "id",
         "toolset_name": "computer",
         "content": [
             {"type": "text", "text": "seen"},
-            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": base64.b64encode(b"png").decode()}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": image}},
         ],
-    }  # fmt: skip
+    }
     failed = Observation(_call("anthropic"), "error", "no", error=ErrorInfo("x", "it broke"), frame=FRAME, image=b"png")
     assert failed.to_anthropic() == {
         "type": "tool_result",
@@ -165,7 +182,8 @@ def _nodes(schema: object) -> Iterator[dict[str, object]]:
 
 STRICT_KEYWORDS = {
     "type", "properties", "required", "additionalProperties", "description", "enum", "anyOf", "items", "const",
-    "pattern", "format", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "minItems", "maxItems",
+    "pattern", "format", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "minItems",
+    "maxItems",
 }  # fmt: skip
 """What OpenAI documents as supported in strict schemas."""
 
