@@ -6,8 +6,6 @@ from deskhand.harness.context import OnComputer, RunContext, TurnContext
 from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import EventLog, MemoryLog
-from deskhand.harness.loops.claude import ClaudeComputerUseHarness
-from deskhand.harness.loops.loop import ModelHarness
 from deskhand.harness.loops.probe import ProbeHarness
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
 from deskhand.harness.sqlite_log import SqliteLog
@@ -15,7 +13,6 @@ from deskhand.harness.stream import EventStream
 
 __all__ = [
     "BlobStore",
-    "ClaudeComputerUseHarness",
     "DirectoryBlobs",
     "Engine",
     "EventLog",
@@ -24,7 +21,6 @@ __all__ = [
     "Harness",
     "MemoryBlobs",
     "MemoryLog",
-    "ModelHarness",
     "OnComputer",
     "OpenRun",
     "ProbeHarness",

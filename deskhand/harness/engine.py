@@ -138,7 +138,7 @@ class Engine:
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         """Stop what still runs, gracefully within 10 s, then by cancellation, and wait for its end."""
         try:
             for live in self._live.values():
@@ -149,8 +149,8 @@ class Engine:
                         await live.ended.wait()
         finally:
             self._tasks.cancel_scope.cancel()
-            leaving = await self._stack.__aexit__(exc_type, exc, traceback)
-        return leaving
+            # No run raises into the group; told of the block's own error, it would wrap that in a group for nothing.
+            await self._stack.__aexit__(None, None, None)
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -327,11 +327,10 @@ class Engine:
                 if more is not None:
                     tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
             states[computer.info.id] = ComputerState(computer, tools, anyio.Lock())
-        epoch = await self._log.claim(run_id)
         return RunState(
             run_id=run_id,
             goal=order.goal,
-            feed=Feed(self._log, run_id, epoch),
+            feed=await Feed.open(self._log, run_id),
             blobs=self._blobs,
             computers=states,
             limiter=self._limiter,

@@ -16,7 +16,6 @@ from deskhand.providers import (
     Screen,
 )
 
-
 SCREEN = Screen(1280, 800)
 
 

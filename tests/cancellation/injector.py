@@ -1,0 +1,168 @@
+"""Cancels a scenario at its n-th suspension, by scope or natively, once or twice.
+
+Every coroutine of the loop is wrapped in an awaitable that counts suspensions. A first pass with no cancellation counts
+them; then the scenario is run afresh for each, and whatever it must not leave behind is checked after each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+
+Scenario = Callable[[], Awaitable[None]]
+Mode = Literal["scope", "native"]
+
+
+@dataclass(eq=False)
+class Schedule:
+    """When to cancel, and how far the count is."""
+
+    at: frozenset[int]
+    mode: Mode
+    seen: int = 0
+    where: list[str] = field(default_factory=list)
+    scope: anyio.CancelScope | None = None
+    task: asyncio.Task[object] | None = None
+
+    def suspended(self, coroutine: Coroutine[object, object, object]) -> None:
+        """Count a suspension of the scenario's own task, and cancel if it is one of those."""
+        if self.task is None or asyncio.current_task() is not self.task or self.task.done():
+            return
+        self.seen += 1
+        if self.seen in self.at:
+            self.where.append(innermost(coroutine))
+            if self.mode == "native":
+                self.task.cancel()
+            elif self.scope is not None:
+                self.scope.cancel()
+
+
+class Counted:
+    """Drives a coroutine and counts how often it suspends."""
+
+    def __init__(self, coroutine: Coroutine[object, object, object], schedule: Schedule) -> None:
+        self._coroutine = coroutine
+        self._schedule = schedule
+
+    def __await__(self) -> Generator[object, object, object]:
+        value: object = None
+        thrown: BaseException | None = None
+        while True:
+            try:
+                yielded = self._coroutine.throw(thrown) if thrown is not None else self._coroutine.send(value)
+            except StopIteration as end:
+                return end.value
+            value, thrown = None, None
+            self._schedule.suspended(self._coroutine)
+            try:
+                value = yield yielded
+            except BaseException as error:
+                thrown = error
+
+
+def innermost(coroutine: object) -> str:
+    """Name the function and line in which a coroutine is suspended."""
+    place = "?"
+    while coroutine is not None:
+        frame = (
+            getattr(coroutine, "cr_frame", None)
+            or getattr(coroutine, "gi_frame", None)
+            or getattr(coroutine, "ag_frame", None)
+        )
+        if frame is not None:
+            place = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+        coroutine = (
+            getattr(coroutine, "cr_await", None)
+            or getattr(coroutine, "gi_yieldfrom", None)
+            or getattr(coroutine, "ag_await", None)
+        )
+    return place
+
+
+async def _drive(scenario: Scenario, schedule: Schedule) -> None:
+    schedule.task = asyncio.current_task()
+    with anyio.CancelScope() as schedule.scope:
+        await scenario()
+
+
+def run_once(scenario: Scenario, at: frozenset[int], mode: Mode) -> Schedule:
+    """Run the scenario on a fresh loop and cancel at these suspensions; nothing may be left on the loop."""
+    schedule = Schedule(at, mode)
+
+    def factory(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[object, object, object], **options: object
+    ) -> asyncio.Task[object]:
+        async def counted() -> object:
+            return await Counted(coroutine, schedule)
+
+        return asyncio.Task(counted(), loop=loop, **options)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(factory)  # type: ignore[arg-type]
+        before = asyncio.all_tasks()
+        try:
+            with anyio.fail_after(60):
+                await asyncio.get_running_loop().create_task(_drive(scenario, schedule))
+        except asyncio.CancelledError:
+            assert schedule.where, "cancelled by nobody"
+        left = asyncio.all_tasks() - before
+        assert not left, f"tasks left after {schedule.where}: {left}"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(main())
+        gc.collect()
+    return schedule
+
+
+def explore(
+    scenario: Scenario, check: Callable[[], None], *, modes: tuple[Mode, ...] = ("scope", "native"), every: int = 1
+) -> int:
+    """Cancel once at each suspension, in both modes; return how many suspensions there were.
+
+    Args:
+        scenario: Run afresh each time.
+        check: Raises if anything was left behind.
+        modes: How to cancel.
+        every: Only each n-th suspension.
+    """
+    total = run_once(scenario, frozenset(), "scope").seen
+    check()
+    for mode in modes:
+        for n in range(1, total + 1, every):
+            schedule = run_once(scenario, frozenset({n}), mode)
+            try:
+                check()
+            except AssertionError as error:
+                raise AssertionError(f"{mode} cancel at {n}/{total} ({schedule.where}): {error}") from error
+    return total
+
+
+def explore_pairs(
+    scenario: Scenario, check: Callable[[], None], pairs: list[tuple[int, int]], *, mode: Mode = "native"
+) -> None:
+    """Cancel twice, at these pairs of suspensions."""
+    for first, second in pairs:
+        schedule = run_once(scenario, frozenset({first, second}), mode)
+        try:
+            check()
+        except AssertionError as error:
+            raise AssertionError(f"{mode} cancel at {first} and {second} ({schedule.where}): {error}") from error
+
+
+def open_descriptors() -> set[str]:
+    """Return this process's open descriptors, by what they lead to."""
+    found: set[str] = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add(f"{name}:{os.readlink(f'/proc/self/fd/{name}')}")
+        except OSError:
+            continue
+    return found
