@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, ValidationError
 
 from .profiles import BROWSER_TOOLSET, COMPUTER_TOOLSET
-from .wire import ApiError
+from .wire import ApiError, as_dict, as_list, as_text
 
 __all__ = ["check_shape"]
 
@@ -55,11 +55,20 @@ class Image(Shape):
 ResultContent = Annotated[Text | Image, Discriminator("type")]
 
 
+def _content_tag(value: object) -> str:
+    return "~string" if isinstance(value, str) else "~list"
+
+
 class ToolResult(Shape):
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
     toolset_name: str | None = None
-    content: str | list[ResultContent] | None = None
+    content: (
+        Annotated[
+            Annotated[str, Tag("~string")] | Annotated[list[ResultContent], Tag("~list")], Discriminator(_content_tag)
+        ]
+        | None
+    ) = None
     is_error: bool | None = None
     cache_control: CacheControl | None = None
 
@@ -90,7 +99,9 @@ Block = Annotated[Text | Image | ToolUse | ToolResult | Thinking | RedactedThink
 
 class Message(Shape):
     role: Literal["user", "assistant", "system"]
-    content: str | list[Block]
+    content: Annotated[
+        Annotated[str, Tag("~string")] | Annotated[list[Block], Tag("~list")], Discriminator(_content_tag)
+    ]
 
 
 class CustomTool(Shape):
@@ -152,9 +163,9 @@ _TOOL_TAGS = {
 }
 
 
-def _tool_tag(value: object) -> str | None:
+def _tool_tag(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else None
-    return "custom" if kind in (None, "custom") else _TOOL_TAGS.get(str(kind))
+    return "custom" if kind in (None, "custom") else _TOOL_TAGS.get(str(kind), str(kind))
 
 
 Tool = Annotated[
@@ -211,7 +222,10 @@ class CountRequest(Shape):
 
     model: Annotated[str, Field(min_length=1)]
     messages: list[Message]
-    system: str | list[Text] | None = None
+    system: (
+        Annotated[Annotated[str, Tag("~string")] | Annotated[list[Text], Tag("~list")], Discriminator(_content_tag)]
+        | None
+    ) = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
@@ -255,6 +269,11 @@ def check_shape(body: JsonValue, *, counting: bool) -> None:
         _ADAPTERS[counting].validate_python(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        text = first["msg"].replace("valid dictionary", "valid object")
+        # Tags that only steer the check itself are no places in the request.
+        parts = [str(part) for part in first["loc"] if not str(part).startswith("~")]
+        if parts[:1] == ["tools"] and len(parts) > 2:
+            tool = as_dict(as_list(as_dict(body).get("tools"))[int(parts[1])])
+            parts[2] = as_text(tool.get("type")) or "custom"
+        place = ".".join(parts)
+        text = first["msg"].replace("valid dictionary", "valid object").replace("_tool_tag()", "'type'")
         raise ApiError(400, f"{place}: {text}" if place else text) from error
