@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import anyio
 
@@ -18,7 +18,7 @@ ChunkHook = Callable[[bytes], Awaitable[None]]
 
 async def deliver(
     chunks: Sequence[bytes], fault: Fault, hook: ChunkHook | None, delivered: Callable[[], None]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yields the chunks of a body.
 
     Args:
@@ -33,7 +33,7 @@ async def deliver(
     total = sum(map(len, chunks))
     limits = [limit for limit in (fault.cut_after, fault.stall_after) if limit is not None and limit < total]
     sent = head(chunks, min(limits)) if limits else list(chunks)
-    complete = not limits and not fault.flood
+    complete = not limits and not fault.flood and not fault.ends_after_insert
     for index, chunk in enumerate(sent):
         if hook is not None:
             await hook(chunk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 import h11
@@ -123,8 +123,9 @@ async def _send_answer(stream: ByteStream, connection: h11.Connection, answer: W
     if isinstance(answer.body, bytes):
         await _send(stream, connection, h11.Data(data=answer.body))
     else:
-        async for chunk in answer.body:
-            await _send(stream, connection, h11.Data(data=chunk))
+        async with aclosing(answer.body) as chunks:
+            async for chunk in chunks:
+                await _send(stream, connection, h11.Data(data=chunk))
     await _send(stream, connection, h11.EndOfMessage())
 
 

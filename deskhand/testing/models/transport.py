@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import anyio
 import httpx2
@@ -49,7 +49,7 @@ class FakeTransport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, chunks: AsyncIterator[bytes], request: httpx2.Request, limit: float | None) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None], request: httpx2.Request, limit: float | None) -> None:
         self._chunks = chunks
         self._request = request
         self._limit = limit
@@ -67,3 +67,6 @@ class _Body(httpx2.AsyncByteStream):
             if chunk is None:
                 return
             yield chunk
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -49,11 +49,11 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class WireAnswer:
-    """One HTTP answer. ``body`` is whole for plain answers and an iterator of chunks for streamed ones."""
+    """One HTTP answer. ``body`` is whole for plain answers and a generator of chunks for streamed ones."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""
 
 
 class ConnectionCutError(Exception):
