@@ -27,7 +27,7 @@ from .thinking import SignedBlocks, verify
 from .threads import Threads
 from .tool_rules import check_tool_choice, check_tools
 from .usage import PromptCache
-from .wire import ApiError, ConnectionCutError, WireAnswer, WireRequest, as_text, invalid, json_answer
+from .wire import ApiError, ConnectionCutError, WireAnswer, WireRequest, as_dict, as_text, invalid, json_answer
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -48,7 +48,7 @@ class RecordedRequest:
         method: The HTTP method.
         path: The path, without the query.
         headers: The headers, names in lower case, keys redacted.
-        body: The decoded JSON, None where it was none.
+        body: The decoded JSON object; empty where the body was none.
         size: The size of the body in bytes.
         status: The status of the answer; None where the connection was closed instead.
         error: The text of the error that it was answered with.
@@ -58,7 +58,7 @@ class RecordedRequest:
     method: str
     path: str
     headers: dict[str, str]
-    body: JsonValue
+    body: Json
     size: int
     status: int | None = None
     error: str | None = None
@@ -107,14 +107,15 @@ class FakeAnthropic(FaultControls):
         self._threads = Threads()
         self._signed = SignedBlocks()
         self._paused: deque[str] = deque(maxlen=256)
-        self._ids: dict[str, int] = {}
+        self._received = 0
+        self._composed = 0
         self._routes: dict[str, Callable[[WireRequest, Json, str, Fault], Awaitable[WireAnswer]]] = {
             "/v1/messages": self._create,
             "/v1/messages/count_tokens": self._count,
         }
 
     def __repr__(self) -> str:
-        return f"FakeAnthropic({self._player!r}, requests={self._ids.get('req', 0)})"
+        return f"FakeAnthropic({self._player!r}, requests={self._received})"
 
     @property
     def played(self) -> int:
@@ -170,7 +171,8 @@ class FakeAnthropic(FaultControls):
         Raises:
             ConnectionCutError: A planned fault closes the connection instead.
         """
-        request_id = self._next_id("req")
+        self._received += 1
+        request_id = f"req_fake{self._received:08d}"
         body, problem = _decode(request.body)
         record = self._record(request, body)
         fault = self._next_fault()
@@ -244,7 +246,7 @@ class FakeAnthropic(FaultControls):
 
     async def _count(self, request: WireRequest, body: Json, request_id: str, fault: Fault) -> WireAnswer:
         checked = self._read(request, body, counting=True)
-        tokens = self._cache.count(checked.profile, checked.prompt.segments)
+        tokens = self._cache.count(checked.conversation, checked.profile, checked.prompt.segments)
         return self._faulty(json_answer(200, {"input_tokens": tokens}, request_id), fault)
 
     async def _create(self, request: WireRequest, body: Json, request_id: str, fault: Fault) -> WireAnswer:
@@ -276,7 +278,9 @@ class FakeAnthropic(FaultControls):
         try:
             turn = await self._player.turn(ModelView(checked.conversation, checked.profile))
             usage = self._cache.measure(checked.conversation, checked.profile, checked.prompt.segments, checked.dropped)
-            return compose(turn, checked, usage, self._next_id)
+            self._composed += 1
+            message_id = f"msg_{checked.prompt.digest.value[:12]}{self._composed:08d}"
+            return compose(turn, checked, usage, message_id)
         except Exception as error:  # whatever a script raises is told to both sides: the caller of the API and the test
             self.script_errors.append(error)
             message = f"The fake's script failed: {type(error).__name__}: {error}"
@@ -294,16 +298,13 @@ class FakeAnthropic(FaultControls):
 
     def _record(self, request: WireRequest, body: JsonValue) -> RecordedRequest:
         headers = {name: "[redacted]" if name in SECRET_HEADERS else v for name, v in request.headers.items()}
-        number = self._ids["req"]
-        record = RecordedRequest(number, request.method, request.path, headers, body, len(request.body))
+        record = RecordedRequest(
+            self._received, request.method, request.path, headers, as_dict(body), len(request.body)
+        )
         self.requests.append(record)
         while len(self.requests) > 1 and sum(kept.size for kept in self.requests) > KEPT_BYTES:
             self.requests.popleft()
         return record
-
-    def _next_id(self, prefix: str) -> str:
-        self._ids[prefix] = self._ids.get(prefix, 0) + 1
-        return f"{prefix}_fake{self._ids[prefix]:08d}"
 
 
 def _decode(body: bytes) -> tuple[JsonValue, str | None]:

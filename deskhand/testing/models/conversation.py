@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from .images import image_digest
+from .images import ImageDigests
 from .wire import as_dict, as_list, as_text
 
 __all__ = [
@@ -42,6 +42,7 @@ class Conversation:
         tools: The tools, from the request or its thread.
         messages: The whole conversation.
         held: How many of the messages came from a thread. They stand in no request, so places are counted after them.
+        digests: The digests of its images.
     """
 
     params: Json
@@ -50,6 +51,7 @@ class Conversation:
     tools: list[Json]
     messages: list[Json]
     held: int = 0
+    digests: ImageDigests = field(default_factory=ImageDigests)
 
     @property
     def model(self) -> str:
@@ -119,20 +121,20 @@ def blocks_of(holder: Mapping[str, JsonValue]) -> list[Json]:
     return [as_dict(block) for block in as_list(content)]
 
 
-def canonical(block: Json) -> bytes:
+def canonical(block: Json, digests: ImageDigests) -> bytes:
     """Returns the form of a block that is the same wherever its meaning is the same."""
-    return json.dumps(_meaning(block), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+    return json.dumps(_meaning(block, digests), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
         errors="surrogatepass"
     )
 
 
-def _meaning(block: Json) -> JsonValue:
+def _meaning(block: Json, digests: ImageDigests) -> JsonValue:
     kind = as_text(block.get("type"))
     if kind == "image":
         source = as_dict(block.get("source"))
-        return ["image", source.get("media_type"), image_digest(as_text(source.get("data")))]
+        return ["image", source.get("media_type"), digests.of(as_text(source.get("data")))]
     if kind == "tool_result":
-        inner = [_meaning(child) for child in blocks_of(block)]
+        inner = [_meaning(child, digests) for child in blocks_of(block)]
         return ["tool_result", block.get("tool_use_id"), block.get("toolset_name"), bool(block.get("is_error")), inner]
     return {key: value for key, value in block.items() if key not in {"cache_control", "caller"} and value is not None}
 
@@ -168,7 +170,7 @@ def read_prompt(conversation: Conversation) -> Prompt:
     pieces: list[Segment] = []
     for path, label, raw in _pieces(conversation):
         before = state.value
-        state.add(label, canonical(raw))
+        state.add(label, canonical(raw, conversation.digests))
         pieces.append(Segment(path, raw, before, state.value))
     return Prompt(pieces, state)
 

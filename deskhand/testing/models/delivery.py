@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from .faults import Fault, head
 from .stream import PING
@@ -38,12 +39,12 @@ async def deliver(
         if hook is not None:
             await hook(chunk)
         else:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
         if complete and index == len(sent) - 1:
             delivered()
         yield chunk
     while fault.flood:
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
         yield PING
     if fault.stall_after in limits:
         await anyio.sleep_forever()

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from .profiles import ImageTier
 from .wire import ApiError, as_dict, as_text, invalid
 
-__all__ = ["ImageReader", "PlacedImage", "SentImage", "check_limits"]
+__all__ = ["ImageDigests", "ImageReader", "PlacedImage", "SentImage", "check_limits"]
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024
 MAX_SIDE = 8000
@@ -43,6 +43,22 @@ class PlacedImage:
     strict: bool
 
 
+class ImageDigests:
+    """The digests of the images of one request, each made once however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[str, str]] = {}
+
+    def of(self, data: str) -> str:
+        """Returns the digest of an image's base64 text."""
+        made = self._made.get(id(data))
+        if made is None:
+            # The text is kept beside its digest, so that its id stays its own.
+            made = data, hashlib.blake2b(data.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+            self._made[id(data)] = made
+        return made[1]
+
+
 class ImageReader:
     """Decodes images, each only once: a conversation sends its history again with every request.
 
@@ -54,8 +70,13 @@ class ImageReader:
         self._remember = remember
         self._known: OrderedDict[str, SentImage] = OrderedDict()
 
-    def read(self, path: str, source: JsonValue) -> SentImage:
+    def read(self, path: str, source: JsonValue, digests: ImageDigests) -> SentImage:
         """Decodes the base64 source of an image block.
+
+        Args:
+            path: Where the block stands.
+            source: Its source.
+            digests: The digests of the request's images.
 
         Raises:
             ApiError: 400 where the bytes are no image, or another one than the media type says.
@@ -63,7 +84,7 @@ class ImageReader:
         fields = as_dict(source)
         data, media_type = as_text(fields.get("data")), as_text(fields.get("media_type"))
         place = f"{path}.image.source.base64"
-        digest = image_digest(data)
+        digest = digests.of(data)
         image = self._known.get(digest)
         if image is None:
             image = _decode(f"{place}.data", data, digest)
@@ -79,11 +100,6 @@ class ImageReader:
                 f"{image.media_type} image",
             )
         return image
-
-
-def image_digest(data: str) -> str:
-    """Returns a digest of an image's base64 text."""
-    return hashlib.blake2b(data.encode(), digest_size=16).hexdigest()
 
 
 def _decode(path: str, data: str, digest: str) -> SentImage:

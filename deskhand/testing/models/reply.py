@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -48,14 +48,14 @@ class Reply:
     raw_inputs: dict[int, str]
 
 
-def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, next_id: Callable[[str], str]) -> Reply:
+def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, message_id: str) -> Reply:
     """Returns the message for a turn of the script, and adds it to the digest of the request's prompt.
 
     Args:
         turn: What the script says.
         request: What it answers.
         usage: What the request cost.
-        next_id: Makes an id with this prefix.
+        message_id: The id of the answer.
 
     Raises:
         ScriptError: The request forbids what the turn does.
@@ -75,13 +75,13 @@ def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, next_id:
         elif isinstance(block, Text):
             made = {"type": "text", "text": block.text}
         else:
-            made = _call(block, next_id)
+            made = _call(block, digest)
             if block.raw_input is not None:
                 raw_inputs[len(content)] = block.raw_input
-        digest.add("assistant", canonical(made))
+        digest.add("assistant", canonical(made, conversation.digests))
         content.append(made)
     answered = output_tokens([block for block in content if block["type"] != "thinking"]) + thought
-    message = _message(turn, conversation, content, next_id("msg"))
+    message = _message(turn, conversation, content, message_id)
     message["usage"] = {
         **usage.fields(),
         "output_tokens": answered,
@@ -114,10 +114,11 @@ def _signed(block: Thinking | RedactedThinking, profile: ModelProfile, digest: P
     return {"type": "thinking", "thinking": text, "signature": sign(profile.name, digest.value, text)}
 
 
-def _call(block: ToolUse, next_id: Callable[[str], str]) -> Json:
+def _call(block: ToolUse, digest: PrefixDigest) -> Json:
+    # Made from all that was said before, an id is unique in its conversation, also where two fakes play parts of it.
     made: Json = {
         "type": "tool_use",
-        "id": block.id if block.id is not None else next_id("toolu"),
+        "id": block.id if block.id is not None else f"toolu_{digest.value[:24]}",
         "name": block.name,
         "input": dict(block.input),
     }

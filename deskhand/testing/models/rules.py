@@ -224,19 +224,20 @@ def check_images(conversation: Conversation, profile: ModelProfile, reader: Imag
     for turn in conversation.turns():
         for block in turn.blocks:
             if block.type == "image":
-                images.append(_placed(block, reader, strict=False))
+                images.append(_placed(block, conversation, reader, strict=False))
             elif block.type == "tool_result":
                 strict = block.raw.get("toolset_name") is not None
                 for index, child in enumerate(blocks_of(block.raw)):
                     if child.get("type") == "image":
                         placed = PlacedBlock(f"{block.path}.content.{index}", child)
-                        images.append(_placed(placed, reader, strict=strict))
+                        images.append(_placed(placed, conversation, reader, strict=strict))
     check_limits(images, profile.images)
 
 
-def _placed(block: PlacedBlock, reader: ImageReader, *, strict: bool) -> PlacedImage:
+def _placed(block: PlacedBlock, conversation: Conversation, reader: ImageReader, *, strict: bool) -> PlacedImage:
     wish = as_dict(block.raw.get("transformations")).get("oversized_image")
-    return PlacedImage(block.path, reader.read(block.path, block.raw.get("source")), strict or wish == "error")
+    sent = reader.read(block.path, block.raw.get("source"), conversation.digests)
+    return PlacedImage(block.path, sent, strict or wish == "error")
 
 
 def check_cache_marks(conversation: Conversation) -> None:

@@ -223,6 +223,7 @@ class ModelView:
 
     Attributes:
         model: The model that is asked.
+        params: The body of the request as it was sent.
         system: The system prompt.
         tools: The tools by name as they were sent; a toolset's entry goes by its type.
         members: The enabled members of the computer toolset; empty where it is not offered.

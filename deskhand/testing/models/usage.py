@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from .conversation import Conversation, Json, Segment, blocks_of
-from .images import ImageReader
+from .images import ImageDigests, ImageReader
 from .profiles import COMPUTER_TOOLSET, ModelProfile
 from .tool_rules import enabled_members
 from .wire import as_dict, as_text
@@ -105,7 +105,7 @@ class PromptCache:
         sums: list[int] = []
         total = 0
         for segment in prompt:
-            total += 0 if segment.path in dropped else self._tokens(segment.raw, profile)
+            total += 0 if segment.path in dropped else self._tokens(segment.raw, profile, conversation.digests)
             sums.append(total)
         marks = {i: ttl for i, ttl in self._marks(conversation, prompt).items() if sums[i] >= profile.min_cached}
         hit = max((self._hit(profile.name, prompt, index) for index in marks), default=-1)
@@ -117,17 +117,17 @@ class PromptCache:
             self._keep((profile.name, prompt[index].after))
         return InputUsage(total - reached, read, written["5m"], written["1h"])
 
-    def count(self, profile: ModelProfile, prompt: Sequence[Segment]) -> int:
+    def count(self, conversation: Conversation, profile: ModelProfile, prompt: Sequence[Segment]) -> int:
         """Returns all input tokens of a request, without touching the cache."""
-        return sum(self._tokens(segment.raw, profile) for segment in prompt)
+        return sum(self._tokens(segment.raw, profile, conversation.digests) for segment in prompt)
 
-    def _tokens(self, raw: Json, profile: ModelProfile) -> int:
+    def _tokens(self, raw: Json, profile: ModelProfile, digests: ImageDigests) -> int:
         kind = as_text(raw.get("type"))
         if kind == "image":
-            image = self._reader.read("", raw.get("source"))
+            image = self._reader.read("", raw.get("source"), digests)
             return profile.images.tokens(*profile.images.fit(image.width, image.height))
         if kind == "tool_result":
-            return sum(self._tokens(child, profile) for child in blocks_of(raw))
+            return sum(self._tokens(child, profile, digests) for child in blocks_of(raw))
         if kind == COMPUTER_TOOLSET:
             return TOOLSET_TOKENS - (0 if "zoom" in enabled_members([raw]) else ZOOM_TOKENS)
         if kind in {"text", "thinking", "redacted_thinking", "tool_use"}:
