@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -161,7 +162,18 @@ async def test_script_function_sees_what_the_model_sees() -> None:
     assert later.frame.image.getpixel((5, 5)) == (0, 0, 90)
 
 
-async def test_oversized_frame_is_seen_scaled_down() -> None:
+@pytest.mark.parametrize(
+    ("model", "sent", "seen"),
+    [
+        (MODEL, (1280, 800), (1280, 800)),
+        (MODEL, (2560, 1440), (2560, 1440)),
+        (MODEL, (3840, 2160), (2576, 1449)),
+        ("claude-sonnet-4-5", (1366, 768), (1366, 768)),
+        ("claude-sonnet-4-5", (1920, 1080), (1456, 819)),
+        ("claude-sonnet-4-5", (2560, 1440), (1456, 819)),
+    ],
+)
+async def test_oversized_frame_is_seen_scaled_down(model: str, sent: tuple[int, int], seen: tuple[int, int]) -> None:
     """Where the API scales an image down silently, the model sees, and aims at, the smaller one."""
     sizes: list[tuple[int, int]] = []
 
@@ -171,9 +183,9 @@ async def test_oversized_frame_is_seen_scaled_down() -> None:
         sizes.append(view.frame.image.size)
         return FakeTurn("Done.")
 
-    status, _ = await post(FakeAnthropic(look), request(user(image(3840, 2160))))
+    status, _ = await post(FakeAnthropic(look), request(user(image(*sent)), model=model, tools=None))
     assert status == 200
-    assert sizes == [(2576, 1449)] * 2
+    assert sizes == [seen] * 2
 
 
 async def test_list_may_mix_turns_and_functions() -> None:
@@ -309,6 +321,35 @@ async def test_server_lets_errors_of_its_block_through_bare() -> None:
     with anyio.fail_after(20), pytest.raises(ZeroDivisionError):
         async with fake().serve():
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("how", ["scope", "native"])
+async def test_server_leaves_nothing_when_cancelled(how: str) -> None:
+    """Cancelled while it serves, by a scope or by the task's own cancel, the server gives its port back."""
+    address = ""
+    serving = anyio.Event()
+
+    async def serve() -> None:
+        nonlocal address
+        async with fake().serve() as base_url:
+            address = base_url
+            serving.set()
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(20):
+        if how == "scope":
+            async with anyio.create_task_group() as group:
+                group.start_soon(serve)
+                await serving.wait()
+                group.cancel_scope.cancel()
+        else:
+            task = asyncio.get_running_loop().create_task(serve())
+            await serving.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        with pytest.raises(OSError, match=r"All connection attempts failed|refused"):
+            await anyio.connect_tcp("127.0.0.1", int(address.rsplit(":", 1)[1]))
 
 
 async def test_server_ends_with_a_client_still_waiting() -> None:

@@ -68,6 +68,8 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "an assistant last": (request(user(words("a")), assistant(words("b"))), "does not support assistant message pre"),
     "empty content": (request(user(), assistant(words("b")), user(words("c"))), "non-empty content"),
     "empty text": (request(user(words(""))), "text content blocks must be non-empty"),
+    "text of blanks": (request(user(words("\n "))), "text content blocks must contain non-whitespace text"),
+    "an empty system block": (request(system=[words("")]), "system: text content blocks must be non-empty"),
     "a call by the user": (request(user(call("toolu_1"))), "can only be in `assistant` messages"),
     "an image by the assistant": (request(user(words("a")), assistant(image()), user(words("b"))), "can only be in"),
     "an unanswered call": (batch(words("well"), calls=[call("toolu_1")]), "without `tool_result` blocks immediately"),

@@ -66,6 +66,7 @@ def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, message_
     content: list[Json] = []
     raw_inputs: dict[int, str] = {}
     thought = 0
+    made: Json
     for block in turn.blocks:
         if isinstance(block, Thinking | RedactedThinking):
             if settings is None:

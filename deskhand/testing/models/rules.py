@@ -125,8 +125,17 @@ def _check_contents(conversation: Conversation, turns: list[Turn]) -> None:
         for block in turn.blocks:
             if block.type not in allowed[turn.role]:
                 raise invalid(block.path, f"`{block.type}` blocks can only be in `{_other(turn.role)}` messages")
-            if block.type == "text" and not as_text(block.raw.get("text")):
-                raise invalid("messages", "text content blocks must be non-empty")
+            if block.type == "text":
+                _check_text("messages", as_text(block.raw.get("text")))
+    for part in as_list(conversation.system):
+        _check_text("system", as_text(as_dict(part).get("text")))
+
+
+def _check_text(path: str, text: str) -> None:
+    if not text:
+        raise invalid(path, "text content blocks must be non-empty")
+    if not text.strip():
+        raise invalid(path, "text content blocks must contain non-whitespace text")
 
 
 def _other(role: str) -> str:
