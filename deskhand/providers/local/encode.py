@@ -140,7 +140,7 @@ def _draw(cursor: Cursor, rows: memoryview, width: int, height: int) -> None:
 def _jpeg(rows: memoryview, width: int, height: int) -> bytes:
     from PIL import Image
 
-    image = Image.frombuffer("RGB", (width, height), rows[1:], "raw", "RGB", 1 + 3 * width, 1)
+    image = Image.frombytes("RGB", (width, height), bytes(rows[1:]), "raw", "RGB", 1 + 3 * width, 1)
     encoded = BytesIO()
     image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
     return encoded.getvalue()

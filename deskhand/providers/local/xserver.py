@@ -119,8 +119,8 @@ def _write_cookie(path: Path, owner: int | None) -> bytes:
     # The client library splits "name:cookie" at every colon, so that a cookie must not hold one.
     cookie = secrets.token_bytes(32).replace(b":", b"")[:16].ljust(16, b"d")
     record = struct.pack(">H", _FAMILY_WILD)
-    for field in (b"", b"", _COOKIE_NAME, cookie):
-        record += struct.pack(">H", len(field)) + field
+    for part in (b"", b"", _COOKIE_NAME, cookie):
+        record += struct.pack(">H", len(part)) + part
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
