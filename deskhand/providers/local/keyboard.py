@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import anyio
+import xcffib.xkb
 import xcffib.xproto
 
+from deskhand.errors import ComputerGoneError
 from deskhand.providers.local.damage import DamageTracker
 from deskhand.providers.local.keymap import Keymap, Stroke, key_keysym, text_keysyms
 from deskhand.providers.local.xconnection import XConnection
@@ -20,6 +22,7 @@ __all__ = ["Held", "Keyboard", "hold"]
 
 _LONGEST_BATCH = 200
 _CORE_KEYBOARD = 0x0100
+_ALL_PARTS = 0xFF  # of a keyboard map
 _LOCK = xcffib.xproto.ModMask.Lock
 _DISTURBING = _LOCK | sum(
     getattr(xcffib.xproto.ModMask, name) for name in ("Shift", "Control", "_1", "_4", "_5")
@@ -58,7 +61,7 @@ def hold(connection: XConnection, inputs: Iterable[Held]) -> Iterator[None]:
             send(connection, held, press=True)
         yield
     finally:
-        if not connection.gone:
+        with suppress(ComputerGoneError):  # a server that has ended holds nothing, and must not hide a cancellation
             for held in reversed(pressed):
                 send(connection, held, press=False)
             connection.flush()
@@ -72,7 +75,7 @@ class Keyboard:
         self._damage = damage
         self._keymap: Keymap | None = None
         self._struck = 0.0
-        connection.on(xcffib.xproto.MappingNotifyEvent, self._mapping_changed)
+        connection.on(xcffib.xkb.NewKeyboardNotifyEvent, self._mapping_changed)
         self._stale = True
         self._modifiers: frozenset[int] = frozenset()
 
@@ -102,15 +105,13 @@ class Keyboard:
 
     def _strike(self, strokes: Sequence[Stroke], shift: Held) -> None:
         """Press and release keys one after the other, in one go, Shift held over neighbours that need it."""
-        try:
-            for before, stroke in pairwise((Stroke(0), *strokes)):
-                if stroke.shift != before.shift:
-                    send(self._connection, shift, press=stroke.shift)
-                send(self._connection, Held(stroke.keycode), press=True)
-                send(self._connection, Held(stroke.keycode), press=False)
-        finally:
-            if strokes[-1].shift:
-                send(self._connection, shift, press=False)
+        for before, stroke in pairwise((Stroke(0), *strokes)):
+            if stroke.shift != before.shift:
+                send(self._connection, shift, press=stroke.shift)
+            send(self._connection, Held(stroke.keycode), press=True)
+            send(self._connection, Held(stroke.keycode), press=False)
+        if strokes[-1].shift:
+            send(self._connection, shift, press=False)
         self.struck()
 
     async def _strokes(self, keysyms: Sequence[int]) -> list[Stroke]:
@@ -148,6 +149,10 @@ class Keyboard:
             return self._keymap
         connection = self._connection
         first, last = connection.min_keycode, connection.max_keycode
+        if self._keymap is None:
+            # A client that uses XKB gets no MappingNotify. All events of XKB come under the code of its first one.
+            wanted = xcffib.xkb.EventType.NewKeyboardNotify | xcffib.xkb.EventType.MapNotify
+            connection.xkb.SelectEvents(_CORE_KEYBOARD, wanted, 0, wanted, _ALL_PARTS, _ALL_PARTS, [])
         self._stale = False
         request = connection.core.GetKeyboardMapping(first, last - first + 1)
         modifiers = await connection.reply(connection.core.GetModifierMapping())
@@ -178,7 +183,7 @@ class Keyboard:
                 connection.xkb.LatchLockState(_CORE_KEYBOARD, _LOCK, 0, False, 0, 0, False, 0)
             yield
         finally:
-            if not connection.gone:
+            with suppress(ComputerGoneError):
                 if locked:
                     connection.xkb.LatchLockState(_CORE_KEYBOARD, _LOCK, _LOCK, False, 0, 0, False, 0)
                 for key in held:

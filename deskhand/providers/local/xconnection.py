@@ -22,11 +22,22 @@ import xcffib.xtest
 
 from deskhand.errors import ComputerGoneError, ConfigError, DeadlineExceededError
 
-__all__ = ["XConnection", "open_connection"]
+__all__ = ["REPLY_DEADLINE", "XConnection", "open_connection"]
 
 _CONNECT_DEADLINE = 10.0
-_REPLY_DEADLINE = 10.0
+REPLY_DEADLINE = 10.0
+"""Seconds that the X server may take to answer a request."""
+
+_COOKIE_NAME = b"MIT-MAGIC-COOKIE-1"
 _xcffib: Any = xcffib  # ships a py.typed marker but no types
+
+
+class _Connection(xcffib.Connection):
+    """The library's connection, with this package's error for a server that has ended."""
+
+    def invalid(self) -> None:
+        if self._conn is None or _xcffib.lib.xcb_connection_has_error(self._conn):
+            raise ComputerGoneError("the computer has no screen any more: its X server has ended")
 
 
 class XConnection:
@@ -81,10 +92,9 @@ class XConnection:
 
     def flush(self) -> None:
         """Send what was requested so far."""
-        self._check()
         self._connection.flush()
 
-    async def reply(self, cookie: Any, *, deadline: float = _REPLY_DEADLINE) -> Any:
+    async def reply(self, cookie: Any) -> Any:
         """Send what was requested so far and wait for one request's reply.
 
         Raises:
@@ -97,11 +107,11 @@ class XConnection:
         self._pending[cookie.sequence] = future
         try:
             self._drain()  # a send may have read what came meanwhile, for which the loop would not wake
-            with anyio.fail_after(deadline):
+            with anyio.fail_after(REPLY_DEADLINE):
                 raw = await future
         except TimeoutError as error:
             raise DeadlineExceededError(
-                f"the X server did not answer within {deadline:g} s",
+                f"the X server did not answer within {REPLY_DEADLINE:g} s",
                 hint="it is stopped or starved; destroy the computer",
             ) from error
         finally:
@@ -117,12 +127,6 @@ class XConnection:
         """Disconnect."""
         self._fail("the connection was closed")
         self._connection.disconnect()
-
-    def _check(self) -> None:
-        if not self._gone and self._connection.has_error():
-            self._fail("its X server has ended")
-        if self._gone:
-            raise ComputerGoneError("the computer has no screen any more: its X server has ended", effect="no")
 
     def _fail(self, why: str) -> None:
         if self._gone:
@@ -140,7 +144,7 @@ class XConnection:
         while True:
             try:
                 event = self._connection.poll_for_event()
-            except xcffib.ConnectionException:
+            except ComputerGoneError:
                 self._fail("its X server has ended")
                 return
             except (xcffib.Error, xcffib.ProtocolException, IndexError, KeyError):
@@ -175,16 +179,24 @@ class XConnection:
 
 
 def _connect(path: Path, cookie: bytes) -> Any:
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    ffi, lib = _xcffib.ffi, _xcffib.lib
     try:
-        stream.settimeout(_CONNECT_DEADLINE)
-        stream.connect(str(path))
-        stream.setblocking(False)
-        connection = _xcffib.Connection(fd=stream.fileno(), auth=b"MIT-MAGIC-COOKIE-1:" + cookie)
-    except (OSError, xcffib.ConnectionException) as error:
-        stream.close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as stream:
+            stream.settimeout(_CONNECT_DEADLINE)
+            stream.connect(str(path))
+            stream.setblocking(False)
+            descriptor = stream.detach()  # from here on the library's to close, also where it fails
+        # The library's own auth= hands the server memory that it has freed by then.
+        name, data = ffi.new("char[]", _COOKIE_NAME), ffi.new("char[]", cookie)
+        auth = ffi.new("xcb_auth_info_t *", {"namelen": len(_COOKIE_NAME), "datalen": len(cookie)})
+        auth.name, auth.data = name, data
+        connection: Any = _Connection.__new__(_Connection)
+        connection._conn = lib.xcb_connect_to_fd(descriptor, auth)
+        connection.pref_screen = 0
+        connection.invalid()
+        connection._init_x()
+    except (OSError, ComputerGoneError) as error:
         raise ConfigError(f"the X server at {path} refuses the connection: {error!r}") from error
-    stream.detach()  # the library closes it
     return connection
 
 

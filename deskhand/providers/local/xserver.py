@@ -116,8 +116,7 @@ def _command(kind: ServerKind, screen: Screen, directory: Path) -> list[str]:
 
 def _write_cookie(path: Path, owner: int | None) -> bytes:
     """Write a fresh cookie file in the Xauthority format."""
-    # The client library splits "name:cookie" at every colon, so that a cookie must not hold one.
-    cookie = secrets.token_bytes(32).replace(b":", b"")[:16].ljust(16, b"d")
+    cookie = secrets.token_bytes(16)
     record = struct.pack(">H", _FAMILY_WILD)
     for part in (b"", b"", _COOKIE_NAME, cookie):
         record += struct.pack(">H", len(part)) + part
