@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["DESKTOP_ENVIRONMENT", "DESKTOP_PROGRAMS", "write_desktop_files"]
+__all__ = ["DESKTOP_ENVIRONMENT", "DESKTOP_PROGRAMS", "PANEL", "write_desktop_files"]
 
-DESKTOP_PROGRAMS: tuple[tuple[str, ...], ...] = (("openbox",), ("tint2",))
-"""The window manager and the panel, to be started with `DESKTOP_ENVIRONMENT` once the display is there."""
+PANEL = "tint2"
+
+DESKTOP_PROGRAMS: tuple[tuple[str, ...], ...] = (("openbox", "--startup", PANEL),)
+"""What to start with `DESKTOP_ENVIRONMENT` once the display is there.
+
+The window manager starts the panel: one that comes up before it sleeps for a second.
+"""
 
 DESKTOP_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {

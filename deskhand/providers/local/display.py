@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from deskhand.providers.actions import InputAction
 from deskhand.providers.contract import Region, Screen
 from deskhand.providers.local.capture import ScreenCapture
 from deskhand.providers.local.damage import DamageTracker
+from deskhand.providers.local.desktop import PANEL
 from deskhand.providers.local.encode import image_format
 from deskhand.providers.local.input import InputPlayer
 from deskhand.providers.local.xconnection import XConnection, open_connection
@@ -107,7 +109,7 @@ class Display:
             raise ConfigError(
                 f"no window manager came up within {deadline:g} s", hint="apt-get install openbox tint2"
             ) from error
-        self._panel_expected = True
+        self._panel_expected = shutil.which(PANEL) is not None
 
     async def resize(self, width: int, height: int) -> None:
         """Change the screen's size.

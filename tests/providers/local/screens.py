@@ -73,10 +73,10 @@ class Logger:
 
 
 @asynccontextmanager
-async def a_logger(display: Display) -> AsyncIterator[Logger]:
+async def a_logger(display: Display, *arguments: str) -> AsyncIterator[Logger]:
     """Start the window that tells what it received."""
-    program = Path(__file__).with_name("x_logger.py")
-    process = await anyio.open_process([sys.executable, str(program)], env=client_environment(display), stderr=None)
+    program = [sys.executable, str(Path(__file__).with_name("x_logger.py")), *arguments]
+    process = await anyio.open_process(program, env=client_environment(display), stderr=None)
     try:
         assert process.stdout is not None
         logger = Logger(BufferedByteReceiveStream(process.stdout))

@@ -25,6 +25,7 @@ from deskhand.providers.actions import (
 )
 from deskhand.providers.keys import NAMED_KEYS
 from deskhand.providers.local.display import Display
+from deskhand.providers.local.keyboard import send
 from deskhand.providers.local.keymap import key_keysym
 from tests.providers.local.screens import Event, Logger, a_display, a_logger, needs_x
 
@@ -294,3 +295,21 @@ async def test_nothing_of_the_display_is_left_after_its_block() -> None:
         assert display.socket.exists()
     assert not display.socket.exists()
     assert not Path(f"/tmp/.X{display.name[1:]}-lock").exists()  # noqa: ASYNC240 - a look, no wait
+
+
+async def test_type_is_exact_while_a_modifier_is_held_and_gives_it_back() -> None:
+    """A Shift and a Control that are held down change nothing of a text, and are down again afterwards."""
+    async with a_display() as display, a_logger(display) as logger:
+        held = await display._input._keyboard.chord(("shift", "ctrl"))
+        for key in held:
+            send(display._connection, key, press=True)
+        assert await pressed(display) == 2
+        await display.perform(Type("abcXYZ1é漢"))
+        assert await pressed(display) == 2
+        for key in held:
+            send(display._connection, key, press=False)
+        await display.perform(Key("escape"))
+        events = await logger.until_key(ESCAPE)
+    struck = [event for event in events if event["kind"] == "key_down" and event["text"]]
+    assert "".join(event["text"] for event in struck) == "abcXYZ1é漢"
+    assert not any(event["state"] & CONTROL for event in struck)

@@ -42,7 +42,11 @@ def say(**fields: object) -> None:
 
 
 def main() -> None:
-    """Open a window over the whole screen, take the focus and write down what comes."""
+    """Open a window over the whole screen, take the focus and write down what comes.
+
+    With the argument ``managed`` it is an ordinary window, which a window manager frames and focuses.
+    """
+    managed = "managed" in sys.argv
     connection = _client.connect()
     screen = connection.get_setup().roots[0]
     core, first = connection.core, connection.get_setup().min_keycode
@@ -50,10 +54,11 @@ def main() -> None:
     core.CreateWindow(
         *(screen.root_depth, window, screen.root, 0, 0, screen.width_in_pixels, screen.height_in_pixels, 0),
         *(x.WindowClass.InputOutput, screen.root_visual),
-        *(x.CW.BackPixel | x.CW.OverrideRedirect | x.CW.EventMask, [0x336699, 1, _MASK]),
+        *(x.CW.BackPixel | x.CW.OverrideRedirect | x.CW.EventMask, [0x336699, not managed, _MASK]),
     )
     core.MapWindow(window)
-    core.SetInputFocus(x.InputFocus.PointerRoot, window, 0)
+    if not managed:
+        core.SetInputFocus(x.InputFocus.PointerRoot, window, 0)
     connection.flush()
 
     def keyboard() -> tuple[list[int], int]:
