@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -96,7 +94,7 @@ class ScreenCapture:
             segment = self._segment
             if segment is None:
                 raise ConfigError("the screen is closed")
-            pointer = self._connection.fixes.GetCursorImage() if cursor else None
+            drawn = await self._pointer(region) if cursor else None
             await self._connection.reply(
                 self._connection.shm.GetImage(
                     self._connection.root,
@@ -104,7 +102,6 @@ class ScreenCapture:
                     *(_ALL_PLANES, XImageFormat.ZPixmap, self._x_segment, 0),
                 )
             )
-            drawn = None if pointer is None else _cursor(await self._connection.reply(pointer), region)
             frame = segment.memory[: width * height * 4]
             try:
                 return await anyio.to_thread.run_sync(self._encoder.encode, frame, width, height, drawn, form)
@@ -123,6 +120,11 @@ class ScreenCapture:
                 f"which is {self._screen.width}x{self._screen.height}"
             )
         return right - left, bottom - top
+
+    async def _pointer(self, region: Region) -> Cursor:
+        image = await self._connection.reply(self._connection.fixes.GetCursorImage())
+        left, top = image.x - image.xhot - region.left, image.y - image.yhot - region.top
+        return Cursor(left, top, image.width, image.height, list(image.cursor_image))
 
     async def _attach(self, segment: _Segment, identifier: int) -> None:
         request = self._connection.shm.Attach(identifier, segment.id, False, is_checked=True)
@@ -145,13 +147,3 @@ class ScreenCapture:
         if not self._connection.gone:
             self._connection.shm.Detach(self._x_segment)
         segment.detach()
-
-
-def _cursor(image: Any, region: Region) -> Cursor:
-    return Cursor(
-        image.x - image.xhot - region.left,
-        image.y - image.yhot - region.top,
-        image.width,
-        image.height,
-        list(image.cursor_image),
-    )

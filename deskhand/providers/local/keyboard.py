@@ -154,9 +154,8 @@ class Keyboard:
             wanted = xcffib.xkb.EventType.NewKeyboardNotify | xcffib.xkb.EventType.MapNotify
             connection.xkb.SelectEvents(_CORE_KEYBOARD, wanted, 0, wanted, _ALL_PARTS, _ALL_PARTS, [])
         self._stale = False
-        request = connection.core.GetKeyboardMapping(first, last - first + 1)
         modifiers = await connection.reply(connection.core.GetModifierMapping())
-        mapping = await connection.reply(request)
+        mapping = await connection.reply(connection.core.GetKeyboardMapping(first, last - first + 1))
         self._modifiers = frozenset(keycode for keycode in modifiers.keycodes if keycode)
         keysyms, per = list(mapping.keysyms), mapping.keysyms_per_keycode
         rows = [keysyms[start : start + per] for start in range(0, len(keysyms), per)]

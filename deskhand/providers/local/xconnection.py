@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ class XConnection:
     def flush(self) -> None:
         """Send what was requested so far."""
         self._connection.flush()
+        self._drain()  # sending reads too what has come meanwhile, for which the loop would then not wake
 
     async def reply(self, cookie: Any) -> Any:
         """Send what was requested so far and wait for one request's reply.
@@ -102,11 +103,10 @@ class XConnection:
             DeadlineExceededError: If it does not answer.
             xcffib.Error: What the server refused.
         """
-        self.flush()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending[cookie.sequence] = future
         try:
-            self._drain()  # a send may have read what came meanwhile, for which the loop would not wake
+            self.flush()
             with anyio.fail_after(REPLY_DEADLINE):
                 raw = await future
         except TimeoutError as error:
@@ -115,8 +115,10 @@ class XConnection:
                 hint="it is stopped or starved; destroy the computer",
             ) from error
         finally:
-            if self._pending.pop(cookie.sequence, None) is not None and not self._gone and not future.done():
-                self._connection.discard_reply(cookie.sequence)
+            del self._pending[cookie.sequence]
+            if not future.done():
+                with suppress(ComputerGoneError):  # must not hide a cancellation
+                    self._connection.discard_reply(cookie.sequence)
         return raw if cookie.reply_type is None else cookie.reply_type(raw)
 
     async def sync(self) -> None:
