@@ -10,7 +10,7 @@ import anyio.to_thread
 import xcffib
 from xcffib.xproto import ImageFormat as XImageFormat
 
-from deskhand.errors import ConfigError, InvalidInputError
+from deskhand.errors import ComputerGoneError, ConfigError, InvalidInputError
 from deskhand.providers.contract import Region, Screen
 from deskhand.providers.local.encode import Cursor, FrameEncoder, ImageFormat
 from deskhand.providers.local.xconnection import XConnection
@@ -78,6 +78,8 @@ class ScreenCapture:
                 raise
             finally:
                 segment.mark_for_removal()
+            if self._segment is not None:
+                self._connection.shm.Detach(self._x_segment)
             self._release()
             self._segment, self._x_segment, self._screen = segment, identifier, screen
             self._encoder = FrameEncoder(*screen)
@@ -93,7 +95,7 @@ class ScreenCapture:
         async with self._lock:
             segment = self._segment
             if segment is None:
-                raise ConfigError("the screen is closed")
+                raise ComputerGoneError("the computer has no screen any more: it was closed", effect="no")
             drawn = await self._pointer(region) if cursor else None
             await self._connection.reply(
                 self._connection.shm.GetImage(
@@ -108,9 +110,10 @@ class ScreenCapture:
             finally:
                 frame.release()
 
-    def close(self) -> None:
-        """Give the memory back."""
-        self._release()
+    async def aclose(self) -> None:
+        """Give the memory back, once nobody reads it; the connection is closed before, so that nobody waits for it."""
+        async with self._lock:
+            self._release()
 
     def _size(self, region: Region) -> tuple[int, int]:
         left, top, right, bottom = region
@@ -142,8 +145,5 @@ class ScreenCapture:
 
     def _release(self) -> None:
         segment, self._segment = self._segment, None
-        if segment is None:
-            return
-        if not self._connection.gone:
-            self._connection.shm.Detach(self._x_segment)
-        segment.detach()
+        if segment is not None:
+            segment.detach()

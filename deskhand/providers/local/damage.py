@@ -29,7 +29,6 @@ class DamageTracker:
         self._connection = connection
         self._changed = time.monotonic()
         self._armed = True
-        self._box: tuple[int, int, int, int] | None = None
         self._small: dict[tuple[int, int, int, int], float] = {}
         self._damage = connection.new_id()
         connection.on(xcffib.damage.NotifyEvent, self._reported)
@@ -57,8 +56,7 @@ class DamageTracker:
 
     def _reported(self, event: Any) -> None:
         area = event.area
-        self._box = (area.x, area.y, area.width, area.height)
-        if not self._is_blink(self._box):
+        if not self._is_blink((area.x, area.y, area.width, area.height)):
             self._changed = time.monotonic()
         if self._armed:
             self._armed = False

@@ -141,8 +141,11 @@ class Display:
         connection.core.ClearArea(False, connection.root, 0, 0, 0, 0)
         await self._capture.resize(self._screen)
 
-    def _close(self) -> None:
-        self._capture.close()
+    async def _close(self) -> None:
+        """Disconnect, which ends whoever still waits, and give the buffers back."""
+        self._connection.close()
+        with anyio.CancelScope(shield=True):
+            await self._capture.aclose()
 
     def _property_changed(self, event: Any) -> None:
         del event
@@ -181,7 +184,7 @@ async def open_display(screen: Screen, directory: Path, *, owner: int | None = N
         server = await stack.enter_async_context(open_server(screen, directory, owner=owner))
         connection = await stack.enter_async_context(open_connection(server.socket, server.cookie))
         display = Display(server, connection, screen)
-        stack.callback(display._close)
+        stack.push_async_callback(display._close)
         await display._open()
         yield display
 

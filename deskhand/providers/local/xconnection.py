@@ -67,17 +67,13 @@ class XConnection:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connection.get_file_descriptor(), self._drain)
 
-    @property
-    def gone(self) -> bool:
-        """Whether the connection has ended."""
-        return self._gone
-
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
         """Call something after a delay in seconds, unless the connection has ended by then."""
 
         def guarded() -> None:
-            if not self._gone and not self._connection.has_error():
-                callback()
+            if not self._gone:
+                with suppress(ComputerGoneError):  # those who wait for the server are told
+                    callback()
 
         self._loop.call_later(delay, guarded)
 

@@ -84,7 +84,8 @@ async def open_server(screen: Screen, directory: Path, *, owner: int | None = No
     cookie = _write_cookie(directory / "xauthority", owner)
     vnc_socket = directory / "vnc" if kind == "Xvnc" else None
     log = directory / "xserver.log"
-    with log.open("wb") as errors:
+    # Cancelled halfway, the start of a process would leave one that nobody holds; it takes milliseconds.
+    with log.open("wb") as errors, anyio.CancelScope(shield=True):
         process = await anyio.open_process(
             [*_LAUNCHER, *_command(kind, screen, directory)],
             stderr=errors,

@@ -105,6 +105,25 @@ async def test_stopped_server_meets_a_deadline(monkeypatch: pytest.MonkeyPatch) 
             assert (await display.capture()).startswith(b"\x89PNG")
 
 
+async def test_display_closed_in_the_midst_of_captures_ends_them_cleanly() -> None:
+    """Who captures while the display is closed gets an error, and nobody reads memory that is gone."""
+    ended = 0
+
+    async def capture(display: Display) -> None:
+        nonlocal ended
+        try:
+            while True:
+                await display.capture()
+        except ComputerGoneError:
+            ended += 1
+
+    async with anyio.create_task_group() as tasks, a_display() as display:
+        for _ in range(3):
+            tasks.start_soon(capture, display)
+        await anyio.sleep(0.05)
+    assert ended == 3
+
+
 async def test_stopped_server_is_ended_all_the_same() -> None:
     """Leaving the block ends a stopped server too, within a bounded time."""
     with anyio.fail_after(8):
