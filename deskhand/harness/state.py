@@ -75,7 +75,10 @@ class RunState:
         call_id: str | None = None,
         computer_id: str | None = None,
     ) -> EventBase:
-        """Build an event with everything secret taken out, and hand it to the log and the subscribers."""
+        """Build an event with everything secret taken out, and hand it to the log and the subscribers.
+
+        Nothing follows ``run.finished``: what a straggler emits after it is dropped.
+        """
         event = kind.model_validate(
             {
                 "source": f"/runs/{self.run_id}",
@@ -88,7 +91,8 @@ class RunState:
                 "data": self.redactor.clean(data),
             }
         )
-        self.feed.emit(event)
+        if self.finished is None:
+            self.feed.emit(event)
         return event
 
     def computer(self, computer_id: str | None) -> ComputerState:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from deskhand import MemoryLog, RunContext, RunError, ToolCall, ToolError, open_run
@@ -335,7 +336,7 @@ async def test_pause_holds_inside_a_batch_and_step_does_one_action() -> None:
     assert len(computer.performed) == 3
 
 
-async def _until(stream: object, kind: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+async def _until(stream: object, kind: str):  # type: ignore[no-untyped-def]
     async for event in stream:  # type: ignore[attr-defined]
         yield event
         if event.type == kind:
@@ -378,7 +379,7 @@ async def test_leaving_the_block_stops_the_run() -> None:
     async def drive(run: RunContext) -> None:
         while True:
             await run.act("left_click", x=1, y=1)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     computer = computer_with_screen()
     async with Driver(drive).start(computer, "click for ever") as run:
@@ -388,7 +389,7 @@ async def test_leaving_the_block_stops_the_run() -> None:
     result = await run.result()
     assert (result.outcome, result.reason) == ("stopped", "left")
     done = len(computer.performed)
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     assert len(computer.performed) == done
 
 
@@ -518,6 +519,7 @@ async def test_two_runs_on_one_computer_conflict() -> None:
     async with Driver(drive).start(computer, "one") as run:
         with pytest.raises(ConflictError, match=run.id):
             await Driver(nothing).run(computer, "two")
+        await run.stop(now=True)
     (await Driver(nothing).run(computer, "three")).raise_for_outcome()
 
 
@@ -572,7 +574,7 @@ async def test_several_computers_act_in_parallel_in_one_run() -> None:
 
     class Second(GatedComputer):
         @property
-        def info(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def info(self):  # type: ignore[no-untyped-def]
             from dataclasses import replace
 
             return replace(super().info, id="cmp_2")

@@ -392,3 +392,27 @@ async def test_own_models_can_be_served() -> None:
     server = FakeAnthropic([FakeTurn("Done.")], models={"claude-next": profile})
     assert (await post(server, request(model="claude-next", tools=[function_tool()])))[0] == 200
     assert (await post(server, request()))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01", id="TLS"),
+        pytest.param(b"GET\r\n\r\n", id="half a request"),
+        pytest.param(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", id="half a body"),
+        pytest.param(b"x" * 100_000, id="an endless line"),
+    ],
+)
+async def test_server_survives_junk(junk: bytes) -> None:
+    """What is not HTTP ends its own connection and nothing else."""
+    server = fake()
+    with anyio.fail_after(20):
+        async with server.serve() as base_url:
+            stream = await anyio.connect_tcp("127.0.0.1", int(base_url.rsplit(":", 1)[1]))
+            async with stream:
+                await stream.send(junk)
+                await stream.send_eof()
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                    await stream.receive()
+            async with anthropic.AsyncAnthropic(api_key=server.api_key, base_url=base_url, max_retries=0) as client:
+                assert (await client.messages.create(**request())).stop_reason == "end_turn"

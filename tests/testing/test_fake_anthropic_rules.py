@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deskhand.testing.models import TOOLSET_MEMBERS, FakeAnthropic, FakeTurn
 
@@ -397,3 +400,40 @@ async def test_many_images_error_names_every_image() -> None:
     assert details["max_side_length_pixels"] == 2000
     assert details["paths"][0] == "messages.0.content.1"
     assert len(details["paths"]) == 21
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+SAMPLES = [*ACCEPTED.values(), *(body for body, _ in REFUSED.values())]
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Returns the path to every value inside a JSON value."""
+    found = [path] if path else []
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        found += places(value, (*path, key))
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+async def test_fake_answers_whatever_it_is_sent(data: st.DataObject) -> None:
+    """A request with anything at all in any place gets an answer of the API, never a crash of the fake."""
+    body = copy.deepcopy(data.draw(st.sampled_from(SAMPLES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *parents, last = data.draw(st.sampled_from(places(body)))
+        holder: Any = body
+        for key in parents:
+            holder = holder[key]
+        holder[last] = data.draw(JUNK)
+        if not places(body):
+            break
+    betas = data.draw(st.sets(st.sampled_from(["message-threads-2026-08-12", OLD_BETA])))
+    server = fake()
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        status, answer = await post(server, body, betas=betas, path=path)
+        assert status in {200, 400, 404}, answer
+    assert not server.script_errors

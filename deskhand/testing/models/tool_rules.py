@@ -134,7 +134,7 @@ def _subschema(path: str, part: JsonValue) -> Iterator[tuple[str, Json]]:
 def _check_subschema(path: str, schema: Json, *, strict: bool) -> None:
     kinds = schema.get("type")
     named = kinds if isinstance(kinds, list) else [kinds] if "type" in schema else []
-    wrong_type = any(kind not in JSON_TYPES for kind in named)
+    wrong_type = any(not isinstance(kind, str) or kind not in JSON_TYPES for kind in named)
     required = schema.get("required", [])
     wrong_required = not isinstance(required, list) or any(not isinstance(key, str) for key in required)
     wrong_enum = "enum" in schema and not as_list(schema["enum"])
