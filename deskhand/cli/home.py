@@ -31,7 +31,9 @@ def home(environment: Mapping[str, str] | None = None) -> Path:
     try:
         return Path.home() / ".local" / "state" / "deskhand"
     except RuntimeError as error:
-        raise ConfigError("there is no home folder to keep runs in", hint="export DESKHAND_HOME=/some/folder") from error
+        raise ConfigError(
+            "there is no home folder to keep runs in", hint="export DESKHAND_HOME=/some/folder"
+        ) from error
 
 
 def log_path() -> Path:
@@ -83,7 +85,9 @@ def load_dotenv(path: Path, environment: MutableMapping[str, str]) -> None:
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the settings file {path} cannot be read: {error}", hint="mend it or move it away") from error
+        raise ConfigError(
+            f"the settings file {path} cannot be read: {error}", hint="mend it or move it away"
+        ) from error
     found: dict[str, str] = {}
     for line in lines:
         match = _LINE.match(line)

@@ -130,7 +130,8 @@ class Engine:
     async def __aenter__(self) -> Self:
         """Open the task group that owns the runs."""
         async with AsyncExitStack() as stack:
-            self._log = self._given_log or await stack.enter_async_context(MemoryLog())
+            log = self._given_log
+            self._log: EventLog = log if log is not None else await stack.enter_async_context(MemoryLog())
             self._limiter = anyio.CapacityLimiter(_RESIZERS)
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             self._stack = stack.pop_all()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -339,9 +339,9 @@ class SqliteLog(EventLog):
 
         job = _Job(do=raise_epoch)
         await self._ask(job)
-        epoch, last = job.value  # type: ignore[misc]
+        epoch, last = cast("tuple[int, int]", job.value)
         self._known[run_id] = _Known(epoch, last, last, listener)
-        return int(epoch)
+        return epoch
 
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number events and hand them to the writer; see `EventLog.append`."""
