@@ -1,0 +1,106 @@
+"""README and docs do what they say: their programs run, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MARKERS = {"needs_x": pytest.mark.needs_x, "needs_bwrap": pytest.mark.needs_bwrap, "slow": pytest.mark.slow}
+_RUN = """
+import ast, asyncio, inspect, sys
+source = open(sys.argv[1], encoding="utf-8").read()
+compiled = compile(source, sys.argv[1], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+result = eval(compiled, {"__name__": "__main__"})
+if inspect.iscoroutine(result):
+    asyncio.run(result)
+"""
+_BLOCK = re.compile(r"(?:<!-- test: (?P<test>[^\n]*?) -->\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Python block of a page."""
+
+    page: Path
+    line: int
+    code: str
+    marks: tuple[str, ...]
+
+
+def programs(page: Path) -> list[Program]:
+    """Find the Python blocks of a page; the comment in front of one names what it needs."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Program(
+            page,
+            text.count("\n", 0, match.start("code")),
+            match["code"],
+            tuple((match["test"] or "").replace(",", " ").split()),
+        )
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def cases() -> list[object]:
+    return [
+        pytest.param(
+            program,
+            id=f"{program.page.name}:{program.line}",
+            marks=[MARKERS[mark] for mark in program.marks],
+        )
+        for page in PAGES
+        for program in programs(page)
+    ]
+
+
+@pytest.mark.parametrize("program", cases())
+def test_program_of_a_page_runs(program: Program, tmp_path: Path) -> None:
+    """A reader who pastes a program into a file, or into a notebook where it awaits, gets what the page says."""
+    script = tmp_path / "program.py"
+    script.write_text(program.code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{program.page.name}:{program.line}\n{done.stderr}"
+
+
+def test_tasks_of_the_first_page_are_short() -> None:
+    """Each of the four tasks that the docs open with takes fewer than 40 lines."""
+    tasks = programs(ROOT / "docs" / "index.md")
+    assert len(tasks) == 4
+    assert all(task.code.count("\n") < 40 for task in tasks)
+
+
+def test_readme_opens_with_two_commands_and_a_six_line_program() -> None:
+    """The first program of the README has six lines, and both commands stand before it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = programs(ROOT / "README.md")[0]
+    assert len(first.code.strip().splitlines()) == 6
+    above = text[: text.index(first.code)]
+    assert "scripts/demo" in above
+    assert "scripts/test" in above
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    """No link between pages is broken."""
+    broken = [
+        target for target in _LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_every_public_name_has_a_reference_entry() -> None:
+    """The reference is what the docstrings say, and a public name without one fails."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "reference", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
