@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from deskhand.cli.text import indented, one_line, visible
 from deskhand.errors import DeskhandError
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
     from rich.status import Status
 
 __all__ = ["Terminal", "error_lines"]

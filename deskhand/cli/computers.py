@@ -1,0 +1,57 @@
+"""A computer by its name on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from deskhand.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from deskhand.cli.terminal import Terminal
+    from deskhand.providers.contract import ExternalComputer
+
+__all__ = ["existing", "named_computer"]
+
+
+@asynccontextmanager
+async def named_computer(
+    terminal: Terminal, name: str, *, screen: tuple[int, int] | None = None, label: str = "deskhand"
+) -> AsyncIterator[ExternalComputer]:
+    """Open a fresh computer of a provider, or borrow an existing one (``PROVIDER:ID``).
+
+    Raises:
+        InvalidInputError: If a screen's size is asked of a computer that exists.
+        ConfigError: If there is no such provider.
+        NotFoundError: If there is no such computer.
+    """
+    from contextlib import AsyncExitStack
+
+    from deskhand.providers.contract import ComputerSpec
+    from deskhand.providers.lookup import attach, open_computer
+
+    async with AsyncExitStack() as stack:
+        if ":" in name:
+            if screen is not None:
+                raise InvalidInputError(f"{name} has its screen already", hint="leave --screen out")
+            with terminal.waiting(f"reaching {name}"):
+                computer = await stack.enter_async_context(attach(name))
+        else:
+            with terminal.waiting(f"starting a {name} computer"):
+                computer = await stack.enter_async_context(
+                    open_computer(name, label=label, spec=ComputerSpec(screen=screen))
+                )
+        yield computer
+
+
+def existing(name: str) -> tuple[str, str]:
+    """Return the provider and the id that ``PROVIDER:ID`` names.
+
+    Raises:
+        InvalidInputError: If it holds no id.
+    """
+    provider, _, computer_id = name.partition(":")
+    if not provider or not computer_id:
+        raise InvalidInputError(f"{name!r} names no computer", hint="PROVIDER:ID, as deskhand ls prints it")
+    return provider, computer_id

@@ -1,0 +1,122 @@
+"""A run from the command line: into the log, onto the terminal, into its folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deskhand.cli.exits import Exit, exit_of_outcome
+from deskhand.cli.text import indented, one_line
+
+if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
+    from deskhand.cli.terminal import Terminal
+    from deskhand.harness.base import Harness
+    from deskhand.harness.log import EventLog
+    from deskhand.harness.run import RunResult
+    from deskhand.providers.contract import ExternalComputer
+
+__all__ = ["Conducted", "conduct", "open_log", "tell_result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conducted:
+    """A run that has ended.
+
+    Attributes:
+        result: How it ended.
+        folder: Where its frames and events are.
+    """
+
+    result: RunResult[str]
+    folder: Path
+
+
+@asynccontextmanager
+async def open_log() -> AsyncIterator[EventLog]:
+    """Open the log of the command line, in its private folder.
+
+    Raises:
+        ConfigError: If the folder cannot be written.
+        JournalError: If the log cannot be opened.
+    """
+    from deskhand.cli.home import home, log_path, private_folder
+    from deskhand.harness.sqlite_log import SqliteLog
+
+    private_folder(home())
+    async with SqliteLog(log_path()) as log:
+        yield log
+
+
+async def conduct(
+    terminal: Terminal, stopper: Stopper, *, log: EventLog, harness: Harness[str], computer: ExternalComputer, goal: str
+) -> Conducted:
+    """Start a run, show it as it goes, and return how it ended; Ctrl-C stops it cleanly, twice now.
+
+    Args:
+        terminal: Where its events are shown.
+        stopper: Takes the signals.
+        log: Where its events go.
+        harness: What drives it.
+        computer: What it may use.
+        goal: What it is to reach.
+    """
+    from deskhand.cli.folder import RunFolder
+    from deskhand.cli.home import blobs_path, runs_path
+    from deskhand.cli.view import RunView
+    from deskhand.harness.blobs import DirectoryBlobs
+
+    blobs = DirectoryBlobs(blobs_path())
+    view = RunView(terminal, harness.model)
+    async with harness.start(computer, goal, log=log, blobs=blobs) as run:
+        folder = RunFolder(runs_path() / run.id, blobs, terminal.aside)
+        info = computer.info
+        with_model = f" with {one_line(harness.model, 60)}" if harness.model else ""
+        terminal.note(f"run {run.id} on {info.provider}:{info.id}{with_model}")
+        terminal.note(f"frames and events: {folder.path}")
+        try:
+            with stopper.stops(run):
+                async for event in run.events():
+                    await folder.add(event)
+                    view.show(event)
+                return Conducted(await run.result(), folder.path)
+        finally:
+            terminal.wait_for(None)
+            await folder.aclose()
+
+
+def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted) -> Exit:
+    """Print how a run ended and what it took, and return the exit code."""
+    from deskhand.cli.terminal import error_lines
+    from deskhand.cli.view import cost_line
+
+    result = conducted.result
+    code = exit_of_outcome(result.outcome, result.error.code if result.error else None)
+    if result.outcome == "stopped":
+        code = stopper.exit or Exit.FAILED
+    if result.output:
+        terminal.note(indented(str(result.output), ""))
+    if result.error is not None:
+        terminal.aside(error_lines(result.error.message, result.error.hint, result.error.request_id))
+    reason = f" ({result.reason})" if result.reason and result.reason != "error" else ""
+    terminal.note(f"{result.outcome.replace('_', ' ')}{reason}: {cost_line(result.turns, result.usage, result.cost)}")
+    terminal.note(f"again: deskhand events {result.run_id}")
+    if terminal.json:
+        terminal.line(
+            {
+                "type": "result",
+                "run_id": result.run_id,
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "output": result.output,
+                "turns": result.turns,
+                "actions": result.actions,
+                "cost": result.cost,
+                "folder": str(conducted.folder),
+                "exit_code": int(code),
+            }
+        )
+    return code

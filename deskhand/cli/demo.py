@@ -1,0 +1,72 @@
+"""``deskhand demo``: a scripted model drives a real desktop through the code that a live one would use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deskhand.cli.options import DebugOption, JsonOption, parse_screen
+from deskhand.cli.stopping import Stopper
+from deskhand.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+__all__ = ["register", "scripted_client"]
+
+MODEL = "claude-sonnet-5-5"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    screen: Annotated[
+        str | None, typer.Option("--screen", metavar="WxH", help="The desktop's screen, in pixels.")
+    ] = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Watch a scripted model work on a real desktop; needs no key."""
+    from deskhand.cli.invoke import invoke
+
+    async def body(terminal: Terminal, stopper: Stopper) -> int:
+        return await show(terminal, stopper, parse_screen(screen))
+
+    invoke(body, json=json, debug=debug)
+
+
+async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | None) -> int:
+    """Make the run, look at what it left on the machine, and return the exit code."""
+    from deskhand.cli.conduct import conduct, open_log, tell_result
+    from deskhand.demo import GOAL, demo_computer, verify
+    from deskhand.harness.loops.claude import ClaudeComputerUseHarness
+
+    terminal.note("the model of this demo is scripted; all else is what a live one would drive")
+    async with scripted_client() as client, open_log() as log, demo_computer(screen) as computer:
+        harness = ClaudeComputerUseHarness(model=MODEL, client=client)
+        conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
+        outcome = await verify(computer) if conducted.result.ok else None
+    code = tell_result(terminal, stopper, conducted)
+    if outcome is not None:
+        terminal.note(outcome)
+    terminal.note('with a live model: export ANTHROPIC_API_KEY=... && deskhand run "open the editor and write hello"')
+    return code
+
+
+@asynccontextmanager
+async def scripted_client() -> AsyncIterator[AsyncAnthropic]:
+    """Serve the demo's scripted model on the loopback interface; yield the vendor's own client, connected to it."""
+    from anthropic import AsyncAnthropic
+
+    from deskhand.demo import demo_script
+    from deskhand.testing.models import FakeAnthropic
+
+    server = FakeAnthropic(demo_script)
+    async with server.serve() as base_url, AsyncAnthropic(api_key=server.api_key, base_url=base_url) as client:
+        yield client

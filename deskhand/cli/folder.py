@@ -1,0 +1,97 @@
+"""A run's folder: an export of the log for people, written while the run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import anyio.to_thread
+
+from deskhand.cli.home import private_folder
+from deskhand.errors import DeskhandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import JsonValue
+
+    from deskhand.harness.blobs import BlobStore
+    from deskhand.harness.events import EventBase, FrameCapturedData
+
+__all__ = ["RunFolder"]
+
+_SUFFIXES = {"image/png": "png", "image/jpeg": "jpg"}
+
+
+class RunFolder:
+    """``meta.json``, ``events.jsonl`` with the durable events, ``frames/`` with one image a frame.
+
+    It is an export, not a second truth: where it cannot be written, that is told once and the run goes on.
+
+    Args:
+        path: The folder; made, with its parents, at the first event.
+        blobs: Where the frames are.
+        warn: Tells the person what could not be written.
+    """
+
+    def __init__(self, path: Path, blobs: BlobStore, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._blobs = blobs
+        self._warn = warn
+        self._events: TextIO | None = None
+        self._broken = False
+        self._meta: dict[str, JsonValue] = {}
+
+    def __repr__(self) -> str:
+        """The state at a glance."""
+        return f"<RunFolder {self.path}{' broken' if self._broken else ''}>"
+
+    async def add(self, event: EventBase) -> None:
+        """Write one event, and the image that it tells of."""
+        from deskhand.harness.events import FrameCaptured
+
+        if self._broken or not event.durable:
+            return
+        try:
+            image = await self._image(event.data) if isinstance(event, FrameCaptured) else None
+            await anyio.to_thread.run_sync(self._write, event, image)
+        except (OSError, DeskhandError) as error:
+            self._broken = True
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            self._warn(f"the run folder {self.path} is incomplete from here on: {why}; the log has everything")
+
+    async def aclose(self) -> None:
+        """Close the file of events."""
+        if self._events is not None:
+            await anyio.to_thread.run_sync(self._events.close)
+
+    async def _image(self, frame: FrameCapturedData) -> tuple[str, bytes]:
+        return f"{frame.frame_id}.{_SUFFIXES.get(frame.mime, 'img')}", await self._blobs.get(frame.sha256)
+
+    def _write(self, event: EventBase, image: tuple[str, bytes] | None) -> None:
+        from deskhand.harness.events import RunFinished, RunStarted
+
+        if self._events is None:
+            private_folder(self.path / "frames")
+            self._events = (self.path / "events.jsonl").open("a", encoding="utf-8")
+        if image is not None:
+            (self.path / "frames" / image[0]).write_bytes(image[1])
+        self._events.write(event.to_json().decode() + "\n")
+        self._events.flush()
+        if isinstance(event, RunStarted | RunFinished):
+            self._describe(event)
+
+    def _describe(self, event: EventBase) -> None:
+        """Keep what is worth knowing of the run as a whole in one file."""
+        from deskhand import __version__
+
+        whole: dict[str, JsonValue] = json.loads(event.to_json())
+        data = whole["data"]
+        assert isinstance(data, dict)  # noqa: S101 (every event's data is an object)
+        if not self._meta:
+            self._meta = {"run_id": event.run_id, "deskhand": __version__, "started_at": whole["time"]}
+        else:
+            self._meta["finished_at"] = whole["time"]
+        self._meta |= data
+        (self.path / "meta.json").write_text(json.dumps(self._meta, indent=2, ensure_ascii=False) + "\n", "utf-8")

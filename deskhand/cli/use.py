@@ -1,0 +1,207 @@
+"""``deskhand exec`` and ``deskhand shot``: one direct call on a computer, in no run and in no log."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deskhand.cli.exits import Exit
+from deskhand.cli.options import ComputerArgument, DebugOption, JsonOption, parse_screen
+from deskhand.cli.stopping import Stopper
+from deskhand.cli.terminal import Terminal
+from deskhand.errors import ConfigError, InvalidInputError, PayloadTooLargeError
+
+if TYPE_CHECKING:
+    from deskhand.providers.contract import ExecChunk, ExecResult, ExternalComputer
+
+__all__ = ["register"]
+
+MOST_INPUT = 100 * 1024 * 1024
+"""Bytes of standard input that are passed on."""
+
+ScreenOption = Annotated[
+    str | None, typer.Option("--screen", metavar="WxH", help="The fresh computer's screen, in pixels.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("exec", context_settings={"allow_interspersed_args": False})(exec_)
+    app.command("shot")(shot)
+
+
+def exec_(
+    computer: ComputerArgument,
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND...", help="One word is a bash line; several, a program and its arguments."),
+    ],
+    timeout: Annotated[float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Kill it then.")] = 120.0,
+    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass standard input on to the command.")] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run a command on a computer.
+
+    Ends with the command's exit code. Options stand before COMPUTER.
+    """
+    from deskhand.cli.invoke import invoke
+
+    line = command[0] if len(command) == 1 else shlex.join(command)
+
+    async def body(terminal: Terminal, stopper: Stopper) -> int:
+        del stopper
+        from deskhand.cli.computers import named_computer
+
+        given = await _standard_input() if stdin else None
+        async with named_computer(terminal, computer) as machine:
+            if terminal.json:
+                return tell_result(terminal, await machine.exec(line, timeout=timeout, stdin=given))
+            return await _pass_through(terminal, machine, line, timeout, given)
+
+    invoke(body, json=json, debug=debug, failure=Exit.EXEC)
+
+
+async def _standard_input() -> bytes:
+    import anyio.to_thread
+
+    data: bytes = await anyio.to_thread.run_sync(sys.stdin.buffer.read, MOST_INPUT + 1, abandon_on_cancel=True)
+    if len(data) > MOST_INPUT:
+        raise PayloadTooLargeError(
+            f"the standard input has more than {MOST_INPUT} bytes", hint="write a file on the computer instead"
+        )
+    return data
+
+
+def tell_result(terminal: Terminal, result: ExecResult) -> int:
+    """Print a command's result as JSON, and return the exit code."""
+    terminal.line(
+        {
+            "type": "exec",
+            "output": result.output,
+            "stdout": result.stdout,
+            "stderr": result.stderr,
+            "exit_code": result.exit_code,
+            "error": result.error,
+            "duration": result.duration,
+            "dropped": result.dropped,
+        }
+    )
+    return Exit.EXEC if result.exit_code is None else result.exit_code
+
+
+async def _pass_through(
+    terminal: Terminal, machine: ExternalComputer, line: str, timeout: float, stdin: bytes | None
+) -> int:
+    """Print the output as it comes where the computer can stream, else at the end."""
+    from deskhand.providers.contract import Capability
+
+    if Capability.EXEC_STREAM not in machine.capabilities:
+        result = await machine.exec(line, timeout=timeout, stdin=stdin)
+        for stream, text in (("stdout", result.stdout), ("stderr", result.stderr)):
+            _write(stream, (text or "").encode(errors="replace"))  # type: ignore[arg-type]
+        if result.stdout is None:
+            _write("stdout", result.output.encode(errors="replace"))
+        return _ended(terminal, result.exit_code, result.error, timeout)
+    async with machine.exec_stream(line, timeout=timeout, stdin=stdin) as running:
+        async for chunk in running:
+            await _print(chunk)
+        return _ended(terminal, running.exit_code, None, timeout)
+
+
+def _ended(terminal: Terminal, exit_code: int | None, error: str | None, timeout: float) -> int:
+    if exit_code is None:
+        from deskhand.errors import DeadlineExceededError
+
+        why = error or f"the command was killed after {timeout:g} s"
+        terminal.error(DeadlineExceededError(why, hint="--timeout SECONDS gives it longer"), Exit.EXEC)
+        return Exit.EXEC
+    return exit_code
+
+
+async def _print(chunk: ExecChunk) -> None:
+    import anyio.to_thread
+
+    await anyio.to_thread.run_sync(_write, chunk.stream, chunk.data)  # a slow reader must not hold the loop
+
+
+def _write(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+    """Print output: byte for byte into a file or pipe; on a terminal nothing in it is acted on."""
+    from deskhand.cli.text import visible
+
+    target = sys.stdout if stream == "stdout" else sys.stderr
+    if target.isatty():
+        target.write(visible(data.decode(errors="replace")))
+        target.flush()
+    else:
+        target.buffer.write(data)
+        target.buffer.flush()
+
+
+def shot(
+    computer: ComputerArgument,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Where to: .png or .jpg, or - for stdout. Default: ID.png")
+    ] = None,
+    screen: ScreenOption = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Take a screenshot of a computer."""
+    from deskhand.cli.invoke import invoke
+
+    async def body(terminal: Terminal, stopper: Stopper) -> int:
+        del stopper
+        await _take(terminal, computer, file, parse_screen(screen))
+        return Exit.COMPLETED
+
+    invoke(body, json=json, debug=debug)
+
+
+async def _take(terminal: Terminal, name: str, file: str | None, screen: tuple[int, int] | None) -> None:
+    import anyio
+
+    from deskhand.cli.computers import named_computer
+
+    format = _format(file)
+    if file == "-" and terminal.json:
+        raise InvalidInputError("stdout cannot hold both the image and JSON", hint="name a file, or leave --json out")
+    async with named_computer(terminal, name, screen=screen) as computer:
+        await computer.settle()
+        image = await computer.screenshot(format=format)
+        size = computer.info.screen
+        target = Path(file or f"{computer.info.id}.png")
+    if file == "-":
+        sys.stdout.buffer.write(image)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        await anyio.Path(target).write_bytes(image)
+    except OSError as error:
+        raise ConfigError(
+            f"{target} cannot be written: {error.strerror}",
+            hint="name one in a folder that you can write to",
+        ) from error
+    shown = f" {size.width}x{size.height}" if size else ""
+    terminal.result(
+        f"{target}{shown}, {len(image)} bytes",
+        {
+            "type": "shot",
+            "file": str(target),
+            "bytes": len(image),
+            "width": size.width if size else None,
+            "height": size.height if size else None,
+        },
+    )
+
+
+def _format(file: str | None) -> str:
+    suffix = Path(file).suffix.lower() if file is not None and file != "-" else ".png"
+    formats = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+    if suffix not in formats:
+        raise InvalidInputError(f"{file!r} is no name of an image", hint="end it with .png or .jpg, or - for stdout")
+    return formats[suffix]
