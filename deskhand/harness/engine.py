@@ -399,9 +399,19 @@ class _Block:
         self.error: BaseException | None = None
 
     async def outcome(self, live: LiveRun) -> object:
-        """Wait until the block is left; return its output or raise what ended it."""
-        del live
-        await self.left.wait()
+        """Wait until the block is left; return its output or raise what ended it.
+
+        A cancelled owner waits for the block, which the same cancellation ends, or its own scope: until then the block
+        goes on, and must not be told that its run has ended.
+        """
+        try:
+            await self.left.wait()
+        except anyio.get_cancelled_exc_class():
+            if live.scope is not None:
+                live.scope.cancel()
+                with anyio.CancelScope(shield=True), anyio.move_on_after(GRACE):
+                    await self.left.wait()
+            raise
         if self.error is not None:
             raise self.error
         return self.output

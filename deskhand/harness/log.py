@@ -73,6 +73,10 @@ class EventLog(abc.ABC):
         """
 
     @abc.abstractmethod
+    def release(self, run_id: str, epoch: int) -> None:
+        """Be no longer the run's writer: its listener is told nothing more, and nothing of it is kept in memory."""
+
+    @abc.abstractmethod
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number events and hand them over to be written.
 
@@ -81,6 +85,15 @@ class EventLog(abc.ABC):
 
         Raises:
             FencedError: If it is known already that a newer epoch owns the run.
+            JournalError: If the log is closed.
+        """
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Refuse what would add to a log that is full.
+
+        Raises:
+            JournalError: If no further action may start.
         """
 
     @abc.abstractmethod
@@ -110,6 +123,10 @@ class EventLog(abc.ABC):
         """Wait until a number above ``after`` is committed."""
 
     @abc.abstractmethod
+    async def wait_all(self, after: int) -> None:
+        """Wait until an event of any run with a position above ``after`` is committed."""
+
+    @abc.abstractmethod
     async def trim(self, run_id: str, before: int) -> None:
         """Forget the run's events with numbers below ``before``; readers are told of the gap."""
 
@@ -127,6 +144,11 @@ def matches(kind: str, types: Collection[str] | None) -> bool:
     return types is None or any(kind == wanted or fnmatchcase(kind, wanted) for wanted in types)
 
 
+def fenced(run_id: str) -> FencedError:
+    """Make the error of a writer that a newer one has replaced."""
+    return FencedError(f"the run {run_id} belongs to another writer", hint="another process took it over")
+
+
 @dataclass(eq=False)
 class _MemoryRun:
     """One run's events in memory."""
@@ -135,7 +157,7 @@ class _MemoryRun:
     first: int = 1
     events: list[Event] = field(default_factory=list)
     listener: Committed | None = None
-    grown: anyio.Event = field(default_factory=anyio.Event)
+    grown: anyio.Event | None = None
 
     @property
     def last(self) -> int:
@@ -154,6 +176,7 @@ class MemoryLog(EventLog):
         self._runs: dict[str, _MemoryRun] = {}
         self._entries: list[LogEntry] = []
         self._position = 0
+        self._grown: anyio.Event | None = None
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -179,7 +202,7 @@ class MemoryLog(EventLog):
         """Number and keep events; see `EventLog.append`."""
         run = self._runs.get(run_id)
         if run is None or epoch != run.epoch:
-            raise FencedError(f"the run {run_id} belongs to another writer", hint="another process took it over")
+            raise fenced(run_id)
         numbered = [event.numbered(seq) for seq, event in enumerate(events, run.last + 1)]
         for event in numbered:
             self._position += 1
@@ -187,13 +210,28 @@ class MemoryLog(EventLog):
             self._entries.append(LogEntry(self._position, event))  # type: ignore[arg-type]
         if run.listener is not None:
             run.listener(run.last)
-        run.grown.set()
-        run.grown = anyio.Event()
+        if run.grown is not None:
+            run.grown.set()
+            run.grown = None
+        if self._grown is not None:
+            self._grown.set()
+            self._grown = None
         return numbered
+
+    def release(self, run_id: str, epoch: int) -> None:
+        """Forget the run's writer; see `EventLog.release`."""
+        run = self._runs.get(run_id)
+        if run is not None and run.epoch == epoch:
+            run.listener = None
+            run.epoch += 1
 
     async def barrier(self, run_id: str) -> None:
         """Refuse when the log is full; memory has no other barrier."""
         del run_id
+        self.check()
+
+    def check(self) -> None:
+        """Refuse further actions when the log is full; see `EventLog.check`."""
         if len(self._entries) >= self._limit:
             raise JournalError(
                 f"the memory log holds {len(self._entries)} events, its limit", hint="use a SqliteLog for long runs"
@@ -218,7 +256,14 @@ class MemoryLog(EventLog):
         """Wait for a number above ``after``; see `EventLog.wait`."""
         run = self._runs.setdefault(run_id, _MemoryRun())
         while run.last <= after:
+            run.grown = run.grown or anyio.Event()
             await run.grown.wait()
+
+    async def wait_all(self, after: int) -> None:
+        """Wait for a position above ``after``; see `EventLog.wait_all`."""
+        while self._position <= after:
+            self._grown = self._grown or anyio.Event()
+            await self._grown.wait()
 
     async def trim(self, run_id: str, before: int) -> None:
         """Forget old events; see `EventLog.trim`."""

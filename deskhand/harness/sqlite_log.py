@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+import threading
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,16 +23,20 @@ import anyio.to_thread
 
 from deskhand.errors import ConfigError, CorruptJournalError, DeskhandError, FencedError, JournalError
 from deskhand.harness.events import Event, EventBase, parse_event
-from deskhand.harness.log import Committed, EventLog, LogEntry, RunSummary
+from deskhand.harness.log import Committed, EventLog, LogEntry, RunSummary, fenced
+from deskhand.harness.sqlite_writer import Job, News, Rows, Writer, advice, mapped
 
 __all__ = ["SqliteLog"]
 
 SCHEMA_VERSION = 1
+PENDING_LIMIT = 100_000
+"""Events that wait to be written before no further action starts: on a full disk, or one that is far too slow."""
+
 _BUSY = 5.0
-_BATCH = 2_000
 _POLL = 1.0
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL
@@ -42,9 +45,10 @@ CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL,
     type TEXT NOT NULL, time TEXT NOT NULL, payload BLOB NOT NULL, UNIQUE (run_id, seq)
 );
+INSERT OR IGNORE INTO meta VALUES ('schema', '1');
+COMMIT;
 """
-_INSERT = "INSERT INTO events (run_id, seq, epoch, type, time, payload) VALUES (?, ?, ?, ?, ?, ?)"
-_READ = "SELECT payload FROM events WHERE run_id = ? AND seq > ? {types} ORDER BY seq LIMIT ?"
+_READ = "SELECT seq, payload FROM events WHERE run_id = ? AND seq > ? {types} ORDER BY seq LIMIT ?"
 _RUNS = """
 SELECT r.run_id, f.time, l.time, r.last_seq, l.type FROM runs r
 JOIN events f ON f.run_id = r.run_id AND f.seq = r.first_seq
@@ -53,152 +57,6 @@ ORDER BY f.time DESC LIMIT ?
 """
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(eq=False)
-class _Rows:
-    """Events of one run, waiting to be written."""
-
-    run_id: str
-    epoch: int
-    events: Sequence[EventBase]
-
-
-@dataclass(eq=False)
-class _Job:
-    """Something that the writer does in its order: a function of the connection, or a barrier where there is none."""
-
-    run_id: str | None = None
-    do: Callable[[sqlite3.Connection], object] | None = None
-    done: anyio.Event = field(default_factory=anyio.Event)
-    value: object = None
-    error: DeskhandError | None = None
-
-
-@contextmanager
-def _mapped(path: Path) -> Iterator[None]:
-    """Map what SQLite raises to the errors of this package."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"the log {path} cannot be used: {error}", hint=_advice(str(error))) from error
-    except sqlite3.DatabaseError as error:
-        raise CorruptJournalError(
-            f"the log {path} is damaged: {error}", hint="move the file away, or restore it from a copy"
-        ) from error
-
-
-def _advice(message: str) -> str:
-    advice = {
-        "full": "free some space on that disk",
-        "readonly": "make the file and its folder writable",
-        "unable to open": "make the folder, and make it writable",
-        "locked": "another program holds it; end that one, or use another file",
-    }
-    return next((said for word, said in advice.items() if word in message), "deskhand doctor")
-
-
-class _Writer:
-    """The thread that writes: everything in the order in which it came, many rows a commit."""
-
-    def __init__(self, path: Path, tell: Callable[[dict[str, int], list[_Job], dict[str, FencedError]], None]) -> None:
-        self._path = path
-        self._tell = tell
-        self._pending: deque[_Rows] = deque()
-        self._unsynced = False
-        self.queue: queue.SimpleQueue[_Rows | _Job | None] = queue.SimpleQueue()
-
-    def run(self, connection: sqlite3.Connection) -> None:
-        """Write until told to end."""
-        try:
-            going = True
-            while going:
-                items = [self.queue.get()]
-                while len(items) < _BATCH and not self.queue.empty():
-                    items.append(self.queue.get())
-                going = None not in items
-                self._work(connection, [item for item in items if item is not None])
-        finally:
-            connection.close()
-
-    def _work(self, connection: sqlite3.Connection, items: Sequence[_Rows | _Job]) -> None:
-        barriers: list[_Job] = []
-        for item in items:
-            if isinstance(item, _Rows):
-                self._pending.append(item)
-            elif item.do is None:
-                barriers.append(item)
-            else:
-                self._flush(connection, barriers)
-                barriers = []
-                self._do(connection, item)
-        self._flush(connection, barriers)
-
-    def _do(self, connection: sqlite3.Connection, job: _Job) -> None:
-        try:
-            with _mapped(self._path), connection:
-                assert job.do is not None  # noqa: S101 (barriers are handled apart)
-                job.value = job.do(connection)
-        except DeskhandError as error:
-            job.error = error
-        self._tell({}, [job], {})
-
-    def _flush(self, connection: sqlite3.Connection, barriers: list[_Job]) -> None:
-        """Commit what is pending, synced where a barrier waits; keep it for the next time where that fails."""
-        if not self._pending and not barriers:
-            return
-        committed: dict[str, int] = {}
-        fenced: dict[str, FencedError] = {}
-        try:
-            with _mapped(self._path):
-                if self._pending or (barriers and self._unsynced):
-                    committed = self._commit(connection, fenced, synced=bool(barriers))
-            self._pending.clear()
-        except DeskhandError as error:
-            committed = {}
-            for job in barriers:
-                job.error = error
-        for job in barriers:
-            if job.error is None and job.run_id in fenced:
-                job.error = fenced[job.run_id]
-        self._tell(committed, barriers, fenced)
-
-    def _commit(
-        self, connection: sqlite3.Connection, fenced: dict[str, FencedError], *, synced: bool
-    ) -> dict[str, int]:
-        connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-        committed: dict[str, int] = {}
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for rows in self._pending:
-                if self._insert(connection, rows):
-                    committed[rows.run_id] = rows.events[-1].seq or 0
-                else:
-                    fenced[rows.run_id] = FencedError(
-                        f"the run {rows.run_id} belongs to another writer", hint="another process took it over"
-                    )
-            if synced:  # a commit that changes nothing is not synced
-                connection.execute("INSERT OR REPLACE INTO meta VALUES ('synced', hex(randomblob(8)))")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
-        self._unsynced = not synced
-        return committed
-
-    def _insert(self, connection: sqlite3.Connection, rows: _Rows) -> bool:
-        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (rows.run_id,)).fetchone()
-        if found is None or found[0] != rows.epoch:
-            return False
-        connection.executemany(
-            _INSERT,
-            (
-                (rows.run_id, event.seq, rows.epoch, event.type, event.time.isoformat(), event.to_json())
-                for event in rows.events
-            ),
-        )
-        connection.execute("UPDATE runs SET last_seq = ? WHERE run_id = ?", (rows.events[-1].seq, rows.run_id))
-        return True
 
 
 @dataclass(eq=False)
@@ -212,6 +70,23 @@ class _Known:
     fenced: FencedError | None = None
     grown: anyio.Event = field(default_factory=anyio.Event)
 
+    def commit(self, seq: int) -> None:
+        """Tell the listener and whoever waits."""
+        self.committed = max(self.committed, seq)
+        if self.listener is not None:
+            self.listener(seq)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        self.grown.set()
+        self.grown = anyio.Event()
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    [position] = connection.execute("SELECT max(position) FROM events").fetchone()
+    return int(position or 0)
+
 
 class SqliteLog(EventLog):
     """Keeps events in one SQLite file, mode 0600; several processes may share it.
@@ -223,6 +98,13 @@ class SqliteLog(EventLog):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._known: dict[str, _Known] = {}
+        self._grown = anyio.Event()
+        self._waiting = 0  # events handed to the writer and not yet written
+        self._writer = Writer(self._path)
+        self._reading = threading.Lock()
+        self._readers = anyio.CapacityLimiter(1)
+        self._reader: sqlite3.Connection | None = None
+        self._open = False
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -236,94 +118,126 @@ class SqliteLog(EventLog):
             CorruptJournalError: If it is damaged or no log.
             ConfigError: If a newer deskhand wrote it.
         """
-        async with AsyncExitStack() as stack:
-            loop = asyncio.get_running_loop()
-
-            def tell(committed: dict[str, int], jobs: list[_Job], fenced: dict[str, FencedError]) -> None:
-                loop.call_soon_threadsafe(self._told, committed, jobs, fenced)
-
-            self._writer = _Writer(self._path, tell)
-            self._readers = anyio.CapacityLimiter(1)
-            connection = await anyio.to_thread.run_sync(self._open)
-            self._reader = await anyio.to_thread.run_sync(self._connect)
-            stack.callback(self._reader.close)
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
-            self._tasks.start_soon(self._write, connection)
-            self._stack = stack.pop_all()
+        stack = AsyncExitStack()
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(self._writer.queue.put, None)
+        opened = Job()
+        try:
+            tasks.start_soon(self._write, asyncio.get_running_loop(), opened)
+            await opened.wait()
+        except BaseException:
+            await stack.__aexit__(None, None, None)  # (told of the error, the task group would wrap it in a group)
+            raise
+        self._stack = stack
+        self._open = True
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write what is waiting, and close."""
-        self._writer.queue.put(None)
+        self._open = False
+        for run in self._known.values():
+            run.wake()
         # Told of the block's own error, the task group would wrap that in a group for nothing.
         await self._stack.__aexit__(None, None, None)
 
-    async def _write(self, connection: sqlite3.Connection) -> None:
-        limiter = anyio.CapacityLimiter(1)
-        with anyio.CancelScope(shield=True):  # the thread ends by itself once told, in __aexit__
-            await anyio.to_thread.run_sync(self._writer.run, connection, limiter=limiter)
+    async def _write(self, loop: asyncio.AbstractEventLoop, opened: Job) -> None:
+        """Own the thread that owns the connections: whatever is cancelled, it is that thread that closes them."""
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA query_only = 1")
+        def tell(news: News) -> None:
+            loop.call_soon_threadsafe(self._told, news)
+
+        def work() -> None:
+            try:
+                with closing(self._connect()) as connection:
+                    self._prepare(connection)
+                    with closing(self._connect(query_only=True)) as reader:
+                        self._reader = reader
+                        tell(News(jobs=[opened]))
+                        self._writer.run(connection)
+                        with self._reading:  # a cancelled reader's thread may still be at it
+                            self._reader = None
+            except DeskhandError as error:
+                opened.error = error
+                tell(News(jobs=[opened]))
+
+        self._writer.tell = tell
+        with anyio.CancelScope(shield=True):  # the thread ends by itself once told
+            await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+
+    def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
+        if not query_only:
+            self._make_file()
+        with mapped(self._path):
+            connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            if query_only:
+                connection.execute("PRAGMA query_only = 1")
         return connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _make_file(self) -> None:
+        wal, shared = (self._path.with_name(self._path.name + ending) for ending in ("-wal", "-shm"))
+        if shared.exists() and not wal.exists():
+            raise CorruptJournalError(
+                f"the log {self._path} was not closed, and its newest events, in {wal.name}, are gone",
+                hint=f"restore that file; or delete {shared.name} to go on without them",
+            )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise JournalError(
-                f"the log {self._path} cannot be opened: {error.strerror}", hint=_advice("unable to open")
+                f"the log {self._path} cannot be opened: {error.strerror}", hint=advice("unable to open")
             ) from error
-        with _mapped(self._path):
-            connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables and "meta" not in tables:
-            raise CorruptJournalError(f"{self._path} is a database, but no event log", hint="use another file")
-        connection.executescript(_SCHEMA)
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
-        [version] = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-        if int(version) > SCHEMA_VERSION:
-            raise ConfigError(
-                f"the log {self._path} has schema {version}, of a newer deskhand; this one knows {SCHEMA_VERSION}",
-                hint="pip install --upgrade deskhand",
-            )
+        """Make the tables of a new log; refuse, untouched, what is no log or a newer one."""
+        with mapped(self._path):
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+            elif "meta" not in tables:
+                raise CorruptJournalError(f"{self._path} is a database, but no event log", hint="use another file")
+            found = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            if found is None or not str(found[0]).isdigit():
+                raise CorruptJournalError(f"{self._path} does not say which schema it has", hint="use another file")
+            if int(found[0]) > SCHEMA_VERSION:
+                raise ConfigError(
+                    f"the log {self._path} has schema {found[0]}, of a newer deskhand; this one knows {SCHEMA_VERSION}",
+                    hint="pip install --upgrade deskhand",
+                )
+            connection.execute("BEGIN IMMEDIATE")  # tells now, not at the first action, that it cannot be written
+            connection.execute("ROLLBACK")
 
-    def _told(self, committed: dict[str, int], jobs: list[_Job], fenced: dict[str, FencedError]) -> None:
+    def _told(self, news: News) -> None:
         """Hear from the writer, on the loop."""
-        for run_id, error in fenced.items():
-            self._run(run_id).fenced = error
-        for run_id, seq in committed.items():
-            run = self._run(run_id)
-            run.committed = max(run.committed, seq)
-            if run.listener is not None:
-                run.listener(seq)
-            run.grown.set()
-            run.grown = anyio.Event()
-        for job in jobs:
+        self._waiting -= news.written
+        for (run_id, epoch), error in news.fenced.items():
+            run = self._known.get(run_id)
+            if run is not None and run.epoch == epoch:
+                run.fenced = error
+        for run_id, seq in news.committed.items():
+            run = self._known.get(run_id)
+            if run is not None:
+                run.commit(seq)
+        if news.committed:
+            self._grown.set()
+            self._grown = anyio.Event()
+        for job in news.jobs:
             job.done.set()
 
     def _run(self, run_id: str) -> _Known:
         return self._known.setdefault(run_id, _Known())
 
-    async def _ask(self, job: _Job) -> object:
+    def _is_closed(self) -> JournalError:
+        return JournalError(f"the log {self._path} is closed", hint="use it inside its async with block")
+
+    async def _ask(self, job: Job) -> object:
+        if not self._open:
+            raise self._is_closed()
         self._writer.queue.put(job)
-        await job.done.wait()
-        if job.error is not None:
-            raise job.error
-        return job.value
+        return await job.wait()
 
     async def claim(self, run_id: str, listener: Committed | None = None) -> int:
         """Become the run's writer; see `EventLog.claim`."""
@@ -337,35 +251,53 @@ class SqliteLog(EventLog):
             ).fetchone()
             return row
 
-        job = _Job(do=raise_epoch)
-        await self._ask(job)
-        epoch, last = cast("tuple[int, int]", job.value)
+        epoch, last = cast("tuple[int, int]", await self._ask(Job(do=raise_epoch)))
         self._known[run_id] = _Known(epoch, last, last, listener)
         return epoch
+
+    def release(self, run_id: str, epoch: int) -> None:
+        """Forget the run's writer; see `EventLog.release`."""
+        run = self._known.get(run_id)
+        if run is not None and run.epoch == epoch:
+            del self._known[run_id]
+            run.wake()
 
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number events and hand them to the writer; see `EventLog.append`."""
         run = self._known.get(run_id)
         if run is None or run.epoch != epoch or run.fenced is not None:
-            raise FencedError(f"the run {run_id} belongs to another writer", hint="another process took it over")
+            raise fenced(run_id)
+        if not self._open:
+            raise self._is_closed()
         numbered = [event.numbered(seq) for seq, event in enumerate(events, run.last + 1)]
         run.last += len(numbered)
-        self._writer.queue.put(_Rows(run_id, epoch, numbered))
+        self._waiting += len(numbered)
+        self._writer.queue.put(Rows(run_id, epoch, numbered))
         return numbered
+
+    def check(self) -> None:
+        """Refuse further actions while too much waits to be written; see `EventLog.check`."""
+        if self._waiting >= PENDING_LIMIT:
+            raise JournalError(
+                f"{self._waiting} events wait to be written to {self._path}", hint="free some space on that disk"
+            )
 
     async def barrier(self, run_id: str) -> None:
         """Wait until everything appended so far is synced; see `EventLog.barrier`."""
-        await self._ask(_Job(run_id=run_id))
+        await self._ask(Job(run_id=run_id))
         run = self._known.get(run_id)
         if run is not None and run.fenced is not None:
             raise run.fenced
 
     async def _query(self, do: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        def mapped() -> ResultT:
-            with _mapped(self._path):
-                return do(self._reader)
+        def guarded() -> ResultT:
+            with self._reading:
+                if self._reader is None:
+                    raise self._is_closed()
+                with mapped(self._path):
+                    return do(self._reader)
 
-        return await anyio.to_thread.run_sync(mapped, limiter=self._readers)
+        return await anyio.to_thread.run_sync(guarded, limiter=self._readers)
 
     async def read(
         self, run_id: str, after: int = 0, *, limit: int = 1000, types: Collection[str] | None = None
@@ -378,7 +310,12 @@ class SqliteLog(EventLog):
 
         def select(connection: sqlite3.Connection) -> list[Event]:
             rows = connection.execute(_READ.format(types=clause), (run_id, after, *wanted, limit)).fetchall()
-            return [parse_event(payload) for (payload,) in rows]
+            if rows and not wanted and rows[-1][0] - rows[0][0] != len(rows) - 1:
+                raise CorruptJournalError(
+                    f"the log {self._path} lacks events of {run_id} between {rows[0][0]} and {rows[-1][0]}",
+                    hint="restore it from a copy",
+                )
+            return [parse_event(payload) for _, payload in rows]
 
         return await self._query(select)
 
@@ -400,6 +337,15 @@ class SqliteLog(EventLog):
             grown = run.grown
             if (await self.bounds(run_id))[1] > after:
                 return
+            with anyio.move_on_after(_POLL):  # another process may write it
+                await grown.wait()
+
+    async def wait_all(self, after: int) -> None:
+        """Wait for a position above ``after``, of this process or another; see `EventLog.wait_all`."""
+        while True:
+            grown = self._grown
+            if await self._query(_newest) > after:
+                return
             with anyio.move_on_after(_POLL):
                 await grown.wait()
 
@@ -413,7 +359,7 @@ class SqliteLog(EventLog):
                 "UPDATE runs SET first_seq = min(max(first_seq, ?), last_seq + 1) WHERE run_id = ?", (before, run_id)
             )
 
-        await self._ask(_Job(do=delete))
+        await self._ask(Job(do=delete))
 
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """List runs, newest first; see `EventLog.runs`."""

@@ -19,6 +19,9 @@ import anyio
 Scenario = Callable[[], Awaitable[None]]
 Mode = Literal["scope", "native"]
 
+HARD_DEADLINE = 30.0
+"""Seconds after which a scenario hangs; a loop that spins is stopped too."""
+
 
 @dataclass(eq=False)
 class Schedule:
@@ -28,18 +31,20 @@ class Schedule:
     mode: Mode
     seen: int = 0
     where: list[str] = field(default_factory=list)
+    completed: bool = False
     scope: anyio.CancelScope | None = None
     task: asyncio.Task[object] | None = None
 
     def suspended(self, coroutine: Coroutine[object, object, object]) -> None:
         """Count a suspension of the scenario's own task, and cancel if it is one of those."""
-        if self.task is None or asyncio.current_task() is not self.task or self.task.done():
+        task = self.task
+        if task is None or asyncio.current_task() is not task or task.done():
             return
         self.seen += 1
         if self.seen in self.at:
             self.where.append(innermost(coroutine))
             if self.mode == "native":
-                self.task.cancel()
+                task.cancel()
             elif self.scope is not None:
                 self.scope.cancel()
 
@@ -90,10 +95,15 @@ async def _drive(scenario: Scenario, schedule: Schedule) -> None:
     schedule.task = asyncio.current_task()
     with anyio.CancelScope() as schedule.scope:
         await scenario()
+        schedule.completed = True
 
 
 def run_once(scenario: Scenario, at: frozenset[int], mode: Mode) -> Schedule:
-    """Run the scenario on a fresh loop and cancel at these suspensions; nothing may be left on the loop."""
+    """Run the scenario on a fresh loop and cancel at these suspensions; nothing may be left on the loop.
+
+    Raises:
+        AssertionError: If it hangs, leaves tasks behind, or ends in anything but success or cancellation.
+    """
     schedule = Schedule(at, mode)
 
     def factory(
@@ -107,19 +117,71 @@ def run_once(scenario: Scenario, at: frozenset[int], mode: Mode) -> Schedule:
     async def main() -> None:
         asyncio.get_running_loop().set_task_factory(factory)  # type: ignore[arg-type]
         before = asyncio.all_tasks()
-        try:
-            with anyio.fail_after(60):
-                await asyncio.get_running_loop().create_task(_drive(scenario, schedule))
-        except asyncio.CancelledError:
-            assert schedule.where, "cancelled by nobody"
+        task = asyncio.get_running_loop().create_task(_drive(scenario, schedule))
+        await asyncio.wait([task])
+        _judge(task, schedule)
         left = asyncio.all_tasks() - before
-        assert not left, f"tasks left after {schedule.where}: {left}"
+        assert not left, f"tasks left after {mode} cancel at {schedule.where}: {left}"
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        asyncio.run(main())
+        _run_within(HARD_DEADLINE, main, schedule)
         gc.collect()
     return schedule
+
+
+def _judge(task: asyncio.Task[object], schedule: Schedule) -> None:
+    """Hold that the scenario succeeded, or passed on the cancellation; only a scope's may come too late for it."""
+    place = f"{schedule.mode} cancel at {schedule.where}"
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        raise AssertionError(f"{place} ended in {error!r}") from error
+    if not schedule.where:
+        assert schedule.completed, "cancelled by nobody"
+    elif schedule.mode == "native":
+        assert task.cancelled(), f"{place} was swallowed"
+    else:
+        assert schedule.scope is not None
+        assert schedule.completed or schedule.scope.cancelled_caught, f"{place} was swallowed"
+
+
+def _run_within(seconds: float, main: Callable[[], Coroutine[object, object, None]], schedule: Schedule) -> None:
+    """Run a loop that stops itself at the deadline: even one that spins, or whose tasks ignore cancellation."""
+    loop = asyncio.new_event_loop()
+    unhandled: list[str] = []
+    loop.set_exception_handler(lambda _, context: unhandled.append(str(context)))
+    stacks: list[str] = []
+
+    def give_up() -> None:
+        stacks.extend(f"{task.get_name()} in {innermost(task.get_coro())}" for task in asyncio.all_tasks(loop))
+        loop.stop()
+
+    try:
+        asyncio.set_event_loop(loop)
+        running = loop.create_task(main())
+        deadline = loop.call_later(seconds, give_up)
+        try:
+            loop.run_until_complete(running)
+        except RuntimeError:
+            if not stacks:
+                raise
+            _abandon(loop)
+            raise AssertionError(f"{schedule.mode} cancel at {schedule.where} hangs: {stacks}") from None
+        deadline.cancel()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        assert not unhandled, unhandled
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the tasks of a hung loop end if they can, so that they hold no threads."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.call_later(1, loop.stop)
+    loop.run_forever()
 
 
 def explore(

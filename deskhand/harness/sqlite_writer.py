@@ -1,0 +1,209 @@
+"""The thread that writes a SQLite log: everything in the order in which it came, many rows a commit."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from deskhand.errors import CorruptJournalError, DeskhandError, FencedError, JournalError
+from deskhand.harness.events import EventBase
+
+__all__ = ["Job", "News", "Rows", "Writer", "advice", "mapped"]
+
+_BATCH = 2_000
+_INSERT = "INSERT INTO events (run_id, seq, epoch, type, time, payload) VALUES (?, ?, ?, ?, ?, ?)"
+_ADVICE = {
+    "full": "free some space on that disk",
+    "readonly": "make the file and its folder writable",
+    "unable to open": "make the folder, and make it writable",
+    "locked": "another program holds it; end that one, or use another file",
+    "disk I/O error": "look at the disk and its file system, then open the log again",
+}
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    """Map what SQLite raises to the errors of this package."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"the log {path} cannot be used: {error}", hint=advice(str(error))) from error
+    except sqlite3.ProgrammingError as error:
+        raise JournalError(f"the log {path} cannot be used: {error}", hint="open it again") from error
+    except sqlite3.DatabaseError as error:
+        raise CorruptJournalError(
+            f"the log {path} is damaged: {error}", hint="move the file away, or restore it from a copy"
+        ) from error
+
+
+def advice(message: str) -> str:
+    """Say what to do about a message of SQLite's."""
+    return next((said for word, said in _ADVICE.items() if word in message), "deskhand doctor")
+
+
+@dataclass(eq=False)
+class Rows:
+    """Events of one run, waiting to be written."""
+
+    run_id: str
+    epoch: int
+    events: Sequence[EventBase]
+
+
+@dataclass(eq=False)
+class Job:
+    """Something that the writer does in its order: a function of the connection, or a barrier where there is none."""
+
+    run_id: str | None = None
+    do: Callable[[sqlite3.Connection], object] | None = None
+    done: anyio.Event = field(default_factory=anyio.Event)
+    value: object = None
+    error: DeskhandError | None = None
+
+    async def wait(self) -> object:
+        """Wait for its end; return what the function returned, or raise what it raised."""
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+@dataclass(eq=False)
+class News:
+    """What the writer tells after each commit: numbers that are committed, jobs that are done, writers without a run.
+
+    ``written`` counts the events that no longer wait to be written.
+    """
+
+    committed: dict[str, int] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    fenced: dict[tuple[str, int], FencedError] = field(default_factory=dict)
+    written: int = 0
+
+
+class Writer:
+    """Writes in a thread of its own; `run` is that thread.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.tell: Callable[[News], None] = lambda news: None
+        self._pending: deque[Rows] = deque()
+        self._unsynced = False
+        self._files: tuple[object, ...] = ()
+        self.queue: queue.SimpleQueue[Rows | Job | None] = queue.SimpleQueue()
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Write until told to end."""
+        going = True
+        while going:
+            items = [self.queue.get()]
+            while len(items) < _BATCH and not self.queue.empty():
+                items.append(self.queue.get())
+            going = None not in items
+            self._work(connection, [item for item in items if item is not None])
+
+    def _work(self, connection: sqlite3.Connection, items: Sequence[Rows | Job]) -> None:
+        barriers: list[Job] = []
+        for item in items:
+            if isinstance(item, Rows):
+                self._pending.append(item)
+            elif item.do is None:
+                barriers.append(item)
+            else:
+                self._flush(connection, barriers)
+                barriers = []
+                self._do(connection, item)
+        self._flush(connection, barriers)
+
+    def _do(self, connection: sqlite3.Connection, job: Job) -> None:
+        try:
+            with mapped(self._path), connection:
+                assert job.do is not None  # noqa: S101 (barriers are handled apart)
+                job.value = job.do(connection)
+        except DeskhandError as error:
+            job.error = error
+        self.tell(News(jobs=[job]))
+
+    def _flush(self, connection: sqlite3.Connection, barriers: list[Job]) -> None:
+        """Commit what is pending, synced where a barrier waits; keep it for the next time where that fails."""
+        if not self._pending and not barriers:
+            return
+        news = News(jobs=barriers)
+        try:
+            with mapped(self._path):
+                if self._pending or (barriers and self._unsynced):
+                    self._commit(connection, news, synced=bool(barriers))
+            news.written = sum(len(rows.events) for rows in self._pending)
+            self._pending.clear()
+            if barriers:
+                self._check_files()
+        except DeskhandError as error:
+            for job in barriers:
+                job.error = error
+        for job in barriers:
+            if job.error is None:
+                job.error = next((error for (run_id, _), error in news.fenced.items() if run_id == job.run_id), None)
+        self.tell(news)
+
+    def _commit(self, connection: sqlite3.Connection, news: News, *, synced: bool) -> None:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+        connection.execute("BEGIN IMMEDIATE")
+        committed: dict[str, int] = {}
+        try:
+            for rows in self._pending:
+                if self._insert(connection, rows):
+                    committed[rows.run_id] = rows.events[-1].seq or 0
+                else:
+                    news.fenced[rows.run_id, rows.epoch] = FencedError(
+                        f"the run {rows.run_id} belongs to another writer", hint="another process took it over"
+                    )
+            if synced:  # a commit that changes nothing is not synced
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('synced', hex(randomblob(8)))")
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk may have rolled back already
+                connection.rollback()
+            raise
+        news.committed = committed
+        self._unsynced = not synced
+
+    def _insert(self, connection: sqlite3.Connection, rows: Rows) -> bool:
+        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (rows.run_id,)).fetchone()
+        if found is None or found[0] != rows.epoch:
+            return False
+        connection.executemany(
+            _INSERT,
+            (
+                (rows.run_id, event.seq, rows.epoch, event.type, event.time.isoformat(), event.to_json())
+                for event in rows.events
+            ),
+        )
+        connection.execute("UPDATE runs SET last_seq = ? WHERE run_id = ?", (rows.events[-1].seq, rows.run_id))
+        return True
+
+    def _check_files(self) -> None:
+        """Refuse to call durable what went to files that were deleted or replaced under the open log."""
+        try:
+            stats = [os.stat(path) for path in (self._path, f"{self._path}-wal")]
+        except OSError as error:
+            raise JournalError(
+                f"the log's file {error.filename} was removed while it was open", hint="end the program; start it again"
+            ) from error
+        files = tuple((stat.st_dev, stat.st_ino) for stat in stats)
+        if self._files and files != self._files:
+            raise JournalError(
+                f"the log {self._path} was replaced while it was open", hint="end the program; start it again"
+            )
+        self._files = files
