@@ -39,6 +39,7 @@ class TurnContext:
     def __init__(self, run: RunState, model: str | None) -> None:
         self._run = run
         self._model = model
+        self._asked = 1
         self.index = run.begin_turn()
         self.message_id = f"{run.run_id}/{self.index}"
         self.usage = Usage()
@@ -72,7 +73,8 @@ class TurnContext:
             The calls with their ids, ready for ``act_batch``.
         """
         numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
-        self.usage = usage or Usage()
+        used = usage or Usage()
+        self.usage = self.usage + used
         if stop_reason is not None:
             self.stop_reason = stop_reason
         blob = await self._run.blobs.put(raw) if raw is not None else None
@@ -89,12 +91,24 @@ class TurnContext:
                 "raw": blob,
             },
         )
-        self._meter()
+        self._meter(used)
         return numbered
 
-    def _meter(self) -> None:
-        """Add the turn's usage to the run's, and say what it cost."""
-        run, usage = self._run, self.usage
+    def again(self, usage: Usage | None = None) -> None:
+        """Say that the answer so far came to nothing and is asked for anew.
+
+        Args:
+            usage: What it used; it counts nevertheless. Deltas that follow bear another message id.
+        """
+        self._asked += 1
+        self.message_id = f"{self._run.run_id}/{self.index}.{self._asked}"
+        if usage is not None:
+            self.usage = self.usage + usage
+            self._meter(usage)
+
+    def _meter(self, usage: Usage) -> None:
+        """Add what was used to the run's usage, and say what it cost."""
+        run = self._run
         run.usage = run.usage + usage
         price = price_of(self._model, usage) if self._model else None
         run.cost = None if run.cost is None or price is None else run.cost + price

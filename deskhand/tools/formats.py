@@ -107,7 +107,8 @@ _MEMBERS: Final[Mapping[str, Callable[[JsonDict], JsonDict]]] = {
 def said(observation: Observation) -> str:
     """Return what a model reads of an observation: never empty, always whole characters."""
     error = observation.error
-    text = observation.text or (error.message if error else "") or ("" if observation.frame else observation.outcome)
+    text = observation.text if observation.text.strip() else error.message if error else ""
+    text = text or ("" if observation.frame else observation.outcome)
     return text.encode(errors="replace").decode()
 
 

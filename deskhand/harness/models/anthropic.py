@@ -1,0 +1,397 @@
+"""Anthropic's Messages API with the computer toolset: what is written, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol
+
+from pydantic import JsonValue
+
+from deskhand.errors import ConfigError, ProtocolError, TruncatedStreamError
+from deskhand.harness.events import Usage
+from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.profiles import ModelProfile
+from deskhand.harness.models.transcript import Item, Request, encode_image, encode_json
+from deskhand.tools.arguments import parse_arguments
+from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.formats import HALTED, TOOLSET, call_from_anthropic, observation_to_anthropic
+from deskhand.tools.registry import ToolRegistry
+
+__all__ = ["MEMBERS", "AnthropicCodec", "refused"]
+
+MEMBERS: Final = (
+    "screenshot",
+    "cursor_position",
+    "left_mouse_down",
+    "left_mouse_up",
+    "left_click",
+    "right_click",
+    "middle_click",
+    "double_click",
+    "triple_click",
+    "left_click_drag",
+    "mouse_move",
+    "scroll",
+    "type",
+    "key",
+    "hold_key",
+    "wait",
+    "zoom",
+)
+"""The members of the computer toolset; the registry's tools bear the same names."""
+
+CLEAR_ABOVE: Final = 100_000
+"""Input tokens above which the server drops old tool results."""
+
+_log = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """Sends a request and receives its events."""
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
+        """Send a request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a harness asks of the model besides the goal.
+
+    Attributes:
+        model: The model's name as it is sent.
+        profile: What is known of it.
+        instructions: The system prompt.
+        max_tokens: The most that one answer may have.
+        effort: How much thought it should take; the model's default where not given.
+        schema: The JSON Schema of the final answer; free text where not given.
+    """
+
+    model: str
+    profile: ModelProfile
+    instructions: str
+    max_tokens: int
+    effort: str | None = None
+    schema: Json | None = None
+
+
+class AnthropicCodec(ModelAdapter):
+    """Writes and reads the Messages API.
+
+    Args:
+        settings: What is asked of the model.
+        tools: What it may call.
+        door: How requests are sent.
+
+    Raises:
+        ConfigError: If a tool has a name that the API keeps for itself.
+    """
+
+    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
+        self._door = door
+        self.members = frozenset(name for name in MEMBERS if name in tools)
+        self._functions = frozenset(tools.names) - self.members
+        self.params = _parameters(settings, tools, self.members)
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
+        """Send a request and receive its events."""
+        return self._door.stream(request)
+
+    def encode(self, items: Sequence[str | Observation]) -> Item:
+        """Encode what the user says: texts, and looks at the screen, in order."""
+        blocks: list[bytes] = []
+        images = 0
+        for item in items:
+            if isinstance(item, str):
+                blocks.append(encode_json({"type": "text", "text": item}))
+            elif item.image is not None and item.frame is not None:
+                blocks.append(encode_image(item.image, item.frame.mime))
+                images += 1
+        return Item.user(blocks, images=images)
+
+    def encode_turn(self, turn: Turn) -> Item:
+        """Encode an answer for the history: the very items that came."""
+        return Item.assistant(turn.raw)
+
+    def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
+        """Encode the answers to every call of the turns, in order, and what the user says beside them."""
+        expected = [call.provider_call_id for turn in turns for call in turn.calls]
+        if expected != [observation.call.provider_call_id for observation in observations]:
+            raise ProtocolError("every call is answered once, in order", effect="no")
+        blocks = [_result(observation) for observation in observations]
+        if text:
+            blocks.append(encode_json({"type": "text", "text": text}))
+        return Item.user(blocks, images=sum(observation.image is not None for observation in observations))
+
+    def decoder(self) -> TurnDecoder:
+        """Return a decoder for one answer."""
+        return _Decoder(self.members, self._functions)
+
+
+def _parameters(settings: Settings, tools: ToolRegistry, members: frozenset[str]) -> Json:
+    """Build the part of a request that stays the same for a whole run; its last block ends the cached prefix."""
+    mark: Json = {"type": "ephemeral"}
+    entries: list[JsonValue] = []
+    if members:
+        entry: Json = {"type": str(settings.profile.computer_tool)}
+        missing = [name for name in MEMBERS if name not in members]
+        if missing:
+            entry["configs"] = {name: {"enabled": False} for name in missing}
+        entries.append(entry)
+        if TOOLSET in tools:
+            raise ConfigError(f"a tool may not be called {TOOLSET!r} beside the computer toolset", hint="rename it")
+    functions = ToolRegistry(tool for tool in tools if tool.name not in members)
+    entries.extend(functions.anthropic_tools())
+    params: Json = {"model": settings.model, "max_tokens": settings.max_tokens, "stream": True}
+    if entries:
+        params["tools"] = entries
+    params["system"] = [{"type": "text", "text": settings.instructions, "cache_control": mark}]
+    if settings.profile.thinking is not None:
+        params["thinking"] = dict(settings.profile.thinking)
+    output: Json = {}
+    if settings.effort is not None:
+        output["effort"] = settings.effort
+    if settings.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": settings.schema}
+    if output:
+        params["output_config"] = output
+    if settings.profile.clears is not None and entries:
+        params["context_management"] = {"edits": [_clearing()]}
+    return params
+
+
+def _clearing() -> Json:
+    """Let the server drop old results: dropping them here would part the model's thinking from what it saw."""
+    return {
+        "type": "clear_tool_uses_20250919",
+        "trigger": {"type": "input_tokens", "value": CLEAR_ABOVE},
+        "keep": {"type": "tool_uses", "value": 20},
+        "clear_at_least": {"type": "input_tokens", "value": CLEAR_ABOVE // 4},
+    }
+
+
+def _result(observation: Observation) -> bytes:
+    """Encode the answer to one call; the image is spliced in, not passed through a JSON encoder."""
+    plain = observation_to_anthropic(replace(observation, image=None))
+    image = observation.image
+    if image is None or observation.frame is None or not observation.ok:
+        return encode_json(plain)
+    content = plain.pop("content")
+    texts = encode_json(content)[:-1]
+    shown = encode_image(image, observation.frame.mime)
+    head = encode_json(plain)[:-1] + b',"content":'
+    return b"".join((head, texts, b"," if content else b"", shown, b"]}"))
+
+
+def refused(calls: Sequence[ToolCall], text: str, *, halted: bool = False) -> list[Observation]:
+    """Return the observations of calls that were not run, so that every call is answered.
+
+    Args:
+        calls: The calls.
+        text: Why they were not run.
+        halted: Whether a member of the computer toolset has failed before them in the same turn: then the API wants
+            one exact text of each further member.
+    """
+    observations: list[Observation] = []
+    for call in calls:
+        member = call.format == "anthropic_toolset"
+        observations.append(Observation(call, "skipped", "no", text=HALTED) if member and halted else _no(call, text))
+        halted = halted or member
+    return observations
+
+
+def _no(call: ToolCall, text: str) -> Observation:
+    return Observation(call, "error", "no", text=text)
+
+
+@dataclass(slots=True)
+class _Block:
+    """A content block on its way in: what came first, and the pieces that follow."""
+
+    value: Json
+    pieces: dict[str, list[str]] = field(default_factory=dict)
+    problem: str | None = None
+
+
+_DELTAS: Final[Mapping[str, tuple[str, str, Literal["text", "thinking", "arguments"] | None]]] = {
+    "text_delta": ("text", "text", "text"),
+    "thinking_delta": ("thinking", "thinking", "thinking"),
+    "signature_delta": ("signature", "signature", None),
+    "input_json_delta": ("partial_json", "input", "arguments"),
+}
+"""Per kind of delta: the field that it brings, the block's field that it adds to, and what it is told as."""
+
+
+class _Decoder(TurnDecoder):
+    """Folds the events of one answer."""
+
+    def __init__(self, members: frozenset[str], functions: frozenset[str]) -> None:
+        self._members = members
+        self._functions = functions
+        self._blocks: dict[int, _Block] = {}
+        self._usage: Json = {}
+        self._stop: Json = {}
+        self._complete = False
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer has used so far."""
+        return _usage(self._usage)
+
+    def feed(self, events: Iterable[Json]) -> list[Delta]:
+        """Take in events and return what they add."""
+        deltas: list[Delta] = []
+        for event in events:
+            delta = self._take(event)
+            if delta is None or not delta.text:
+                continue
+            if deltas and deltas[-1].kind == delta.kind:
+                deltas[-1] = Delta(delta.kind, deltas[-1].text + delta.text)
+            else:
+                deltas.append(delta)
+        return deltas
+
+    def _take(self, event: Json) -> Delta | None:
+        match event.get("type"):
+            case "content_block_delta":
+                return self._add(_index(event), _object(event, "delta"))
+            case "content_block_start":
+                self._blocks[_index(event)] = _Block(dict(_object(event, "content_block")))
+            case "content_block_stop":
+                self._close(_index(event))
+            case "message_start":
+                self._usage.update(_object(_object(event, "message"), "usage"))
+            case "message_delta":
+                self._stop.update(_object(event, "delta"))
+                self._usage.update({key: value for key, value in _object(event, "usage").items() if value is not None})
+            case "message_stop":
+                self._complete = True
+            case other:
+                _log.info("an event of an unknown type %r was left out", other)
+        return None
+
+    def _add(self, index: int, delta: Json) -> Delta | None:
+        block = self._block(index)
+        kind = str(delta.get("type"))
+        if kind == "citations_delta":
+            found = block.value.get("citations")
+            block.value["citations"] = [*(found if isinstance(found, list) else []), delta.get("citation")]
+            return None
+        if kind not in _DELTAS:
+            _log.info("a delta of an unknown type %r was left out", kind)
+            return None
+        source, target, told = _DELTAS[kind]
+        piece = delta.get(source)
+        if not isinstance(piece, str):
+            raise ProtocolError(f"a {kind} holds no text", effect="no", retryable=True)
+        block.pieces.setdefault(target, []).append(piece)
+        return Delta(told, piece) if told else None
+
+    def _block(self, index: int) -> _Block:
+        try:
+            return self._blocks[index]
+        except KeyError:
+            raise ProtocolError(
+                f"a piece of block {index} came before the block", effect="no", retryable=True
+            ) from None
+
+    def _close(self, index: int) -> None:
+        """Put the pieces of a block together."""
+        block = self._block(index)
+        for target, pieces in block.pieces.items():
+            if target == "input":
+                block.problem = _read_input(block.value, "".join(pieces))
+            else:
+                start = block.value.get(target)
+                block.value[target] = (start if isinstance(start, str) else "") + "".join(pieces)
+        block.pieces = {}
+
+    def turn(self) -> Turn:
+        """Return the whole answer."""
+        reason = self._stop.get("stop_reason")
+        if not self._complete or not isinstance(reason, str):
+            raise TruncatedStreamError("the model's answer ended before its last event", provider="anthropic")
+        for index in [index for index, block in self._blocks.items() if block.pieces]:
+            self._close(index)
+        blocks = [self._blocks[index] for index in sorted(self._blocks)]
+        items = [block.value for block in blocks]
+        details = self._stop.get("stop_details")
+        return Turn(
+            items=items,
+            raw=encode_json(list[JsonValue](items)),
+            calls=[self._call(block) for block in blocks if block.value.get("type") == "tool_use"],
+            text="".join(str(item.get("text", "")) for item in items if item.get("type") == "text"),
+            thinking="".join(str(item.get("thinking", "")) for item in items if item.get("type") == "thinking") or None,
+            stop_reason=reason,
+            stop_details=details if isinstance(details, dict) else {},
+            usage=self.usage,
+        )
+
+    def _call(self, block: _Block) -> ToolCall:
+        """Read a call. One that names what is not on offer keeps a name that nothing in the registry bears."""
+        call = call_from_anthropic(block.value)
+        family = block.value.get("toolset_name")
+        if call.format == "anthropic_toolset":
+            known = call.name in self._members
+        else:
+            known = call.name in self._functions and family is None
+        if not known:
+            return replace(call, name=f"{family or 'functions'}.{call.name}"[:100])
+        if block.problem is not None:
+            return replace(call, arguments=block.problem)
+        return call
+
+
+def _read_input(block: Json, text: str) -> str | None:
+    """Read a call's arguments; where they are broken, the history gets none, and the broken text is returned."""
+    if not text.strip():
+        return None
+    try:
+        value = json.loads(text)
+        parse_arguments(text)
+    except (ValueError, RecursionError):
+        return text
+    block["input"] = value
+    return None
+
+
+def _index(event: Json) -> int:
+    index = event.get("index")
+    if not isinstance(index, int):
+        raise ProtocolError("an event of the model's stream names no block", effect="no", retryable=True)
+    return index
+
+
+def _object(event: Json, name: str) -> Json:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(usage: Mapping[str, JsonValue], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _usage(given: Json) -> Usage:
+    """Read what an answer used; what the server spent on summing up stands beside the totals, not in them."""
+    total = _tokens(given)
+    iterations = given.get("iterations")
+    for part in iterations if isinstance(iterations, list) else []:
+        if isinstance(part, dict) and part.get("type") == "compaction":
+            total = total + _tokens(part)
+    return total
+
+
+def _tokens(given: Mapping[str, JsonValue]) -> Usage:
+    details = given.get("output_tokens_details")
+    return Usage(
+        input=_count(given, "input_tokens"),
+        output=_count(given, "output_tokens"),
+        cache_read=_count(given, "cache_read_input_tokens"),
+        cache_write=_count(given, "cache_creation_input_tokens"),
+        reasoning=_count(details, "thinking_tokens") if isinstance(details, dict) else 0,
+    )

@@ -1,0 +1,172 @@
+"""A conversation as it is sent: every item encoded once, every request made of the same bytes.
+
+A request repeats the whole history. Encoding it anew each time is what makes loops slow, so an item becomes bytes when
+it enters and stays those bytes; a request is a list of references to them. A cache mark moves from turn to turn by
+being spliced between two pieces of an item, not by encoding the item again.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+__all__ = ["Item", "Request", "Transcript", "encode_image", "encode_json"]
+
+CACHE_MARK: Final = b',"cache_control":{"type":"ephemeral"}'
+MOVING_MARKS: Final = 3
+"""Cache marks on the newest user items; the fourth that the API allows stands at the end of the fixed part."""
+
+SMALL: Final = 64 * 1024
+"""Fragments are sent together up to this size: many small writes cost more than one copy."""
+
+
+def encode_json(value: JsonValue | Mapping[str, JsonValue]) -> bytes:
+    """Encode a value as compact JSON; a lone surrogate stays an escape, since it has no UTF-8."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def encode_image(data: bytes, mime: str) -> bytes:
+    """Encode an image block."""
+    head = b'{"type":"image","source":{"type":"base64","media_type":"' + mime.encode() + b'","data":"'
+    return b"".join((head, binascii.b2a_base64(data, newline=False), b'"}}'))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One message, encoded.
+
+    Attributes:
+        role: Who says it.
+        body: The bytes up to where a cache mark may stand.
+        tail: The bytes after it.
+        images: How many images it holds.
+    """
+
+    role: Literal["user", "assistant"]
+    body: bytes = field(repr=False)
+    tail: bytes = field(default=b"", repr=False)
+    images: int = 0
+
+    @classmethod
+    def user(cls, blocks: Sequence[bytes], *, images: int = 0) -> Item:
+        """Make a user message of encoded blocks; a mark would stand at the end of the last."""
+        last = memoryview(blocks[-1])[:-1]
+        between = [piece for block in blocks[:-1] for piece in (block, b",")]
+        return cls("user", b"".join((b'{"role":"user","content":[', *between, last)), b"}]}", images)
+
+    @classmethod
+    def assistant(cls, content: bytes) -> Item:
+        """Make an assistant message of its encoded content."""
+        return cls("assistant", b'{"role":"assistant","content":' + content + b"}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's body: what it is made of, and how long it is.
+
+    Attributes:
+        params: Its parameters, the messages left out.
+        fragments: Its bytes, in order; many of them are those of earlier requests.
+        size: How many bytes it has.
+    """
+
+    params: Mapping[str, JsonValue]
+    fragments: Sequence[bytes] = field(repr=False)
+    size: int
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body, small fragments joined."""
+        small: list[bytes] = []
+        held = 0
+        for fragment in self.fragments:
+            if held and held + len(fragment) > SMALL:
+                yield b"".join(small)
+                small, held = [], 0
+            if len(fragment) >= SMALL:
+                yield fragment
+            else:
+                small.append(fragment)
+                held += len(fragment)
+        if small:
+            yield b"".join(small)
+
+    def joined(self) -> bytes:
+        """Return the body in one piece, for who must see all of it."""
+        return b"".join(self.fragments)
+
+    def view(self) -> Mapping[str, JsonValue]:
+        """Return the body as a mapping; the messages are only decoded if someone looks at them."""
+        return _View(self)
+
+
+class _View(Mapping[str, JsonValue]):
+    """A request as its parameters, for who wants to look at it."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __getitem__(self, name: str) -> JsonValue:
+        if name != "messages":
+            return self._request.params[name]
+        whole: dict[str, JsonValue] = json.loads(self._request.joined())
+        return whole["messages"]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._request.params
+        yield "messages"
+
+    def __len__(self) -> int:
+        return len(self._request.params) + 1
+
+    def __repr__(self) -> str:
+        return f"<request {self._request.size} bytes: {', '.join(self)}>"
+
+
+class Transcript:
+    """The history of one conversation; it only grows.
+
+    Args:
+        params: The parameters of every request, the messages left out.
+    """
+
+    def __init__(self, params: Mapping[str, JsonValue]) -> None:
+        self._params = params
+        self._head = encode_json(dict(params))[:-1] + b',"messages":['
+        self.items: list[Item] = []
+
+    def __repr__(self) -> str:
+        """The state at a glance."""
+        return f"<Transcript {len(self.items)} items, {self.images} images>"
+
+    @property
+    def images(self) -> int:
+        """How many images it holds."""
+        return sum(item.images for item in self.items)
+
+    def append(self, *items: Item) -> None:
+        """Add messages."""
+        self.items.extend(items)
+
+    def request(self) -> Request:
+        """Return the next request: the newest user items bear the cache marks."""
+        users = [index for index, item in enumerate(self.items) if item.role == "user"]
+        marked = set(users[-MOVING_MARKS:])
+        fragments: list[bytes] = [self._head]
+        for index, item in enumerate(self.items):
+            if index:
+                fragments.append(b",")
+            fragments.append(item.body)
+            if index in marked:
+                fragments.append(CACHE_MARK)
+            if item.tail:
+                fragments.append(item.tail)
+        fragments.append(b"]}")
+        return Request(self._params, fragments, sum(map(len, fragments)))
