@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+
+    from deskhand.cli.stopping import Stopper
 
 __all__ = ["register", "scripted_client"]
 

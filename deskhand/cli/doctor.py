@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 from deskhand.cli.text import one_line
 from deskhand.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
 
 __all__ = ["register"]
 

@@ -8,11 +8,11 @@ import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 from deskhand.cli.text import one_line
 
 if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
     from deskhand.harness.events import EventBase
     from deskhand.harness.log import EventLog, RunSummary
 

@@ -9,13 +9,13 @@ import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 from deskhand.errors import DeskhandError, InvalidInputError
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from deskhand.cli.stopping import Stopper
     from deskhand.providers.contract import ComputerInfo, ExternalComputer
 
 __all__ = ["age", "register"]

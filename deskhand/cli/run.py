@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 from deskhand.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
     from deskhand.harness.base import Harness
 
 __all__ = ["register"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
 
 __all__ = ["register"]
 

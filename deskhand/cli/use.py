@@ -11,11 +11,11 @@ import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import ComputerArgument, DebugOption, JsonOption, parse_screen
-from deskhand.cli.stopping import Stopper
 from deskhand.cli.terminal import Terminal
 from deskhand.errors import ConfigError, InvalidInputError, PayloadTooLargeError
 
 if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
     from deskhand.providers.contract import ExecChunk, ExecResult, ExternalComputer
 
 __all__ = ["register"]
