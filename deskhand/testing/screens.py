@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from deskhand.providers import Region
 
@@ -15,30 +15,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Button", "FakeScreen", "ListBox", "Reaction", "TextField", "Widget"]
 
-Reaction = "str | Callable[[FakeComputer], None]"
+Reaction: TypeAlias = Union[str, "Callable[[FakeComputer], None]"]
 """What an input sets off: the name of the screen to show, or a function of the computer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button.
+    """A button: pressed and released on it, with the left button, it is clicked.
 
     Args:
         name: What `FakeComputer.clicked` calls it.
-        box: Where it is, in screen pixels.
+        box: Where it is, in screen pixels: left, top, right, bottom.
         label: What is written on it.
         on_click: The screen that a click shows, or a function to call.
+        colour: Its colour, as Pillow names colours.
     """
 
     name: str
     box: Region | tuple[int, int, int, int]
     label: str = ""
-    on_click: str | Callable[[FakeComputer], None] | None = None
+    on_click: Reaction | None = None
+    colour: str = "#d8dee9"
 
 
 @dataclass(frozen=True, slots=True)
 class TextField:
-    """A field that takes the typed text after a click; its text is ``computer.texts[name]``."""
+    """A field that takes the typed text after a click, at its end.
+
+    Backspace takes the last character away, ctrl+a selects everything, so that what is typed next replaces it.
+
+    Args:
+        name: Its text is ``computer.texts[name]``.
+        box: Where it is, in screen pixels: left, top, right, bottom.
+        text: What stands in it at first.
+    """
 
     name: str
     box: Region | tuple[int, int, int, int]
@@ -47,7 +57,14 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class ListBox:
-    """A list whose rows are selected by a click and moved by the wheel (``computer.selected[name]``, ``.scrolled``)."""
+    """A list whose rows are selected by a click and moved by the wheel, a row a notch.
+
+    Args:
+        name: The row selected is ``computer.selected[name]``, the first row shown ``computer.scrolled[name]``.
+        box: Where it is, in screen pixels: left, top, right, bottom.
+        items: The rows.
+        row_height: A row's height in pixels.
+    """
 
     name: str
     box: Region | tuple[int, int, int, int]
@@ -55,7 +72,8 @@ class ListBox:
     row_height: int = 24
 
 
-Widget = Button | TextField | ListBox
+Widget: TypeAlias = Button | TextField | ListBox
+"""What can stand on a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,7 @@ class FakeScreen:
         widgets: What is on it; the last one lies on top.
         title: A line of text at the top.
         image: A picture for the background; scaled to the screen where it has another size.
-        background: The colour where there is no picture.
+        background: The colour where there is no picture, as Pillow names colours.
         keys: What a chord (``ctrl+s``) sets off: the screen to show, or a function to call.
         focus: The text field that has the keyboard when the screen appears.
     """
@@ -75,5 +93,5 @@ class FakeScreen:
     title: str = ""
     image: Image | None = None
     background: str = "#2f3b4c"
-    keys: Mapping[str, str | Callable[[FakeComputer], None]] = field(default_factory=dict)
+    keys: Mapping[str, Reaction] = field(default_factory=dict)
     focus: str | None = None

@@ -1,0 +1,88 @@
+"""Helpers for tests: fake computers and models, captured events, and the suites that say whether an adapter is right.
+
+Every public name is imported from where it lives on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deskhand.testing.computer import FakeCommand, FakeComputer, FakeFiles
+    from deskhand.testing.models import (
+        FakeAnthropic,
+        FakeTurn,
+        ModelView,
+        RecordedRequest,
+        ScriptError,
+        SeenImage,
+        SeenResult,
+        member,
+        redacted_thinking,
+        text,
+        thinking,
+        tool_use,
+    )
+    from deskhand.testing.received import GroundTruth, Received, typed_text
+    from deskhand.testing.screens import Button, FakeScreen, ListBox, TextField
+
+_HOMES: dict[str, tuple[str, ...]] = {
+    "deskhand.testing.computer": ("FakeCommand", "FakeComputer", "FakeFiles"),
+    "deskhand.testing.models": (
+        "FakeAnthropic",
+        "FakeTurn",
+        "ModelView",
+        "RecordedRequest",
+        "ScriptError",
+        "SeenImage",
+        "SeenResult",
+        "member",
+        "redacted_thinking",
+        "text",
+        "thinking",
+        "tool_use",
+    ),
+    "deskhand.testing.received": ("GroundTruth", "Received", "typed_text"),
+    "deskhand.testing.screens": ("Button", "FakeScreen", "ListBox", "TextField"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Button",
+    "FakeAnthropic",
+    "FakeCommand",
+    "FakeComputer",
+    "FakeFiles",
+    "FakeScreen",
+    "FakeTurn",
+    "GroundTruth",
+    "ListBox",
+    "ModelView",
+    "Received",
+    "RecordedRequest",
+    "ScriptError",
+    "SeenImage",
+    "SeenResult",
+    "TextField",
+    "member",
+    "redacted_thinking",
+    "text",
+    "thinking",
+    "tool_use",
+    "typed_text",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from where it lives."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return list(__all__)

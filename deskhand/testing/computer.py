@@ -1,0 +1,608 @@
+"""A computer made up for tests: scripted screens, scripted commands, files in memory; any OS, no X, no process."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError
+from deskhand.providers import (
+    Capability,
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExecStream,
+    ExternalComputer,
+    FileInfo,
+    HoldKey,
+    InputAction,
+    Key,
+    Region,
+    Screen,
+    Shell,
+    Terminal,
+    Type,
+    Wait,
+)
+from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT
+from deskhand.testing._desktop import RECEIVED_LIMIT, FakeDesktop
+from deskhand.testing._drawing import Picture, draw
+from deskhand.testing._files import FakeFiles
+from deskhand.testing._programs import PROGRAMS
+from deskhand.testing._sessions import FakeExecStream, FakeShell, FakeTerminal, in_background
+from deskhand.testing._shell import Call, Program, ShellExit, StreamName, Write
+from deskhand.testing._shell import Shell as ShellState
+from deskhand.testing.received import GroundTruth, Received, typed_text
+from deskhand.testing.screens import FakeScreen, Reaction
+
+__all__ = ["FakeCommand", "FakeComputer", "FakeFiles"]
+
+_CAN: Final = frozenset(
+    {
+        Capability.EXEC,
+        Capability.EXEC_STREAM,
+        Capability.SHELL,
+        Capability.TERMINAL,
+        Capability.FILES,
+        Capability.SCREENSHOT,
+        Capability.REGION,
+        Capability.CURSOR,
+        Capability.POINTER,
+        Capability.KEYBOARD,
+        Capability.PORTS,
+        Capability.RESIZE,
+    }
+)
+_FORMATS: Final = ("png", "jpeg", "auto")
+_LARGEST: Final = Screen(7680, 4320)
+_DRAWING_THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FakeCommand:
+    """A command that a test answers.
+
+    Attributes:
+        arguments: The program's name and its arguments; the whole line alone where the line was scripted as a whole.
+        stdin: Its standard input.
+        cwd: Its working directory.
+        env: Its variables.
+        computer: The computer it runs on.
+    """
+
+    arguments: tuple[str, ...]
+    stdin: bytes
+    cwd: str
+    env: Mapping[str, str]
+    computer: FakeComputer
+
+
+Answer: TypeAlias = str | ExecResult
+CommandScript: TypeAlias = Answer | Callable[[FakeCommand], Answer | Awaitable[Answer]]
+"""What a scripted command prints (and exits with 0), its whole result, or a function, async or not, that says so."""
+
+
+class FakeComputer(ExternalComputer):
+    """A computer made up for tests.
+
+    Its screens are drawn with Pillow and answer to the pointer and the keyboard; every input event is written down in
+    `received`. Its shell runs no process: it has variables, quotes, pipes, redirections, ``&&``, ``||``, ``;`` and
+    parentheses, the everyday part of ``cat cd echo env exit export false grep head ls mkdir printf pwd rm seq sleep
+    tail test touch true uname wc`` and a few more, and what ``commands`` adds; other commands are not found (127). The
+    same input always gives the same screen and the same output. ::
+
+        async with FakeComputer(FakeScreen((Button("ok", (100, 100, 200, 140), "OK", on_click="done"),))) as computer:
+            await computer.left_click(150, 120)
+
+    Args:
+        screens: One screen, or several by name, the first of which is shown first.
+        size: The screen's size in pixels.
+        commands: Answers to commands; a key is a whole command line, or a program's name.
+        files: What is there at first; relative paths start at ``/home/agent``.
+        capabilities: What it can do, to try out a poorer machine; all that a fake can where not given.
+        name: Its name.
+        computer_id: Its id; a random one where not given.
+    """
+
+    def __init__(
+        self,
+        screens: FakeScreen | Mapping[str, FakeScreen] | None = None,
+        *,
+        size: Screen | tuple[int, int] = (1280, 800),
+        commands: Mapping[str, CommandScript] | None = None,
+        files: Mapping[str, str | bytes] | None = None,
+        capabilities: Iterable[Capability] | None = None,
+        name: str = "fake",
+        computer_id: str | None = None,
+    ) -> None:
+        self._capabilities = _CAN if capabilities is None else frozenset(capabilities)
+        if more := self._capabilities - _CAN:
+            raise InvalidInputError(f"a fake computer has no {min(more)}", hint=f"it can do {', '.join(sorted(_CAN))}")
+        self._began = time.monotonic()
+        known = {"desktop": screens or FakeScreen(title=name)} if not isinstance(screens, Mapping) else screens
+        if not known:
+            raise InvalidInputError("a fake computer needs at least one screen")
+        self._desktop = FakeDesktop(known, _checked_size(*size), lambda: time.monotonic() - self._began)
+        self._desktop.react = self._react
+        self._commands = dict(commands or {})
+        self._programs: dict[str, Program] = {
+            **PROGRAMS,
+            **{key: self._as_program(key) for key in self._commands if key and not key.split()[1:]},
+        }
+        self._files = FakeFiles()
+        for path, content in (files or {}).items():
+            self._files[path] = content.encode() if isinstance(content, str) else content
+        self._id = computer_id or f"cmp_{uuid.uuid4().hex}"
+        self._name = name
+        self._created_at = datetime.now(UTC)
+        self._status = ComputerStatus.RUNNING
+        self._performed: deque[InputAction] = deque(maxlen=RECEIVED_LIMIT)
+        self._failures: deque[DeskhandError] = deque()
+        self._working: set[anyio.CancelScope] = set()
+        self._input_lock = anyio.Lock()
+        self._drawers = anyio.CapacityLimiter(_DRAWING_THREADS)
+        self._drawn: tuple[tuple[Picture, Region | None, bool, str], bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return the computer, which is there from the start."""
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Destroy it."""
+        await self.destroy()
+
+    # For the test
+
+    @property
+    def received(self) -> list[Received]:
+        """Every input event that arrived, the last 100,000 of them."""
+        return list(self._desktop.received)
+
+    @property
+    def performed(self) -> list[InputAction]:
+        """Every input action that was performed, the last 100,000 of them."""
+        return list(self._performed)
+
+    @property
+    def typed(self) -> str:
+        """Everything that was typed, wherever the focus was."""
+        return typed_text(self.received)
+
+    @property
+    def ground_truth(self) -> GroundTruth:
+        """What `deskhand.testing.conformance` measures input by."""
+        return _DesktopTruth(self._desktop)
+
+    @property
+    def files(self) -> FakeFiles:
+        """The files as a mapping from path to bytes."""
+        return self._files
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The text fields' texts by name."""
+        return self._desktop.texts
+
+    @property
+    def clicked(self) -> list[str]:
+        """The names of the widgets that were clicked, in order."""
+        return self._desktop.clicked
+
+    @property
+    def selected(self) -> dict[str, str]:
+        """The selected rows by the list's name."""
+        return self._desktop.selected
+
+    @property
+    def scrolled(self) -> dict[str, int]:
+        """The first rows shown by the list's name."""
+        return self._desktop.scrolled
+
+    @property
+    def focus(self) -> str | None:
+        """The text field that has the keyboard."""
+        return self._desktop.focus
+
+    @property
+    def shown(self) -> str:
+        """The name of the screen that is shown."""
+        return self._desktop.shown
+
+    def show(self, name: str) -> None:
+        """Show another screen.
+
+        Raises:
+            InvalidInputError: If there is none of that name.
+        """
+        self._desktop.show(name)
+
+    def fail(self, *errors: DeskhandError) -> None:
+        """Let the next operations fail, one error each, before they do anything."""
+        self._failures.extend(errors)
+
+    # The contract
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer."""
+        has_screen = self._capabilities & {Capability.SCREENSHOT, Capability.POINTER}
+        return ComputerInfo(
+            self._id,
+            self._name,
+            "fake",
+            "local",
+            self._status,
+            screen=self._desktop.size if has_screen else None,
+            created_at=self._created_at,
+        )
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do."""
+        return self._capabilities
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command line in a fresh shell."""
+        self._check(Capability.EXEC)
+        return await self._collect(command, self._new_shell(cwd, env), stdin or b"", timeout)
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command line in a fresh shell and follow its output."""
+        self._check(Capability.EXEC_STREAM)
+        shell = self._new_shell(cwd, env)
+
+        async def run(write: Write) -> int | None:
+            with anyio.move_on_after(_seconds(timeout)), self._until_gone():
+                return (await self._run(command, shell, stdin or b"", write))[0]
+            return None
+
+        return _streaming(run)
+
+    async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
+        """Run ``python3 -`` with the code on stdin; not found (127) unless ``commands`` has ``python3``."""
+        return await self.exec("python3 -", stdin=code.encode(), timeout=timeout)
+
+    def shell(self) -> AbstractAsyncContextManager[Shell]:
+        """Open a kept shell."""
+        self._check(Capability.SHELL)
+        return self._kept_shell()
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Open a terminal with a shell in it."""
+        self._check(Capability.TERMINAL)
+        if columns < 1 or rows < 1:
+            raise InvalidInputError(f"a terminal of {columns}x{rows} characters cannot be")
+        shell = self._new_shell(None, None)
+        shell.columns, shell.rows = columns, rows
+        return self._open_terminal(FakeTerminal(shell))
+
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Draw the screen."""
+        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
+        if format not in _FORMATS:
+            raise InvalidInputError(f"there is no image format {format!r}", hint=f"one of {', '.join(_FORMATS)}")
+        width, height = self._desktop.size
+        if region is not None:
+            left, top, right, bottom = region
+            if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+                raise InvalidInputError(
+                    f"the region {left},{top} to {right},{bottom} is empty or not within the screen of {width}x{height}"
+                )
+        wanted = (self._desktop.picture(), region, cursor, format)
+        if self._drawn is not None and self._drawn[0] == wanted:
+            await anyio.lowlevel.checkpoint()
+            return self._drawn[1]
+        picture, *_ = wanted
+        data = await anyio.to_thread.run_sync(
+            lambda: draw(picture, region, cursor=cursor, form=format), limiter=self._drawers
+        )
+        self._drawn = (wanted, data)
+        return data
+
+    async def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position."""
+        self._check(Capability.CURSOR)
+        await anyio.lowlevel.checkpoint()
+        return self._desktop.pointer
+
+    async def perform(self, action: InputAction) -> None:
+        """Perform an input action: it arrives, as events, at what is shown."""
+        is_typing = isinstance(action, (Key, HoldKey, Type))
+        self._check(Capability.KEYBOARD if is_typing else Capability.POINTER)
+        self._desktop.check(action)
+        with self._until_gone():
+            if isinstance(action, Wait):
+                await anyio.sleep(action.duration)
+                return
+            async with self._input_lock:
+                self._performed.append(action)
+                if isinstance(action, HoldKey):
+                    with self._desktop.holding(action.keys):
+                        await anyio.sleep(action.duration)
+                else:
+                    self._desktop.perform(action)
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Read a file."""
+        self._check(Capability.FILES)
+        await anyio.lowlevel.checkpoint()
+        return self._files.read(path)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file, making its folders."""
+        self._check(Capability.FILES)
+        await anyio.lowlevel.checkpoint()
+        self._files[path] = content.encode() if isinstance(content, str) else content
+
+    async def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a folder, sorted by name."""
+        self._check(Capability.FILES)
+        await anyio.lowlevel.checkpoint()
+        return self._files.list_folder(path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Tell what a path is."""
+        self._check(Capability.FILES)
+        await anyio.lowlevel.checkpoint()
+        return self._files.stat(path)
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, or a folder and all in it."""
+        self._check(Capability.FILES)
+        await anyio.lowlevel.checkpoint()
+        self._files.delete(path, recursive=recursive)
+
+    async def preview_url(self, port: int, path: str = "/") -> str:
+        """Return a URL on the loopback interface; nothing answers there unless the test listens."""
+        self._check(Capability.PORTS)
+        if not 1 <= port <= 65_535:
+            raise InvalidInputError(f"{port} is not a port", hint="1 to 65535")
+        await anyio.lowlevel.checkpoint()
+        return f"http://127.0.0.1:{port}/{path.lstrip('/')}"
+
+    async def resize(self, width: int, height: int) -> None:
+        """Change the screen's size."""
+        self._check(Capability.RESIZE)
+        await anyio.lowlevel.checkpoint()
+        self._desktop.resize(_checked_size(width, height))
+
+    async def destroy(self) -> None:
+        """End the computer; what still runs on it fails with `ComputerGoneError`."""
+        self._status = ComputerStatus.DESTROYED
+        for scope in tuple(self._working):
+            scope.cancel()
+        await anyio.lowlevel.checkpoint()
+
+    # How
+
+    def _check(self, *capabilities: Capability) -> None:
+        """Refuse what cannot be done, and fail where the test wants it."""
+        if self._status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the computer {self._id} was destroyed", effect="no", provider="fake")
+        self.require(*capabilities)
+        if self._failures:
+            raise self._failures.popleft()
+
+    @contextmanager
+    def _until_gone(self) -> Iterator[None]:
+        """End the block when the computer is destroyed."""
+        scope = anyio.CancelScope()
+        self._working.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._working.discard(scope)
+        if scope.cancelled_caught:
+            raise ComputerGoneError(f"the computer {self._id} was destroyed meanwhile", provider="fake")
+
+    def _react(self, reaction: Reaction) -> None:
+        if isinstance(reaction, str):
+            self._desktop.show(reaction)
+        else:
+            reaction(self)
+
+    def _new_shell(self, cwd: str | None, env: Mapping[str, str] | None) -> ShellState:
+        shell = ShellState(self._files, self._programs)
+        shell.env.update(env or {})
+        if cwd is not None:
+            shell.cwd = self._files.absolute(cwd)
+            if not self._files.is_folder(shell.cwd):
+                raise InvalidInputError(f"the working directory {cwd} is not a directory")
+        return shell
+
+    async def _collect(self, command: str, shell: ShellState, stdin: bytes, timeout: float | None) -> ExecResult:
+        """Run a command line and keep what it prints, within bounds."""
+        began = time.monotonic()
+        kept: dict[str, _Kept] = {"stdout": _Kept(), "stderr": _Kept(), "both": _Kept()}
+
+        async def write(stream: StreamName, data: bytes) -> None:
+            kept[stream].add(data)
+            kept["both"].add(data)
+
+        exit_code: int | None = None
+        limit = _seconds(timeout)
+        error: str | None = f"timed out after {limit:g} s"
+        with anyio.move_on_after(limit), self._until_gone():
+            exit_code, error = await self._run(command, shell, stdin, write)
+        return ExecResult(
+            output=kept["both"].text(),
+            stdout=kept["stdout"].text(),
+            stderr=kept["stderr"].text(),
+            exit_code=exit_code,
+            error=error,
+            duration=time.monotonic() - began,
+            dropped=kept["both"].dropped,
+        )
+
+    async def _run(self, command: str, shell: ShellState, stdin: bytes, write: Write) -> tuple[int | None, str | None]:
+        """Run a command line; return its exit code, or why there is none."""
+        scripted = self._commands.get(command.strip())
+        if scripted is not None:
+            asked = FakeCommand((command.strip(),), stdin, shell.cwd, dict(shell.env), self)
+            result = await _answer(scripted, asked)
+            await _print(result, write)
+            return result.exit_code, result.error
+        try:
+            return await shell.run(command, stdin, write), None
+        except ShellExit as left:
+            return left.code, None
+
+    def _as_program(self, name: str) -> Program:
+        """Make a program of the shell of what the test scripted."""
+
+        async def run(call: Call) -> int:
+            asked = FakeCommand(call.arguments, call.stdin, call.shell.cwd, dict(call.shell.env), self)
+            result = await _answer(self._commands[name], asked)
+
+            async def write(stream: StreamName, data: bytes) -> None:
+                await (call.out if stream == "stdout" else call.err)(data)
+
+            await _print(result, write)
+            return 1 if result.exit_code is None else result.exit_code
+
+        return run
+
+    @asynccontextmanager
+    async def _kept_shell(self) -> AsyncIterator[Shell]:
+        state = self._new_shell(None, None)
+
+        async def run(command: str, timeout: float | None) -> ExecResult:
+            nonlocal state
+            self._check(Capability.SHELL)
+            result = await self._collect(command, state, b"", timeout)
+            if result.exit_code is not None or result.error is None:
+                return result
+            state = self._new_shell(None, None)
+            return replace(result, error=f"{result.error}; the shell was restarted")
+
+        shell = FakeShell(run)
+        try:
+            yield shell
+        finally:
+            shell.is_open = False
+
+    @asynccontextmanager
+    async def _open_terminal(self, terminal: FakeTerminal) -> AsyncIterator[Terminal]:
+        async def serve() -> None:
+            try:
+                with self._until_gone():
+                    await terminal.serve()
+            except ComputerGoneError:
+                terminal.close()
+
+        try:
+            async with in_background(serve):
+                yield terminal
+        finally:
+            terminal.close()
+
+
+class _DesktopTruth:
+    """The fake's own record as a `GroundTruth`."""
+
+    def __init__(self, desktop: FakeDesktop) -> None:
+        self._desktop = desktop
+
+    async def clear(self) -> None:
+        """Forget what was received so far."""
+        await anyio.lowlevel.checkpoint()
+        self._desktop.received.clear()
+
+    async def events(self) -> Sequence[Received]:
+        """Return everything received since the last `clear`."""
+        await anyio.lowlevel.checkpoint()
+        return list(self._desktop.received)
+
+
+class _Kept:
+    """Output within bounds: the first and the last half of what may be kept."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Take more output."""
+        room = KEPT_OUTPUT // 2 - len(self._head)
+        self._head += data[:room]
+        self._tail += data[max(0, room) :]
+        if (excess := len(self._tail) - KEPT_OUTPUT // 2) > 0:
+            del self._tail[:excess]
+            self.dropped += excess
+
+    def text(self) -> str:
+        """Return what was kept."""
+        return bytes(self._head + self._tail).decode(errors="replace")
+
+
+@asynccontextmanager
+async def _streaming(run: Callable[[Write], Awaitable[int | None]]) -> AsyncIterator[ExecStream]:
+    stream = FakeExecStream()
+    try:
+        async with in_background(lambda: stream.serve(run)):
+            yield stream
+    finally:
+        stream.close()
+
+
+async def _answer(script: CommandScript, command: FakeCommand) -> ExecResult:
+    given = script(command) if callable(script) else script
+    answer = await given if inspect.isawaitable(given) else given
+    return ExecResult(answer, answer, "", 0) if isinstance(answer, str) else answer
+
+
+async def _print(result: ExecResult, write: Write) -> None:
+    out = result.output if result.stdout is None else result.stdout
+    if out:
+        await write("stdout", out.encode())
+    if result.stdout is not None and result.stderr:
+        await write("stderr", result.stderr.encode())
+
+
+def _seconds(timeout: float | None) -> float:
+    """Check a timeout; ``None`` is the default one."""
+    if timeout is None:
+        return DEFAULT_TIMEOUT
+    if not timeout > 0:
+        raise InvalidInputError(f"timeout is {timeout}; it must be more than 0 s")
+    return timeout
+
+
+def _checked_size(width: int, height: int) -> Screen:
+    if not (1 <= width <= _LARGEST.width and 1 <= height <= _LARGEST.height):
+        raise InvalidInputError(
+            f"a screen of {width}x{height} is out of bounds: 1x1 to {_LARGEST.width}x{_LARGEST.height}"
+        )
+    return Screen(width, height)
