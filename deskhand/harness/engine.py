@@ -322,7 +322,7 @@ class Engine:
             raise InvalidInputError("a run needs at least one computer")
         states: dict[str, ComputerState] = {}
         for computer in computers:
-            stack.enter_context(computer.lease(run_id))
+            await stack.enter_async_context(computer.lease(run_id))
             tools = computer_tools(computer)
             for more in (order.own_tools, order.tools):
                 if more is not None:

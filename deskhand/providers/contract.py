@@ -5,8 +5,8 @@ from __future__ import annotations
 import abc
 import enum
 import types
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple, Self
@@ -572,9 +572,11 @@ class ExternalComputer(abc.ABC):
         del text
         raise self._unsupported(Capability.PROMPT)
 
-    @contextmanager
-    def lease(self, owner: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def lease(self, owner: str) -> AsyncIterator[None]:
         """Have this computer for one owner while the block lasts; runs lease the computers they use.
+
+        Asynchronous because who else uses a computer may be known elsewhere: to the process that holds it.
 
         Raises:
             ConflictError: If another owner has it.

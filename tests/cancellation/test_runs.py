@@ -6,6 +6,7 @@ import itertools
 import random
 from pathlib import Path
 
+import anyio
 import pytest
 
 from deskhand import MemoryLog, SqliteLog, ToolCall, open_run
@@ -62,6 +63,10 @@ class Bench:
             for entry in log._entries:
                 self.outcomes.setdefault(entry.event.run_id, []).append(entry.event.type)
 
+    async def _lease(self) -> None:
+        async with self.computer.lease("test"):
+            pass
+
     def check(self) -> None:
         """Hold every invariant."""
         if self.path is not None and self.path.exists():
@@ -78,8 +83,7 @@ class Bench:
             assert kinds.count("action.started") <= kinds.count("action.finished")
         held = [action for action in self.computer.performed if isinstance(action, MouseDown | MouseUp)]
         assert not held or isinstance(held[-1], MouseUp), held
-        with self.computer.lease("test"):
-            pass
+        anyio.run(self._lease)
         assert len(open_descriptors()) <= self.descriptors
 
 
