@@ -52,13 +52,14 @@ def runs_path() -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter, and return it.
+    """Make a folder, with its parents, that only its owner can enter, and return it.
 
     Raises:
         ConfigError: If it cannot be made or written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            missing.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigError(
             f"the folder {path} cannot be made: {error.strerror}",

@@ -44,6 +44,7 @@ class RunView:
         from deskhand.harness.events import (
             ActionFinished,
             ActionStarted,
+            CustomEvent,
             ModelMessage,
             RunFinished,
             RunStarted,
@@ -58,6 +59,8 @@ class RunView:
             case ModelMessage():
                 if event.data.text.strip():
                     self._terminal.note(indented(event.data.text, "│ "))
+            case CustomEvent():
+                self._terminal.note("  " + one_line(f"{event.data.name} {json.dumps(event.data.value)}"))
             case TurnStarted() | RunStarted() | RunFinished():
                 return  # the lines around them say it
             case _:
