@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deskhand.testing.computer import FakeCommand, FakeComputer, FakeFiles
+    from deskhand.testing.captured import CapturedEvents, capture_events
+    from deskhand.testing.computer import CommandScript, FakeCommand, FakeComputer, FakeFiles
     from deskhand.testing.models import (
         FakeAnthropic,
         FakeTurn,
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     )
     from deskhand.testing.received import GroundTruth, Received, typed_text
     from deskhand.testing.screens import Button, FakeScreen, ListBox, TextField
+    from deskhand.testing.scripted import ScriptedModel, ScriptedView, call
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "deskhand.testing.computer": ("FakeCommand", "FakeComputer", "FakeFiles"),
+    "deskhand.testing.captured": ("CapturedEvents", "capture_events"),
+    "deskhand.testing.computer": ("CommandScript", "FakeCommand", "FakeComputer", "FakeFiles"),
     "deskhand.testing.models": (
         "FakeAnthropic",
         "FakeTurn",
@@ -45,11 +48,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "deskhand.testing.received": ("GroundTruth", "Received", "typed_text"),
     "deskhand.testing.screens": ("Button", "FakeScreen", "ListBox", "TextField"),
+    "deskhand.testing.scripted": ("ScriptedModel", "ScriptedView", "call"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Button",
+    "CapturedEvents",
+    "CommandScript",
     "FakeAnthropic",
     "FakeCommand",
     "FakeComputer",
@@ -62,9 +68,13 @@ __all__ = [
     "Received",
     "RecordedRequest",
     "ScriptError",
+    "ScriptedModel",
+    "ScriptedView",
     "SeenImage",
     "SeenResult",
     "TextField",
+    "call",
+    "capture_events",
     "member",
     "redacted_thinking",
     "text",

@@ -106,7 +106,7 @@ def parse(line: str) -> CommandList:
     parser = _Parser(_Lexer(line).pieces())
     body = parser.sequence()
     if parser.peek() is not None:
-        raise ShellSyntaxError(f"syntax error near {parser.peek()!r}")
+        raise ShellSyntaxError(f"syntax error near {parser._next()}")
     return body
 
 
@@ -209,6 +209,14 @@ class _Parser:
         """Return the next piece."""
         return self._pieces[self._at] if self._at < len(self._pieces) else None
 
+    @property
+    def upcoming(self) -> str:
+        """Name the next piece in a message."""
+        piece = self.peek()
+        if piece is None:
+            return "the end"
+        return repr(piece if isinstance(piece, str) else "".join(part.text for part in piece))
+
     def _take(self) -> Piece | None:
         piece = self.peek()
         self._at += 1
@@ -230,7 +238,7 @@ class _Parser:
             if piece is None or piece == ")":
                 return CommandList(tuple(steps))
             if piece not in {";", "\n", "&&", "||"}:
-                raise ShellSyntaxError(f"syntax error near {piece!r}")
+                raise ShellSyntaxError(f"syntax error near {self.upcoming}")
             self._at += 1
             before = ";" if piece == "\n" else str(piece)
 
@@ -268,7 +276,7 @@ class _Parser:
             else:
                 assignments.append(assignment)
         if not (words or assignments or redirections):
-            raise ShellSyntaxError(f"syntax error near {self.peek()!r}")
+            raise ShellSyntaxError(f"syntax error near {self.upcoming}")
         if words and (keyword := "".join(part.text for part in words[0] if not part.is_quoted)) in _UNSUPPORTED:
             raise ShellSyntaxError(f"the fake computer's shell has no {keyword}")
         return Simple(tuple(words), tuple(assignments), tuple(redirections))

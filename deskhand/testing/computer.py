@@ -47,7 +47,7 @@ from deskhand.testing._shell import Shell as ShellState
 from deskhand.testing.received import GroundTruth, Received, typed_text
 from deskhand.testing.screens import FakeScreen, Reaction
 
-__all__ = ["FakeCommand", "FakeComputer", "FakeFiles"]
+__all__ = ["CommandScript", "FakeCommand", "FakeComputer", "FakeFiles"]
 
 _CAN: Final = frozenset(
     {
