@@ -29,10 +29,12 @@ class Conducted:
     Attributes:
         result: How it ended.
         folder: Where its frames and events are.
+        said: Whether its output was printed as the model's last words.
     """
 
     result: RunResult[str]
     folder: Path
+    said: bool = False
 
 
 @asynccontextmanager
@@ -82,7 +84,8 @@ async def conduct(
                 async for event in run.events():
                     await folder.add(event)
                     view.show(event)
-                return Conducted(await run.result(), folder.path)
+                result = await run.result()
+                return Conducted(result, folder.path, view.said(str(result.output)))
         finally:
             terminal.wait_for(None)
             await folder.aclose()
@@ -97,7 +100,7 @@ def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted) -> E
     code = exit_of_outcome(result.outcome, result.error.code if result.error else None)
     if result.outcome == "stopped":
         code = stopper.exit or Exit.FAILED
-    if result.output:
+    if result.output and not conducted.said:
         terminal.note(indented(str(result.output), ""))
     if result.error is not None:
         terminal.aside(error_lines(result.error.message, result.error.hint, result.error.request_id))

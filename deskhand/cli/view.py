@@ -31,6 +31,7 @@ class RunView:
         self._terminal = terminal
         self._model = model or "the driver"
         self._intents: dict[str, str] = {}
+        self._said = ""
 
     def show(self, event: EventBase) -> None:
         """Print one event: a line for people, or JSON."""
@@ -39,6 +40,10 @@ class RunView:
         else:
             self._print(event)
         self._wait(event)
+
+    def said(self, text: str) -> bool:
+        """Whether this is what the model said last, so that it stands there already."""
+        return not self._terminal.json and text.strip() == self._said
 
     def _print(self, event: EventBase) -> None:
         from deskhand.harness.events import (
@@ -57,7 +62,8 @@ class RunView:
             case ActionFinished():
                 self._terminal.note("  " + one_line(self._action(event)))
             case ModelMessage():
-                if event.data.text.strip():
+                self._said = event.data.text.strip()
+                if self._said:
                     self._terminal.note(indented(event.data.text, "│ "))
             case CustomEvent():
                 self._terminal.note("  " + one_line(f"{event.data.name} {json.dumps(event.data.value)}"))
@@ -102,11 +108,10 @@ def tokens(count: int) -> str:
 
 
 def cost_line(turns: int, usage: Usage, cost: float | None) -> str:
-    """Return what a run took: ``3 turns · 12.4k in (81% cached) · 0.9k out · $0.08``."""
+    """Return what a run took: ``3 turns · 12.4k in (81% cached) · $0.08``."""
     read = usage.input + usage.cache_read + usage.cache_write
     parts = ["1 turn" if turns == 1 else f"{turns} turns"]
     if read or usage.output:
         cached = f" ({100 * usage.cache_read // read}% cached)" if usage.cache_read else ""
-        parts += [f"{tokens(read)} in{cached}", f"{tokens(usage.output)} out"]
-        parts.append("price unknown" if cost is None else f"${cost:.2f}")
+        parts += [f"{tokens(read)} in{cached}", "price unknown" if cost is None else f"${cost:.2f}"]
     return " · ".join(parts)

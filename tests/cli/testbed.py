@@ -1,6 +1,7 @@
 """A provider for programs under test: its computer has a screen of one colour and a real shell, and needs no X server.
 
-The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot.
+The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot,
+``slow`` one whose creation never ends, ``stuck`` one whose commands cannot be cancelled.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class TestbedComputer(RecordingComputer):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> ExecResult:
+        if os.environ.get("TESTBED") == "stuck":
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep_forever()
         began = time.monotonic()
         with anyio.move_on_after(timeout or 120):
             ended = await anyio.run_process(["bash", "-c", command], input=stdin or b"", check=False)
@@ -98,6 +102,9 @@ class TestbedProvider(ComputeProvider):
     async def create(
         self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
     ) -> ExternalComputer:
+        if os.environ.get("TESTBED") == "slow":
+            await anyio.Path("creating").touch()
+            await anyio.sleep_forever()
         size = spec.screen if spec is not None else None
         return TestbedComputer(Screen(*size) if size else SCREEN)
 

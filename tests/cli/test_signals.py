@@ -1,0 +1,138 @@
+"""Ctrl-C and its kin, at any moment of a run."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from deskhand import Event, SqliteLog
+from deskhand.cli.exits import Exit
+from deskhand.harness.events import ActionFinished, RunFinished
+from deskhand.testing.models import FakeTurn, ModelView, member, tool_use
+from tests.cli.program import Program, Running
+from tests.cli.test_run import served
+
+MOMENTS = sorted(random.Random(20).sample(range(1, 70), 8))
+"""After how many lines of output the signal comes: deltas, intents, outcomes, frames."""
+
+RUN = ("run", "work on", "--computer", "testbed", "--json")
+
+
+def works_on(view: ModelView) -> FakeTurn:
+    """Never come to an end."""
+    return FakeTurn([member("left_click", coordinate=[view.turn, 9]), tool_use("exec", command="sleep 0.02")])
+
+
+def sleeps(view: ModelView) -> FakeTurn:
+    """Run a command that never ends."""
+    return FakeTurn([tool_use("exec", command="sleep 1000", timeout=600)])
+
+
+async def events_of(program: Program) -> list[Event]:
+    """Return the events of the only run; it has exactly one end, and that is the last."""
+    async with SqliteLog(program.home / "events.db") as log:
+        [run] = await log.runs()
+        events = await log.read(run.run_id)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [index for index, event in enumerate(events, 1) if event.type == "run.finished"] == [len(events)]
+    return events
+
+
+async def reaches(running: Running, words: str) -> None:
+    """Read on until a line holds these words."""
+    async for line in running.lines():
+        if words in line:
+            return
+    raise AssertionError(f"the program ended without {words!r}")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_ctrl_c_at_any_moment_ends_a_run_cleanly(tmp_path: Path, moment: int) -> None:
+    """The run stops before its next action; its log has one end; exit code 130; no process is left."""
+    async with served(tmp_path, works_on) as program, program.start(*RUN) as running:
+        async for _ in running.lines():
+            if len(running.seen) == moment:
+                break
+        running.signal(signal.SIGINT)
+        ended = await running.end()
+        left = running.members()
+    assert ended.code == Exit.INTERRUPTED
+    assert left == []
+    finished = (await events_of(program))[-1]
+    assert isinstance(finished, RunFinished)
+    assert (finished.data.outcome, finished.data.reason) == ("stopped", "signal")
+    assert "stopping before the next action; Ctrl-C again stops now" in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_ctrl_c_twice_ends_a_command_that_never_ends(tmp_path: Path) -> None:
+    """The first lets the command go on, the second ends it: the action is cancelled, and its process is gone."""
+    async with served(tmp_path, sleeps) as program, program.start(*RUN) as running:
+        await reaches(running, '"action.started", ')
+        await reaches(running, '"action.started", ')
+        running.signal(signal.SIGINT)
+        assert running.process.stderr is not None
+        said = b""
+        while b"stops now" not in said:
+            said += await running.process.stderr.receive()
+        assert running.process.returncode is None
+        running.signal(signal.SIGINT)
+        ended = await running.end()
+        left = running.members()
+    assert (ended.code, left) == (Exit.INTERRUPTED, [])
+    [*_, action, _] = await events_of(program)
+    assert isinstance(action, ActionFinished)
+    assert (action.data.name, action.data.outcome, action.data.effect) == ("exec", "cancelled", "unknown")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_termination_signal_ends_a_run_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """A service manager's signal needs no second one; the exit code tells it from Ctrl-C."""
+    async with served(tmp_path, sleeps) as program, program.start(*RUN) as running:
+        await reaches(running, '"name": "exec"')
+        running.signal(number)
+        ended = await running.end()
+        left = running.members()
+    assert (ended.code, left) == (Exit.TERMINATED, [])
+    assert (await events_of(program))[-1].summary == "run stopped (signal)"
+
+
+async def test_ctrl_c_while_a_computer_is_created(tmp_path: Path) -> None:
+    """Before there is a run there is nothing to finish: the command ends, and no run is in the log."""
+    async with served(tmp_path, works_on, TESTBED="slow") as program, program.start(*RUN) as running:
+        with anyio.fail_after(20):
+            while not await anyio.Path(tmp_path / "creating").exists():  # noqa: ASYNC110 (another process makes it)
+                await anyio.sleep(0.01)
+        running.signal(signal.SIGINT)
+        ended = await running.end()
+    assert (ended.code, ended.out, ended.err) == (Exit.INTERRUPTED, "", "")
+    async with SqliteLog(program.home / "events.db") as log:
+        assert await log.runs() == []
+
+
+async def test_ctrl_c_ends_what_only_waits(tmp_path: Path) -> None:
+    """A held computer, and a run that is followed, end with one signal."""
+    program = Program(tmp_path)
+    async with program.start("create", "testbed") as running:
+        await reaches(running, "testbed:box")
+        running.signal(signal.SIGINT)
+        assert (await running.end()).code == Exit.INTERRUPTED
+
+
+@pytest.mark.long
+async def test_the_second_ctrl_c_ends_a_program_that_is_stuck(tmp_path: Path) -> None:
+    """Whatever hangs, the process is gone within 12 s of the second signal."""
+    async with served(tmp_path, sleeps, TESTBED="stuck") as program, program.start(*RUN) as running:
+        await reaches(running, '"name": "exec"')
+        running.signal(signal.SIGINT)
+        await anyio.sleep(0.5)
+        running.signal(signal.SIGINT)
+        began = time.monotonic()
+        ended = await running.end()
+    assert ended.code == Exit.INTERRUPTED
+    assert time.monotonic() - began < 12
