@@ -12,18 +12,24 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-__all__ = ["MASK", "Redactor"]
+from deskhand.errors import InvalidInputError
+
+__all__ = ["MASK", "Redactor", "is_shallow"]
 
 MASK = "[redacted]"
+MAX_DEPTH = 64
+_HALF = re.compile("[\ud800-\udfff]")
 
-_SHAPES = (
-    r"sk-ant-[A-Za-z0-9_\-]{8,}",
-    r"sk-(?:proj-|svcacct-)?[A-Za-z0-9_\-]{20,}",
-    r"msk_[A-Za-z0-9_\-]{8,}",
-    r"e2b_[A-Za-z0-9]{16,}",
-    r"dtn_[A-Za-z0-9]{16,}",
-    r"(?<=Bearer )[A-Za-z0-9._~+/\-]{12,}=*",
-)
+_SHAPES = {
+    "sk-ant-": r"sk-ant-[A-Za-z0-9_\-]{8,}",
+    "sk-": r"sk-(?:proj-|svcacct-)?[A-Za-z0-9_\-]{20,}",
+    "msk_": r"msk_[A-Za-z0-9_\-]{8,}",
+    "e2b_": r"e2b_[A-Za-z0-9]{16,}",
+    "dtn_": r"dtn_[A-Za-z0-9]{16,}",
+    "Bearer ": r"(?<=Bearer )[A-Za-z0-9._~+/\-]{12,}=*",
+}
+"""What a key begins with, or stands behind, and its shape."""
+
 _SECRET_VARIABLE = re.compile(r"(?:API_KEY|TOKEN|SECRET|PASSWORD)$")
 _SHORTEST = 8
 
@@ -36,8 +42,10 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        literal = sorted({re.escape(value) for value in secrets if len(value) >= _SHORTEST}, key=len, reverse=True)
-        self._pattern = re.compile("|".join((*literal, *_SHAPES)))
+        literal = sorted({value for value in secrets if len(value) >= _SHORTEST}, key=len, reverse=True)
+        self._pattern = re.compile("|".join((*map(re.escape, literal), *_SHAPES.values())))
+        # Substring search is many times faster than the pattern on long texts, nearly all of which hold no key.
+        self._marks = (*literal, *_SHAPES)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Redactor:
@@ -47,14 +55,57 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Return the text without keys."""
-        return self._pattern.sub(MASK, value)
+        return self._pattern.sub(MASK, value) if self._is_suspect(value) else value
 
     def clean(self, value: JsonValue) -> JsonValue:
-        """Return the JSON value without keys, containers copied."""
+        """Return the JSON value without keys; itself where it holds none, else with its containers copied.
+
+        Half characters (lone surrogates, which no UTF-8 can hold) are replaced too.
+
+        Raises:
+            InvalidInputError: If it is nested deeper than 64 levels.
+        """
+        texts: list[str] = []
+        _collect(value, texts, MAX_DEPTH)
+        text = "\n".join(texts)
+        return self._cleaned(value) if self._is_suspect(text) or not _is_whole(text) else value
+
+    def _is_suspect(self, text: str) -> bool:
+        return any(mark in text for mark in self._marks)
+
+    def _cleaned(self, value: JsonValue) -> JsonValue:
         if isinstance(value, str):
-            return self._pattern.sub(MASK, value)
+            return _HALF.sub("\ufffd", self._pattern.sub(MASK, value))
         if isinstance(value, dict):
-            return {self.text(name): self.clean(item) for name, item in value.items()}
+            return {str(self._cleaned(name)): self._cleaned(item) for name, item in value.items()}
         if isinstance(value, list):
-            return [self.clean(item) for item in value]
+            return [self._cleaned(item) for item in value]
         return value
+
+
+def is_shallow(value: JsonValue, depth: int = MAX_DEPTH) -> bool:
+    """Whether a JSON value is nested no deeper than events may be."""
+    if isinstance(value, (dict, list)):
+        items = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(is_shallow(item, depth - 1) for item in items)
+    return True
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() or _HALF.search(text) is None
+
+
+def _collect(value: JsonValue, texts: list[str], depth: int) -> None:
+    """Gather every string in a JSON value, names included."""
+    if depth < 0:
+        raise InvalidInputError(f"the value is nested deeper than {MAX_DEPTH} levels", hint="flatten it, or send text")
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, dict):
+        texts.extend(value)
+        for item in value.values():
+            if item is not None:
+                _collect(item, texts, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, texts, depth - 1)

@@ -1,11 +1,12 @@
 """Loops, runs and their events."""
 
+from deskhand.harness.across import LogStream
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, DirectoryBlobs, MemoryBlobs
 from deskhand.harness.context import OnComputer, RunContext, TurnContext
 from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
-from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.log import EventLog, LogEntry, MemoryLog, RunSummary
 from deskhand.harness.loops.probe import ProbeHarness
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
 from deskhand.harness.sqlite_log import SqliteLog
@@ -19,6 +20,8 @@ __all__ = [
     "EventStream",
     "FrameLimits",
     "Harness",
+    "LogEntry",
+    "LogStream",
     "MemoryBlobs",
     "MemoryLog",
     "OnComputer",
@@ -28,6 +31,7 @@ __all__ = [
     "RunContext",
     "RunError",
     "RunResult",
+    "RunSummary",
     "SqliteLog",
     "TurnContext",
     "open_run",

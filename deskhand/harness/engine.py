@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
+from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskStatus
-from pydantic import BaseModel, JsonValue, TypeAdapter
+from pydantic import JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import (
-    BudgetExceededError,
-    DeskhandError,
-    InvalidInputError,
-    JournalError,
-    NotFoundError,
-    RefusedError,
-    RunStoppedError,
-)
+from deskhand.errors import InvalidInputError, NotFoundError, RunStoppedError
+from deskhand.harness.across import LogStream
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, MemoryBlobs
 from deskhand.harness.context import RunContext
-from deskhand.harness.events import ComputerStatusChanged, ErrorData, RunFinished, RunOutcome, RunStarted
-from deskhand.harness.executor import RELEASE_STAGES, Executor
+from deskhand.harness.ending import GRACE, Ending, ending_of, finish
+from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import EventLog, MemoryLog
 from deskhand.harness.run import LiveRun, OpenRun, Run
@@ -40,7 +34,6 @@ from deskhand.harness.state import ComputerState, RunState
 from deskhand.harness.stream import Feed
 from deskhand.providers.contract import ComputerSpec, ExternalComputer
 from deskhand.providers.lookup import open_computer
-from deskhand.tools.calls import ToolCall
 from deskhand.tools.computer import computer_tools
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -49,11 +42,7 @@ __all__ = ["Engine", "open_run"]
 OutputT = TypeVar("OutputT", default=str)
 DepsT = TypeVar("DepsT", default=object)
 
-GRACE = 10.0
-"""Seconds that a run gets to stop gracefully, and again for its clean-up."""
-
 _RESIZERS = 2
-_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -81,39 +70,6 @@ class _Order:
     provider: str = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a run ends."""
-
-    outcome: RunOutcome
-    reason: str | None = None
-    error: DeskhandError | None = None
-    output: object = None
-
-
-def _ending_of(error: BaseException) -> _Ending:
-    """Map what ended a drive to an outcome: the one table."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    match error:
-        case RunStoppedError():
-            return _Ending("stopped", error.reason)
-        case BudgetExceededError():
-            return _Ending("budget_exceeded", error.reason, error)
-        case RefusedError():
-            return _Ending("refused", "refused", error)
-        case JournalError():
-            return _Ending("failed", "journal", error)
-        case DeskhandError():
-            return _Ending("failed", "error", error)
-        case KeyboardInterrupt():
-            return _Ending("stopped", "signal")
-        case _:
-            wrapped = DeskhandError(f"{type(error).__name__}: {error}", code="internal")
-            wrapped.__cause__ = error
-            return _Ending("failed", "error", wrapped)
-
-
 class Engine:
     """Keeps runs in this process; an async context manager that stops on leaving whatever still runs.
 
@@ -126,6 +82,7 @@ class Engine:
         self._given_log = log
         self._blobs: BlobStore = blobs or MemoryBlobs()
         self._live: dict[str, LiveRun] = {}
+        self._streams: WeakSet[LogStream] = WeakSet()
 
     async def __aenter__(self) -> Self:
         """Open the task group that owns the runs."""
@@ -151,7 +108,11 @@ class Engine:
         finally:
             self._tasks.cancel_scope.cancel()
             # No run raises into the group; told of the block's own error, it would wrap that in a group for nothing.
-            await self._stack.__aexit__(None, None, None)
+            try:
+                await self._stack.__aexit__(None, None, None)
+            finally:
+                for stream in self._streams:
+                    stream.end()
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -271,6 +232,28 @@ class Engine:
             raise NotFoundError(f"no run is called {run_id!r}", hint="deskhand events lists runs")
         return Run(run_id, self._log)
 
+    def events(
+        self,
+        *,
+        after: int = 0,
+        types: Collection[str | type[EventBase]] | None = None,
+        workspace: str | None = None,
+        user: str | None = None,
+    ) -> LogStream:
+        """Follow the durable events of all runs in the log: what it holds behind a position, then what comes.
+
+        The stream ends when the engine is left. Between runs no order is promised but that of the commits.
+
+        Args:
+            after: The last position already seen.
+            types: Only these: names, globs (``run.*``) or event classes.
+            workspace: Only runs of this workspace.
+            user: Only runs of this user.
+        """
+        stream = LogStream(self._log, after=after, types=types, workspace=workspace, user=user)
+        self._streams.add(stream)
+        return stream
+
     def list(self) -> list[Run[object]]:
         """List the runs that live in this engine, oldest first."""
         return [Run(run_id, self._log, live) for run_id, live in self._live.items()]
@@ -289,25 +272,24 @@ class Engine:
         async with AsyncExitStack() as stack:
             live = LiveRun(await self._prepare(order, stack), anyio.Event())
             state = live.state
+            self._announce(order, state)
             self._live[state.run_id] = live
-            ending = _Ending("stopped", "cancelled")
+            ending = Ending("stopped", "cancelled")
             try:
-                self._announce(order, state)
                 task_status.started(live)
-                ending = _Ending("completed", output=await drive(live))
+                ending = Ending("completed", output=await drive(live))
             except anyio.get_cancelled_exc_class():
                 if live.state.control.stopping:
-                    ending = _Ending("stopped", live.stop_reason or "left")
+                    ending = Ending("stopped", live.stop_reason or "left")
                 raise
             except KeyboardInterrupt as error:
-                ending = _ending_of(error)
+                ending = ending_of(error)
                 raise
             except BaseException as error:  # (whatever a driver raises ends its run, never the engine)
-                ending = _ending_of(error)
+                ending = ending_of(error)
             finally:
                 with anyio.CancelScope(shield=True):
-                    with anyio.move_on_after(GRACE):
-                        await self._finish(live, ending)
+                    await finish(live, ending)
                     live.ended.set()
                     self._live.pop(state.run_id, None)
 
@@ -359,36 +341,6 @@ class Engine:
             data: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
             state.emit(ComputerStatusChanged, data, computer_id=key)
 
-    async def _finish(self, live: LiveRun, ending: _Ending) -> None:
-        """Release what is held, then write the one outcome."""
-        state = live.state
-        state.control.stop(ending.reason or ending.outcome)
-        executor = Executor(state, RELEASE_STAGES)
-        for computer in state.computers.values():
-            if computer.held:
-                await executor.execute(ToolCall("left_mouse_up", computer_id=computer.id), actor="deskhand")
-        live.output = ending.output
-        state.finished = cast(
-            "RunFinished",
-            state.emit(
-                RunFinished,
-                {
-                    "outcome": ending.outcome,
-                    "reason": ending.reason,
-                    "output": _as_json(ending.output),
-                    "error": ErrorData.of(ending.error).model_dump(mode="json") if ending.error else None,
-                    "turns": state.turns,
-                    "actions": state.actions,
-                    "usage": state.usage.model_dump(),
-                    "cost": state.cost,
-                },
-            ),
-        )
-        try:
-            await state.feed.barrier()
-        except JournalError:  # the outcome stands in the result; what the log could not take, the next opening tells
-            return
-
 
 class _Block:
     """The block of an open run, as its owner sees it."""
@@ -415,16 +367,6 @@ class _Block:
         if self.error is not None:
             raise self.error
         return self.output
-
-
-def _as_json(output: object) -> JsonValue:
-    """Render an output for the log: JSON where it is JSON or a model, else its text."""
-    if isinstance(output, BaseModel):
-        return cast("JsonValue", output.model_dump(mode="json"))
-    try:
-        return _JSON.validate_python(output, strict=True)
-    except ValueError:
-        return str(output)
 
 
 @asynccontextmanager

@@ -178,7 +178,9 @@ async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
         computer_id=call.computer_id,
     )
     action.intended = True
-    if tool.effect != "pure":
+    if tool.effect == "pure":
+        run.feed.check()
+    else:
         await run.feed.barrier()
     return call
 
@@ -297,15 +299,16 @@ class Executor:
                 raise
             except DeskhandError as error:
                 observation = _failed(call, action, error)
-            except anyio.get_cancelled_exc_class():
-                effect: Effect = "unknown" if action.intended else "no"
-                info = ErrorInfo("cancelled", "the action was cancelled", effect=effect)
-                observation = Observation(call, "cancelled", effect, error=info)
-                raise
             except BaseExceptionGroup as group:
+                if (urgent := _urgent(group)) is not None:
+                    observation = _cancelled(call, action)
+                    raise urgent from None
                 observation = _failed(call, action, _unwrap(group))
             except (Exception, SystemExit) as error:  # a user's tool may raise anything; the run outlives it
                 observation = _failed(call, action, _foreign(error))
+            except BaseException:  # cancellation, and what wants the program to end
+                observation = _cancelled(call, action)
+                raise
             finally:
                 if observation is not None:
                     observation = self._finish(observation, action)
@@ -413,11 +416,22 @@ def _foreign(error: BaseException) -> DeskhandError:
     return wrapped
 
 
+def _cancelled(call: ToolCall, action: Action) -> Observation:
+    """Say that the action was broken off; once sent, nobody can tell whether it took effect."""
+    sent = action.intended and (action.tool is None or action.tool.effect != "pure")
+    effect: Effect = "unknown" if sent else "no"
+    return Observation(
+        call, "cancelled", effect, error=ErrorInfo("cancelled", "the action was cancelled", effect=effect)
+    )
+
+
+def _urgent(group: BaseExceptionGroup[BaseException]) -> BaseExceptionGroup[BaseException] | None:
+    """Return what in a group wants the task or the program to end."""
+    return group.subgroup((KeyboardInterrupt, GeneratorExit, anyio.get_cancelled_exc_class()))
+
+
 def _unwrap(group: BaseExceptionGroup[BaseException]) -> DeskhandError:
-    """Take one error out of a group; a group that wants the program to end is let through."""
-    urgent = group.subgroup((KeyboardInterrupt, GeneratorExit, anyio.get_cancelled_exc_class()))
-    if urgent is not None:
-        raise urgent
+    """Take one error out of a group."""
     leaf: BaseException = group
     while isinstance(leaf, BaseExceptionGroup):
         leaf = leaf.exceptions[0]

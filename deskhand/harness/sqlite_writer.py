@@ -152,6 +152,9 @@ class Writer:
         except DeskhandError as error:
             for job in barriers:
                 job.error = error
+        except Exception as error:
+            for job in barriers:
+                job.error = JournalError(f"events cannot be written to {self._path}: {error}")
         for job in barriers:
             if job.error is None:
                 job.error = next((error for (run_id, _), error in news.fenced.items() if run_id == job.run_id), None)

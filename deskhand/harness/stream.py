@@ -7,22 +7,40 @@ Transient events live in the ring alone, so a subscriber that lags misses some o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 
-from deskhand.errors import FencedError, InvalidInputError, NotFoundError
+from deskhand.errors import InvalidInputError, JournalError, NotFoundError
 from deskhand.harness.events import Event, EventBase, StreamGap
 from deskhand.harness.log import EventLog, matches
 
-__all__ = ["EventStream", "Feed", "subscribe"]
+__all__ = ["EventStream", "Feed", "event_name", "subscribe"]
 
 RING = 4096
 """Events that the ring of a live run holds."""
 
 _PAGE = 500
 _LAST = "run.finished"
+_GAP = "stream.gap"
+_BREATHER = 255
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Events that a subscriber takes at once, from one absolute index to another."""
+
+    start: int
+    stop: int
+    events: Sequence[EventBase]
+    seq: int  # the last number among them; 0 where there is none
+
+
+_NOTHING = _Batch(-1, -1, (), 0)
 
 
 class Feed:
@@ -39,9 +57,11 @@ class Feed:
         self._committed = 0
         self._last = 0
         self._dropped = 0  # the highest number that has left the ring
-        self._waiting = 0
-        self._grown = anyio.Event()
-        self._fenced: FencedError | None = None
+        self._grown: anyio.Event | None = None  # only while somebody waits, so that idle subscribers cost nothing
+        self._wakes = 0
+        self._taken = _NOTHING
+        self._refused: JournalError | None = None
+        self._failed: JournalError | None = None
 
     @classmethod
     async def open(cls, log: EventLog, run_id: str, *, ring: int = RING) -> Self:
@@ -61,16 +81,21 @@ class Feed:
         """The newest number."""
         return self._last
 
+    @property
+    def wakes(self) -> int:
+        """How often those who wait were woken, all at once each time."""
+        return self._wakes
+
     def emit(self, event: EventBase) -> None:
         """Hand an event to the log and the subscribers; a durable one is numbered.
 
-        Never raises: what the log could not take, `barrier` tells.
+        Never raises: what the log could not take, `barrier` and `check` tell.
         """
         if event.durable:
             try:
                 [event] = self._log.append(self._run_id, self._epoch, (event,))
-            except FencedError as error:
-                self._fenced = error
+            except JournalError as error:
+                self._refused = error
                 return
             self._last = event.seq or 0
         self._ring.append(event)
@@ -80,6 +105,17 @@ class Feed:
             self._dropped = max(self._dropped, gone.seq or 0)
         self._show()
 
+    def check(self) -> None:
+        """Tell at once, without waiting, what is known to keep the log from taking more.
+
+        Raises:
+            FencedError: If another writer owns the run.
+            JournalError: If the log is full or closed.
+        """
+        if self._refused is not None:
+            raise self._refused
+        self._log.check()
+
     async def barrier(self) -> None:
         """Wait until everything emitted so far is on stable storage.
 
@@ -87,9 +123,17 @@ class Feed:
             FencedError: If another writer owns the run.
             JournalError: If the log cannot be written.
         """
-        if self._fenced is not None:
-            raise self._fenced
+        self.check()
         await self._log.barrier(self._run_id)
+
+    def close(self) -> None:
+        """Write no more; subscribers still get everything that was emitted."""
+        self._log.release(self._run_id, self._epoch)
+
+    def fail(self, error: JournalError) -> None:
+        """Write no more, the log having refused the run's end: subscribers get what was committed, then this error."""
+        self._failed = error
+        self.wake()
 
     def subscribe(self, *, after: int = 0, types: Collection[str | type[EventBase]] | None = None) -> EventStream:
         """Follow the run's events behind a number."""
@@ -110,11 +154,17 @@ class Feed:
             visible += 1
         if visible != self._visible:
             self._visible = visible
-            if self._waiting:
-                self._grown.set()
-                self._grown = anyio.Event()
+            if self._grown is not None:
+                self.wake()
 
     # What an EventStream needs
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        if self._grown is not None:
+            self._wakes += 1
+            self._grown.set()
+            self._grown = None
 
     def join(self, seq: int) -> int | None:
         """Return the absolute index behind a number, or ``None`` where the ring no longer reaches back so far."""
@@ -134,25 +184,31 @@ class Feed:
             index -= 1
         return index
 
-    def take(self, cursor: int) -> tuple[list[EventBase], int] | None:
-        """Return the events that can be seen behind an index, and the next index; ``None`` where they left the ring."""
+    def take(self, cursor: int) -> _Batch | None:
+        """Return the events that can be seen behind an index; ``None`` where they left the ring."""
+        if cursor >= self._visible:
+            return _NOTHING
+        batch = self._taken
+        if batch.start == cursor and batch.stop == self._visible:
+            return batch  # those who read at the same place share it
         if cursor < self._base:
             return None
-        if cursor >= self._visible:
-            return [], cursor
-        start, stop = cursor - self._base, self._visible - self._base
-        if stop - start == 1:
-            return [self._ring[start]], self._visible
-        return list(self._ring)[start:stop], self._visible
+        events = tuple(islice(self._ring, cursor - self._base, self._visible - self._base))
+        seq = next((event.seq for event in reversed(events) if event.seq is not None), 0)
+        self._taken = _Batch(cursor, self._visible, events, seq)
+        return self._taken
 
-    async def grown(self, cursor: int) -> None:
-        """Wait until there is something behind an index."""
-        while self._base <= cursor and cursor >= self._visible:
-            self._waiting += 1
-            try:
-                await self._grown.wait()
-            finally:
-                self._waiting -= 1
+    def growth(self) -> anyio.Event:
+        """Return what is set when there is more to be seen.
+
+        Raises:
+            JournalError: If there will never be more, though the run's end is missing.
+        """
+        if self._failed is not None:
+            raise self._failed
+        if self._grown is None:
+            self._grown = anyio.Event()
+        return self._grown
 
 
 class EventStream:
@@ -161,7 +217,19 @@ class EventStream:
     It can be left at any time; `aclose` ends it for whoever else iterates.
     """
 
-    __slots__ = ("_batch", "_closed", "_cursor", "_feed", "_log", "_run_id", "_seq", "_started", "_types")
+    __slots__ = (
+        "_batch",
+        "_closed",
+        "_cursor",
+        "_feed",
+        "_index",
+        "_log",
+        "_run_id",
+        "_seq",
+        "_started",
+        "_types",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -176,12 +244,14 @@ class EventStream:
         self._log = log
         self._run_id = run_id
         self._seq = after
-        self._types = None if types is None else tuple(_name(kind) for kind in types)
+        self._types = None if types is None else tuple(event_name(kind) for kind in types)
         self._feed = feed
         self._cursor: int | None = None
-        self._batch: deque[EventBase] | None = None
+        self._batch: Sequence[EventBase] = ()
+        self._index = 0
         self._started = False
         self._closed = False
+        self._waiting: anyio.CancelScope | None = None
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -197,40 +267,64 @@ class EventStream:
         Raises:
             InvalidInputError: If the stream was to begin behind the run's last event.
             NotFoundError: If the log has no such run.
+            JournalError: If the log cannot be read, or could not take the run's last events.
         """
         while not self._closed:
-            if not self._batch:
-                await self._fill()
+            if self._index >= len(self._batch) and not self._advance():
+                if self._cursor is None or self._feed is None or self._ended():
+                    await self._catch_up()
+                else:
+                    await self._feed.growth().wait()
                 continue
-            event = self._batch.popleft()
-            if event.type == _LAST:
-                self._closed = True
-            if matches(event.type, self._types) or event.type == "stream.gap":
+            event = self._batch[self._index]
+            self._index += 1
+            if self._types is None or event.type == _GAP or matches(event.type, self._types):
                 return event  # type: ignore[return-value]
+            if self._index & _BREATHER == 0:
+                await anyio.lowlevel.checkpoint()  # a filter that lets little through must not hold up the loop
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """End the stream."""
         self._closed = True
-        self._batch = None
+        self._batch = ()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._feed is not None:
+            self._feed.wake()
 
-    async def _fill(self) -> None:
-        """Get what comes next: from the ring where it reaches, else from the log."""
+    def _advance(self) -> bool:
+        """Take the next batch from the ring; tell whether there was one."""
+        if self._cursor is None or self._feed is None:
+            return False
+        batch = self._feed.take(self._cursor)
+        if batch is None:
+            self._cursor = None  # too slow for the ring: read on in the log
+            return False
+        if not batch.events:
+            return False
+        self._batch, self._index, self._cursor = batch.events, 0, batch.stop
+        self._seq = batch.seq or self._seq
+        return True
+
+    def _ended(self) -> bool:
+        """Close the stream behind the run's last event."""
+        if self._batch and self._batch[-1].type == _LAST:
+            self._closed = True
+        return self._closed
+
+    async def _catch_up(self) -> None:
+        """Go on in the ring where it reaches back to the last number seen, else in the log."""
+        if self._ended():
+            return
         if not self._started:
             await self._start()
         if self._feed is not None:
-            if self._cursor is None:
-                self._cursor = self._feed.join(self._seq)
-            taken = None if self._cursor is None else self._feed.take(self._cursor)
-            if taken is not None:
-                events, self._cursor = taken
-                if events:
-                    self._receive(events)
-                else:
-                    await self._feed.grown(self._cursor)
+            self._cursor = self._feed.join(self._seq)
+            if self._cursor is not None:
                 return
-            self._cursor = None
-        await self._read()
+        with anyio.CancelScope() as self._waiting:
+            await self._read()
 
     async def _start(self) -> None:
         """Refuse a beginning that cannot be."""
@@ -261,14 +355,14 @@ class EventStream:
 
     def _receive(self, events: Collection[EventBase]) -> None:
         """Queue events for the reader, with a gap in front where numbers are missing."""
-        batch: deque[EventBase] = deque()
+        batch: list[EventBase] = []
         for event in events:
             if event.seq is not None:
-                if event.seq > self._seq + 1 and event.type != "stream.gap":
+                if event.seq > self._seq + 1 and event.type != _GAP:
                     batch.append(self._gap(event.seq - 1))
                 self._seq = event.seq
             batch.append(event)
-        self._batch = batch
+        self._batch, self._index = batch, 0
 
     def _gap(self, to_seq: int) -> EventBase:
         """Make the event that tells of numbers that are gone."""
@@ -283,7 +377,8 @@ class EventStream:
         return gap
 
 
-def _name(kind: str | type[EventBase]) -> str:
+def event_name(kind: str | type[EventBase]) -> str:
+    """Return the type's name or glob that a subscriber gave."""
     return kind if isinstance(kind, str) else str(kind.model_fields["type"].default)
 
 
