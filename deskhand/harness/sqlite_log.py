@@ -207,6 +207,7 @@ class SqliteLog(EventLog):
                     f"the log {self._path} has schema {found[0]}, of a newer deskhand; this one knows {SCHEMA_VERSION}",
                     hint="pip install --upgrade deskhand",
                 )
+            connection.execute("PRAGMA synchronous = NORMAL")  # the writer syncs where a barrier waits
             connection.execute("BEGIN IMMEDIATE")  # tells now, not at the first action, that it cannot be written
             connection.execute("ROLLBACK")
 

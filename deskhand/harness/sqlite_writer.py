@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import anyio
 
 from deskhand.errors import CorruptJournalError, DeskhandError, FencedError, JournalError
 from deskhand.harness.events import EventBase
+from deskhand.harness.log import fenced
 
 __all__ = ["Job", "News", "Rows", "Writer", "advice", "mapped"]
 
@@ -101,18 +103,24 @@ class Writer:
         self.tell: Callable[[News], None] = lambda news: None
         self._pending: deque[Rows] = deque()
         self._unsynced = False
-        self._files: tuple[object, ...] = ()
+        self._wal = -1
+        self._broken: JournalError | None = None
         self.queue: queue.SimpleQueue[Rows | Job | None] = queue.SimpleQueue()
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Write until told to end."""
-        going = True
-        while going:
-            items = [self.queue.get()]
-            while len(items) < _BATCH and not self.queue.empty():
-                items.append(self.queue.get())
-            going = None not in items
-            self._work(connection, [item for item in items if item is not None])
+        self._wal = os.open(self._wal_path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._sync_folder()
+            going = True
+            while going:
+                items = [self.queue.get()]
+                while len(items) < _BATCH and not self.queue.empty():
+                    items.append(self.queue.get())
+                going = None not in items
+                self._work(connection, [item for item in items if item is not None])
+        finally:
+            os.close(self._wal)
 
     def _work(self, connection: sqlite3.Connection, items: Sequence[Rows | Job]) -> None:
         barriers: list[Job] = []
@@ -142,13 +150,13 @@ class Writer:
             return
         news = News(jobs=barriers)
         try:
-            with mapped(self._path):
-                if self._pending or (barriers and self._unsynced):
-                    self._commit(connection, news, synced=bool(barriers))
-            news.written = sum(len(rows.events) for rows in self._pending)
-            self._pending.clear()
+            if self._pending:
+                with mapped(self._path):
+                    self._commit(connection, news)
+                news.written = sum(len(rows.events) for rows in self._pending)
+                self._pending.clear()
             if barriers:
-                self._check_files()
+                self._sync()
         except DeskhandError as error:
             for job in barriers:
                 job.error = error
@@ -160,53 +168,78 @@ class Writer:
                 job.error = next((error for (run_id, _), error in news.fenced.items() if run_id == job.run_id), None)
         self.tell(news)
 
-    def _commit(self, connection: sqlite3.Connection, news: News, *, synced: bool) -> None:
-        connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+    def _commit(self, connection: sqlite3.Connection, news: News) -> None:
         connection.execute("BEGIN IMMEDIATE")
         committed: dict[str, int] = {}
         try:
-            for rows in self._pending:
-                if self._insert(connection, rows):
-                    committed[rows.run_id] = rows.events[-1].seq or 0
+            for (run_id, epoch), several in groupby(self._pending, key=lambda rows: (rows.run_id, rows.epoch)):
+                events = [event for rows in several for event in rows.events]
+                if self._insert(connection, run_id, epoch, events):
+                    committed[run_id] = events[-1].seq or 0
                 else:
-                    news.fenced[rows.run_id, rows.epoch] = FencedError(
-                        f"the run {rows.run_id} belongs to another writer", hint="another process took it over"
-                    )
-            if synced:  # a commit that changes nothing is not synced
-                connection.execute("INSERT OR REPLACE INTO meta VALUES ('synced', hex(randomblob(8)))")
+                    news.fenced[run_id, epoch] = fenced(run_id)
             connection.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # a full disk may have rolled back already
                 connection.rollback()
             raise
         news.committed = committed
-        self._unsynced = not synced
+        self._unsynced = True
 
-    def _insert(self, connection: sqlite3.Connection, rows: Rows) -> bool:
-        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (rows.run_id,)).fetchone()
-        if found is None or found[0] != rows.epoch:
+    def _insert(self, connection: sqlite3.Connection, run_id: str, epoch: int, events: Sequence[EventBase]) -> bool:
+        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None or found[0] != epoch:
             return False
         connection.executemany(
             _INSERT,
-            (
-                (rows.run_id, event.seq, rows.epoch, event.type, event.time.isoformat(), event.to_json())
-                for event in rows.events
-            ),
+            ((run_id, event.seq, epoch, event.type, event.time.isoformat(), event.to_json()) for event in events),
         )
-        connection.execute("UPDATE runs SET last_seq = ? WHERE run_id = ?", (rows.events[-1].seq, rows.run_id))
+        connection.execute("UPDATE runs SET last_seq = ? WHERE run_id = ?", (events[-1].seq, run_id))
         return True
 
-    def _check_files(self) -> None:
-        """Refuse to call durable what went to files that were deleted or replaced under the open log."""
+    @property
+    def _wal_path(self) -> str:
+        return f"{self._path}-wal"
+
+    def _sync(self) -> None:
+        """Bring what is committed to stable storage: in WAL mode, sync the write-ahead file.
+
+        SQLite's own ``synchronous = FULL`` does the same, but does not sync a commit that changes nothing, as one that
+        only follows commits without a barrier does.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._unsynced:
+            try:
+                os.fdatasync(self._wal)
+            except OSError as error:  # the kernel may call the lost pages clean: another try would prove nothing
+                self._broken = JournalError(
+                    f"the log {self._path} cannot be synced: {error.strerror}", hint=advice("disk I/O error")
+                )
+                raise self._broken from error
+            self._unsynced = False
+        self._check_files()
+
+    def _sync_folder(self) -> None:
+        """Make sure that the files themselves, if they are new, outlive a power cut."""
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            stats = [os.stat(path) for path in (self._path, f"{self._path}-wal")]
+            with suppress(OSError):  # some file systems cannot, and need not
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _check_files(self) -> None:
+        """Refuse to call durable what went to files that were removed or replaced under the open log."""
+        try:
+            os.stat(self._path)
+            found = os.stat(self._wal_path)
         except OSError as error:
             raise JournalError(
                 f"the log's file {error.filename} was removed while it was open", hint="end the program; start it again"
             ) from error
-        files = tuple((stat.st_dev, stat.st_ino) for stat in stats)
-        if self._files and files != self._files:
+        ours = os.fstat(self._wal)
+        if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
             raise JournalError(
                 f"the log {self._path} was replaced while it was open", hint="end the program; start it again"
             )
-        self._files = files
