@@ -39,7 +39,7 @@ async def in_background(work: Callable[[], Coroutine[object, object, None]]) -> 
         await tasks.__aexit__(None, None, None)
 
 
-class FakeExecStream(ExecStream):
+class FakeExecStream(ExecStream, AsyncIterator[ExecChunk]):
     """A running command: its output waits in a bounded buffer, and the command waits when that is full."""
 
     def __init__(self) -> None:
@@ -55,12 +55,18 @@ class FakeExecStream(ExecStream):
         """The exit code once it has ended, else ``None``."""
         return self._exit_code
 
-    async def __aiter__(self) -> AsyncIterator[ExecChunk]:
+    def __aiter__(self) -> AsyncIterator[ExecChunk]:
         """Iterate over the output until the command has ended."""
-        async for chunk in self._receive:
-            yield chunk
-        if self._error is not None:
-            raise self._error
+        return self
+
+    async def __anext__(self) -> ExecChunk:
+        """Return the next piece of output."""
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
 
     async def kill(self) -> None:
         """End the command."""
@@ -109,7 +115,7 @@ class FakeShell(Shell):
         return await self._run(command, timeout)
 
 
-class FakeTerminal(Terminal):
+class FakeTerminal(Terminal, AsyncIterator[bytes]):
     """A terminal that echoes what is typed and runs each line; no escape sequences, no line editing but erasing."""
 
     def __init__(self, state: ShellState) -> None:
@@ -130,10 +136,16 @@ class FakeTerminal(Terminal):
         """The shell's exit code once it has ended, else ``None``."""
         return self._exit_code
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the output until the shell has ended."""
-        async for data in self._shown:
-            yield data
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return what is shown next."""
+        try:
+            return await self._shown.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
     async def send(self, data: bytes) -> None:
         """Send input, as typed; an interrupt (ctrl+c, byte 3) ends the command that runs.

@@ -204,7 +204,8 @@ class Shell:
         return words if current is None else [*words, current]
 
     def _value(self, name: str) -> str:
-        return str(self.status) if name == "?" else self.env.get(name, "")
+        special = {"?": str(self.status), "PWD": self.cwd}
+        return special.get(name) or self.env.get(name, "")
 
     def target(self, word: Word) -> str:
         """Return the path that a redirection names."""

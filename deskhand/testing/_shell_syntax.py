@@ -106,7 +106,7 @@ def parse(line: str) -> CommandList:
     parser = _Parser(_Lexer(line).pieces())
     body = parser.sequence()
     if parser.peek() is not None:
-        raise ShellSyntaxError(f"syntax error near {parser._next()}")
+        raise ShellSyntaxError(f"syntax error near {parser.upcoming}")
     return body
 
 

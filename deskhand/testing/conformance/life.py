@@ -1,0 +1,128 @@
+"""What a computer says of itself, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+from deskhand.errors import ComputerGoneError, UnsupportedError
+from deskhand.providers import Capability, ComputerStatus, ExternalComputer, Region
+from deskhand.testing.conformance import case as kit
+from deskhand.testing.conformance.case import Case, Target, expect, expect_equal, refuses
+from deskhand.tools import computer_tools
+
+CASES: Final[list[Case]] = []
+case = partial(kit.case, CASES)
+
+
+async def _stream(computer: ExternalComputer) -> None:
+    async with computer.exec_stream("true") as stream:
+        async for _ in stream:
+            pass
+
+
+async def _shell(computer: ExternalComputer) -> None:
+    async with computer.shell():
+        pass
+
+
+async def _terminal(computer: ExternalComputer) -> None:
+    async with computer.terminal():
+        pass
+
+
+_USES: Final[Mapping[Capability, Callable[[ExternalComputer], Awaitable[object]]]] = {
+    Capability.EXEC: lambda computer: computer.exec("true"),
+    Capability.EXEC_STREAM: _stream,
+    Capability.SHELL: _shell,
+    Capability.TERMINAL: _terminal,
+    Capability.FILES: lambda computer: computer.write_file("conformance-use", "used"),
+    Capability.SCREENSHOT: lambda computer: computer.screenshot(),
+    Capability.REGION: lambda computer: computer.screenshot(region=Region(0, 0, 1, 1)),
+    Capability.CURSOR: lambda computer: computer.cursor_position(),
+    Capability.POINTER: lambda computer: computer.move(1, 1),
+    Capability.KEYBOARD: lambda computer: computer.key("shift"),
+    Capability.PORTS: lambda computer: computer.preview_url(8080),
+    Capability.LIVE_VIEW: lambda computer: computer.live_view_url(),
+}
+"""The least that each capability promises, where trying it is harmless."""
+
+_TOOLS: Final[Mapping[Capability, tuple[str, ...]]] = {
+    Capability.EXEC: ("exec", "python"),
+    Capability.FILES: ("read_file", "write_file", "list_dir"),
+    Capability.SCREENSHOT: ("screenshot",),
+    Capability.REGION: ("zoom",),
+    Capability.CURSOR: ("cursor_position",),
+    Capability.POINTER: ("left_click", "left_click_drag", "scroll", "mouse_move"),
+    Capability.KEYBOARD: ("type", "key", "hold_key"),
+    Capability.PORTS: ("preview_url",),
+}
+
+
+@case()
+async def info_is_complete(target: Target) -> None:
+    """A computer has an id, a name and a provider, runs, and has a screen if it can be seen."""
+    info = target.computer.info
+    expect(bool(info.id and info.name and info.provider), f"id, name or provider is empty: {info!r}")
+    expect_equal("the status", info.status, ComputerStatus.RUNNING)
+    needs_screen = {Capability.SCREENSHOT, Capability.POINTER} & target.computer.capabilities
+    expect(
+        bool(needs_screen) == (info.screen is not None),
+        f"info.screen is {info.screen}, capabilities are {sorted(target.computer.capabilities)}",
+    )
+
+
+@case()
+async def capabilities_are_told_truly(target: Target) -> None:
+    """What it says it can do works, and the rest raises `UnsupportedError`."""
+    computer = target.computer
+    for capability, use in _USES.items():
+        if capability in computer.capabilities:
+            computer.require(capability)
+            await use(computer)
+            continue
+        with refuses(UnsupportedError, f"require({capability})"):
+            computer.require(capability)
+        with refuses(UnsupportedError, f"using {capability}, which it says it lacks,"):
+            await use(computer)
+    if Capability.FILES in computer.capabilities:
+        await computer.delete("conformance-use")
+
+
+@case()
+async def tools_are_those_it_can_back(target: Target) -> None:
+    """A model is shown the tools of the capabilities that are there, and no others."""
+    offered = {tool.name for tool in computer_tools(target.computer)}
+    for capability, names in _TOOLS.items():
+        has = capability in target.computer.capabilities
+        for name in names:
+            expect((name in offered) == has, f"the tool {name} is {'missing' if has else 'offered'}")
+
+
+@case(Capability.PORTS)
+async def preview_url_is_a_url(target: Target) -> None:
+    """A port's URL is an HTTP URL with the path asked for."""
+    url = await target.computer.preview_url(8123, "/a?b=c")
+    expect(url.startswith(("http://", "https://")), f"the URL is {url!r}")
+    expect(url.endswith("/a?b=c"), f"the URL lacks the path: {url!r}")
+
+
+@case(ends_computer=True)
+async def destroy_twice_is_no_error(target: Target) -> None:
+    """A destroyed computer says so, and destroying it again changes nothing."""
+    await target.computer.destroy()
+    expect_equal("the status", target.computer.info.status, ComputerStatus.DESTROYED)
+    await target.computer.destroy()
+    expect_equal("the status", target.computer.info.status, ComputerStatus.DESTROYED)
+
+
+@case(ends_computer=True)
+async def use_after_destroy_is_refused(target: Target) -> None:
+    """Whatever is asked of a destroyed computer raises `ComputerGoneError`."""
+    before = target.computer.capabilities
+    await target.computer.destroy()
+    for capability, use in _USES.items():
+        if capability in before:
+            with refuses(ComputerGoneError, f"{capability} after destroy"):
+                await use(target.computer)

@@ -1,0 +1,25 @@
+"""The fake computer under the suite that every computer must pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from deskhand.providers import Capability
+from deskhand.testing import FakeComputer
+from deskhand.testing.conformance import CASES, DESKTOP, SHELL_AND_FILES, Case, Target, Verdict
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_fake_computer_conforms(case: Case) -> None:
+    """A fake that can do everything passes every case, verified."""
+    async with FakeComputer() as computer:
+        assert computer.capabilities >= DESKTOP | {Capability.RESIZE, Capability.PORTS}
+        assert await case.run(Target(computer, computer.ground_truth)) is Verdict.VERIFIED
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_fake_computer_without_a_screen_conforms(case: Case) -> None:
+    """A fake with shell and files alone passes what is about those, and says that it lacks the rest."""
+    async with FakeComputer(capabilities=SHELL_AND_FILES) as computer:
+        verdict = await case.run(Target(computer))
+    assert verdict is (Verdict.VERIFIED if case.needs <= SHELL_AND_FILES else Verdict.UNSUPPORTED)
