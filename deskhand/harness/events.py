@@ -601,4 +601,6 @@ def parse_event(data: bytes | str) -> Event:
     try:
         return _ADAPTER.validate_json(data)
     except ValidationError as error:
-        raise CorruptJournalError(f"an event cannot be read: {error.error_count()} fields are wrong") from error
+        raise CorruptJournalError(
+            f"an event cannot be read: {error.error_count()} fields are wrong", hint="restore it from a copy"
+        ) from error

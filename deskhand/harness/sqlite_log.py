@@ -270,6 +270,8 @@ class SqliteLog(EventLog):
             raise fenced(run_id)
         if not self._open:
             raise self._is_closed()
+        if not events:
+            return []
         numbered = [event.numbered(seq) for seq, event in enumerate(events, run.last + 1)]
         run.last += len(numbered)
         self._waiting += len(numbered)

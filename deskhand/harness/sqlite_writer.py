@@ -104,6 +104,7 @@ class Writer:
         self._pending: deque[Rows] = deque()
         self._unsynced = False
         self._wal = -1
+        self._files: list[tuple[int, int]] = []
         self._broken: JournalError | None = None
         self.queue: queue.SimpleQueue[Rows | Job | None] = queue.SimpleQueue()
 
@@ -111,6 +112,7 @@ class Writer:
         """Write until told to end."""
         self._wal = os.open(self._wal_path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            self._files = self._identities()
             self._sync_folder()
             going = True
             while going:
@@ -232,14 +234,15 @@ class Writer:
     def _check_files(self) -> None:
         """Refuse to call durable what went to files that were removed or replaced under the open log."""
         try:
-            os.stat(self._path)
-            found = os.stat(self._wal_path)
+            found = self._identities()
         except OSError as error:
             raise JournalError(
                 f"the log's file {error.filename} was removed while it was open", hint="end the program; start it again"
             ) from error
-        ours = os.fstat(self._wal)
-        if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
+        if found != self._files:
             raise JournalError(
                 f"the log {self._path} was replaced while it was open", hint="end the program; start it again"
             )
+
+    def _identities(self) -> list[tuple[int, int]]:
+        return [(found.st_dev, found.st_ino) for found in (os.stat(self._path), os.stat(self._wal_path))]

@@ -39,6 +39,7 @@ async def test_append_numbers_at_once_and_without_a_gap(make: MakeLog, tmp_path:
         assert [event.seq for event in (*one, *more)] == [1, 2, 3]
         assert [event.seq for event in other] == [1]
         assert [event.id for event in one] == ["a/1", "a/2"]
+        assert log.append("a", first, []) == []
         await log.barrier("a")
         assert [value_of(event) for event in await log.read("a")] == [1, 2, 3]
         assert await log.bounds("a") == (1, 3)

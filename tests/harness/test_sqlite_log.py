@@ -1,0 +1,554 @@
+"""The log in a file under faults: kills, full disks, other programs, damage; and that a barrier is one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from deskhand import RunContext, SqliteLog, ToolCall
+from deskhand.errors import ConfigError, CorruptJournalError, FencedError, JournalError
+from deskhand.harness import Run, sqlite_log
+from deskhand.harness.events import ActionStarted, CustomEvent
+from deskhand.harness.stream import subscribe
+from deskhand.providers import Click, MouseDown, MouseUp
+from tests.harness.disks import SmallDisk, small_disk
+from tests.harness.driving import Driver, computer_with_screen
+from tests.harness.logs import attribute, custom, finished, value_of
+from tests.tools.recording import RecordingComputer
+
+
+def digest(path: Path) -> str:
+    """Return what tells whether a file was changed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def write(path: Path, count: int, *, size: int = 1) -> None:
+    """Make a log of one run with so many events."""
+    async with SqliteLog(path) as log:
+        epoch = await log.claim("a")
+        for value in range(1, count + 1):
+            event = custom("a", value)
+            if size > 1:
+                event = CustomEvent.model_validate(
+                    {**event.model_dump(), "data": {"name": "test.count", "value": "x" * size}}
+                )
+            log.append("a", epoch, [event])
+        await log.barrier("a")
+
+
+# Kills
+
+
+def killed_writer(path: Path, *, every: int, after: int) -> int:
+    """Run a writer and kill it once it has called so many batches durable; return the last number that it did."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.harness.log_writer", str(path), str(every)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        durable = 0
+        for _ in range(after):
+            durable = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        for line in writer.stdout:
+            durable = int(line) if line.endswith("\n") else durable
+    return durable
+
+
+async def check_after_kill(path: Path, durable: int) -> None:
+    """Hold that the file is sound, nothing durable is missing, and writing goes on."""
+    async with SqliteLog(path) as log:
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        _, last = await log.bounds("a")
+        assert last >= durable
+        events = await log.read("a", limit=last + 1)
+        assert [event.seq for event in events] == list(range(1, last + 1))
+        epoch = await log.claim("a")
+        [event] = log.append("a", epoch, [custom("a", 1)])
+        await log.barrier("a")
+        assert event.seq == last + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_kill_in_the_middle_of_commits_loses_nothing_durable(seed: int, tmp_path: Path) -> None:
+    """The database opens, is whole, and holds every event that a barrier vouched for."""
+    chance = random.Random(seed)
+    path = tmp_path / "log.db"
+    durable = await anyio.to_thread.run_sync(
+        lambda: killed_writer(path, every=chance.choice([1, 7, 300]), after=chance.randint(1, 12))
+    )
+    await check_after_kill(path, durable)
+
+
+@pytest.mark.long
+async def test_many_kills_in_the_middle_of_commits_lose_nothing_durable(tmp_path: Path) -> None:
+    """A hundred, on one file that is written on and on."""
+    chance = random.Random(99)
+    path = tmp_path / "log.db"
+    for _ in range(100):
+        durable = await anyio.to_thread.run_sync(
+            lambda: killed_writer(path, every=chance.choice([1, 7, 300]), after=chance.randint(1, 12))
+        )
+        await check_after_kill(path, durable)
+
+
+# Damage
+
+
+async def read_all_of(path: Path) -> None:
+    """Read a log from end to end."""
+    async with SqliteLog(path) as log:
+        await log.read("a", limit=10_000)
+
+
+def overwrite_middle(path: Path) -> None:
+    """Write nonsense over a tenth of the file."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"\xff" * (size // 10 // 4096 * 4096))
+
+
+def edit(statement: str) -> Callable[[Path], None]:
+    """Change the database with a statement."""
+
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement)
+            connection.commit()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        overwrite_middle,
+        edit("DELETE FROM events WHERE seq = 50"),
+        edit("UPDATE events SET payload = substr(payload, 1, 40) WHERE seq = 50"),
+        edit('UPDATE events SET payload = \'{"type": "custom"}\' WHERE seq = 50'),
+        lambda path: path.write_bytes(b"not a database at all, but long enough to look like one" * 100),
+        edit("DROP TABLE meta"),
+        edit("DELETE FROM meta"),
+    ],
+    ids=["pages", "missing-row", "cut-row", "odd-row", "no-database", "no-meta", "no-schema"],
+)
+async def test_damaged_file_is_told_and_left_as_it_is(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    """A typed error with advice; the file is neither repaired nor made anew."""
+    path = tmp_path / "log.db"
+    await write(path, 100, size=400)
+    damage(path)
+    before = digest(path)
+    with pytest.raises(CorruptJournalError) as caught:
+        await read_all_of(path)
+    assert caught.value.hint
+    assert digest(path) == before
+
+
+async def test_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """A path mistaken is no log, and stays what it is."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name)")
+    before = digest(path)
+    with pytest.raises(CorruptJournalError, match="no event log"):
+        await read_all_of(path)
+    assert digest(path) == before
+
+
+async def test_log_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
+    """Never downgraded: the error says what to install."""
+    path = tmp_path / "log.db"
+    await write(path, 3)
+    edit("UPDATE meta SET value = '2' WHERE key = 'schema'")(path)
+    before = digest(path)
+    with pytest.raises(ConfigError, match="schema 2, of a newer deskhand") as caught:
+        await read_all_of(path)
+    assert caught.value.hint == "pip install --upgrade deskhand"
+    assert digest(path) == before
+
+
+async def test_lost_write_ahead_file_is_told_at_opening(tmp_path: Path) -> None:
+    """After a kill the newest events are in it: without it they would be missing silently."""
+    path = tmp_path / "log.db"
+    await anyio.to_thread.run_sync(lambda: killed_writer(path, every=1, after=3))
+    wal = path.with_name("log.db-wal")
+    kept = shutil.copy(wal, tmp_path / "kept")
+    wal.unlink()
+    with pytest.raises(CorruptJournalError, match=r"newest events, in log\.db-wal, are gone"):
+        await read_all_of(path)
+    shutil.copy(kept, wal)
+    await read_all_of(path)
+
+
+@pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
+async def test_file_removed_under_the_open_log_stops_all_effects(name: str, tmp_path: Path) -> None:
+    """What goes to a removed file is durable nowhere, so no barrier vouches for it."""
+    async with SqliteLog(tmp_path / "log.db") as log:
+        epoch = await log.claim("a")
+        log.append("a", epoch, [custom("a", 1)])
+        await log.barrier("a")
+        (tmp_path / name).unlink()
+        log.append("a", epoch, [custom("a", 2)])
+        with pytest.raises(JournalError, match="was removed while it was open"):
+            await log.barrier("a")
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(JournalError):
+            await log.barrier("a")
+
+
+# Other programs, rights
+
+
+async def test_locked_log_is_told_with_advice(tmp_path: Path) -> None:
+    """At opening, and at a barrier, which succeeds once the other program lets go."""
+    path = tmp_path / "log.db"
+    await write(path, 2)
+    with attribute(sqlite_log, "_BUSY", 0.05):
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalError, match="locked") as caught:
+                await read_all_of(path)
+            assert caught.value.hint == "another program holds it; end that one, or use another file"
+        async with SqliteLog(path) as log:
+            epoch = await log.claim("a")
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                log.append("a", epoch, [custom("a", 3)])
+                with pytest.raises(JournalError, match="locked"):
+                    await log.barrier("a")
+            await log.barrier("a")
+            assert [value_of(event) for event in await log.read("a")] == [1, 2, 3]
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be without root's rights, which know no read-only files."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def read_only_log() -> Iterator[Path]:
+    """A log in a folder, both of which nobody may write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log.db")
+        anyio.run(write, path, 1)
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        yield path
+        path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["log.db", "new.db"])
+async def test_read_only_log_is_told_with_advice(read_only_log: Path, name: str) -> None:
+    """A file or folder that may not be written is refused at opening and left as it is."""
+    before = digest(read_only_log)
+    with as_nobody(), pytest.raises(JournalError, match="Permission denied") as caught:
+        await read_all_of(read_only_log.with_name(name))
+    assert caught.value.hint == "make the folder, and make it writable"
+    assert digest(read_only_log) == before
+    assert os.listdir(read_only_log.parent) == ["log.db"]
+
+
+async def test_log_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    """Events hold what stood on a screen."""
+    path = tmp_path / "new" / "log.db"
+    async with SqliteLog(path) as log:
+        await log.claim("a")
+        for file in path.parent.iterdir():
+            assert file.stat().st_mode & 0o077 == 0, file
+        assert path.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_of_two_processes_only_the_newer_writes(tmp_path: Path) -> None:
+    """The older one hears of it from its next barrier, and none of its later events is in the log."""
+    path = tmp_path / "log.db"
+    async with SqliteLog(path) as old, SqliteLog(path) as new:
+        epoch = await old.claim("a")
+        old.append("a", epoch, [custom("a", 1)])
+        await old.barrier("a")
+        newer = await new.claim("a")
+        old.append("a", epoch, [custom("a", 98)])
+        with pytest.raises(FencedError):
+            await old.barrier("a")
+        with pytest.raises(FencedError):
+            old.append("a", epoch, [custom("a", 99)])
+        with pytest.raises(FencedError):
+            await old.barrier("a")
+        new.append("a", newer, [custom("a", 2)])
+        await new.barrier("a")
+        assert [value_of(event) for event in await old.read("a")] == [1, 2]
+
+
+async def test_run_of_another_process_can_be_followed(tmp_path: Path) -> None:
+    """Through the file alone."""
+    path = tmp_path / "log.db"
+    with attribute(sqlite_log, "_POLL", 0.01):
+        async with SqliteLog(path) as ours, SqliteLog(path) as theirs:
+            epoch = await theirs.claim("a")
+            theirs.append("a", epoch, [custom("a", 1)])
+            await theirs.barrier("a")
+            seen: list[object] = []
+
+            async def follow() -> None:
+                async for event in subscribe(ours, "a"):
+                    seen.append(value_of(event))  # noqa: PERF401 (what was seen so far counts)
+
+            with anyio.fail_after(20):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(follow)
+                    for event in (custom("a", 2), custom("a", 3), finished("a")):
+                        theirs.append("a", epoch, [event])
+                        await theirs.barrier("a")
+            assert seen == [1, 2, 3, "run.finished"]
+
+
+async def test_closed_log_refuses_instead_of_waiting(tmp_path: Path) -> None:
+    """Whoever comes too late is told so at once."""
+    log = SqliteLog(tmp_path / "log.db")
+    async with log:
+        epoch = await log.claim("a")
+        log.append("a", epoch, [custom("a", 1)])
+    with anyio.fail_after(10):
+        with pytest.raises(JournalError, match="is closed"):
+            log.append("a", epoch, [custom("a", 2)])
+        for late in (log.barrier("a"), log.read("a"), log.bounds("a"), log.claim("a"), log.wait("a", 5), log.runs()):
+            with pytest.raises(JournalError, match="is closed"):
+                await late
+    async with SqliteLog(tmp_path / "log.db") as again:
+        assert [value_of(event) for event in await again.read("a")] == [1]
+
+
+# The barrier
+
+
+class Disk:
+    """Stands between the log and the disk: sees each sync, holds it up, or fails it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, computer: RecordingComputer | None = None) -> None:
+        self.syncs: list[int] = []
+        self.let = threading.Event()
+        self.let.set()
+        self.reached = threading.Event()
+        self.error: OSError | None = None
+        self._computer = computer
+        self._really = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.sync)
+
+    def sync(self, descriptor: int) -> None:
+        """Sync for the log."""
+        assert os.readlink(f"/proc/self/fd/{descriptor}").endswith("log.db-wal")
+        self.reached.set()
+        assert self.let.wait(20)
+        if self.error is not None:
+            raise self.error
+        self._really(descriptor)
+        self.syncs.append(len(self._computer.performed) if self._computer else 0)
+
+
+async def test_effect_is_sent_only_after_its_intent_was_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is still at it, nothing is done; the intent is in the file that is synced."""
+    computer = computer_with_screen()
+    disk = Disk(monkeypatch, computer)
+
+    async def drive(run: RunContext) -> None:
+        await run.look()
+        await run.act("left_click", x=1, y=1)
+        await run.act("left_click", x=2, y=2)
+
+    async with SqliteLog(tmp_path / "log.db") as log, SqliteLog(tmp_path / "log.db") as other:
+        with anyio.fail_after(20):
+            disk.let.clear()
+            async with Driver(drive).start(computer, "click", log=log) as run:
+                await anyio.to_thread.run_sync(disk.reached.wait)
+                await anyio.wait_all_tasks_blocked()
+                assert computer.performed == []
+                intents = await other.read(run.id, types=["action.started"])
+                assert [event.data.name for event in intents if isinstance(event, ActionStarted)] == [
+                    "screenshot",
+                    "left_click",
+                ]
+                disk.let.set()
+                (await run.result()).raise_for_outcome()
+    assert computer.performed == [Click(1, 1), Click(2, 2)]
+    assert disk.syncs[:2] == [0, 1]  # one before each click
+    assert len(disk.syncs) == 3  # and one for the run's end
+
+
+async def test_failed_sync_stops_all_effects_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it the kernel may call lost pages clean, so that a later success proves nothing: the log is opened anew."""
+    computer = computer_with_screen()
+    disk = Disk(monkeypatch)
+    disk.error = OSError(errno.EIO, "Input/output error")
+
+    async def drive(run: RunContext) -> None:
+        await run.act("left_click", x=1, y=1)
+
+    async with SqliteLog(tmp_path / "log.db") as log:
+        for _ in range(2):
+            result = await Driver(drive).run(computer, "click", log=log)
+            assert (result.outcome, result.reason) == ("failed", "journal")
+            assert result.error is not None
+            assert "cannot be synced: Input/output error" in result.error.message
+            disk.error = None
+    assert computer.performed == []
+    async with SqliteLog(tmp_path / "log.db") as log:
+        (await Driver(drive).run(computer, "click", log=log)).raise_for_outcome()
+
+
+async def test_barriers_that_wait_together_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Group commit: fifty runs that wait at once are served by one more sync."""
+    disk = Disk(monkeypatch)
+    async with SqliteLog(tmp_path / "log.db") as log:
+        epochs = {f"r{n}": await log.claim(f"r{n}") for n in range(51)}
+        disk.let.clear()
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for run_id, epoch in epochs.items():
+                    log.append(run_id, epoch, [custom(run_id, 1)])
+                    tasks.start_soon(log.barrier, run_id)
+                    if run_id == "r0":
+                        await anyio.to_thread.run_sync(disk.reached.wait)
+                await anyio.wait_all_tasks_blocked()
+                disk.let.set()
+    assert len(disk.syncs) == 2
+
+
+async def test_barrier_with_nothing_new_costs_no_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is synced is synced; what was written since without a barrier is not."""
+    disk = Disk(monkeypatch)
+    async with SqliteLog(tmp_path / "log.db") as log:
+        epoch = await log.claim("a")
+        log.append("a", epoch, [custom("a", 1)])
+        await log.barrier("a")
+        await log.barrier("a")
+        assert len(disk.syncs) == 1
+        log.append("a", epoch, [custom("a", 2)])
+        await log.wait("a", 1)  # committed, but not synced
+        assert len(disk.syncs) == 1
+        await log.barrier("a")
+        assert len(disk.syncs) == 2
+
+
+# Full disks
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk to fill."""
+    with small_disk(tmp_path) as small:
+        yield small
+
+
+async def test_full_disk_is_told_and_nothing_is_lost_when_space_returns(disk: SmallDisk) -> None:
+    """The barrier refuses as long as it is full; then everything is written, in order and once."""
+    async with SqliteLog(disk.path / "log.db") as log:
+        epoch = await log.claim("a")
+        log.append("a", epoch, [custom("a", 1)])
+        await log.barrier("a")
+        disk.fill()
+        for value in (2, 3):
+            log.append("a", epoch, [custom("a", value)])
+            with pytest.raises(JournalError) as caught:
+                await log.barrier("a")
+            assert caught.value.hint
+        disk.free()
+        log.append("a", epoch, [custom("a", 4)])
+        await log.barrier("a")
+        assert [value_of(event) for event in await log.read("a")] == [1, 2, 3, 4]
+
+
+async def read_to_the_end(run: Run[str]) -> None:
+    """Follow a run."""
+    async for event in run.events():
+        assert event.type != "run.finished"
+
+
+async def test_full_disk_ends_the_run_before_the_effect(disk: SmallDisk) -> None:
+    """No click without a kept intent, a held button is let go, and the next run on the same log works."""
+
+    async def drive(run: RunContext) -> None:
+        await run.act("left_mouse_down")
+        disk.fill()
+        await run.act("left_click", x=1, y=1)
+
+    async def after(run: RunContext) -> None:
+        await run.act("left_click", x=2, y=2)
+
+    computer = computer_with_screen()
+    async with SqliteLog(disk.path / "log.db") as log:
+        with anyio.fail_after(20):
+            async with Driver(drive).start(computer, "click", log=log) as run:
+                result = await run.result()
+                assert (result.outcome, result.reason) == ("failed", "journal")
+                with pytest.raises(JournalError):
+                    await read_to_the_end(run)
+            assert computer.performed == [MouseDown("left"), MouseUp("left")]
+            disk.free()
+            (await Driver(after).run(computer, "click", log=log)).raise_for_outcome()
+            assert computer.performed[2:] == [Click(2, 2)]
+            kinds = [event.type for event in await log.read(run.id)]
+    assert kinds.count("run.finished") == 1  # kept in memory while the disk was full
+    assert kinds[-1] == "run.finished"
+
+
+async def test_too_many_events_that_wait_let_no_further_action_start(disk: SmallDisk) -> None:
+    """Memory is bounded on a full disk, for a run that only looks too."""
+
+    async def drive(run: RunContext) -> None:
+        disk.fill()
+        while True:
+            await run.look()
+
+    with attribute(sqlite_log, "PENDING_LIMIT", 50):
+        async with SqliteLog(disk.path / "log.db") as log:
+            with anyio.fail_after(20):
+                result = await Driver(drive).run(computer_with_screen(), "look for ever", log=log)
+            assert (result.outcome, result.reason) == ("failed", "journal")
+            disk.free()
+
+
+# What a model may send
+
+
+async def test_half_a_character_is_kept_as_a_replacement(tmp_path: Path) -> None:
+    """JSON can name half a surrogate pair, UTF-8 cannot: the log goes on."""
+
+    async def drive(run: RunContext) -> str:
+        await run.act(ToolCall("exec", '{"command": "echo \\ud83d"}'))
+        run.emit("test.odd", {"\udc00": ["\ud800x"]})
+        await run.act("left_click", x=1, y=1)
+        return "half \ud83d"
+
+    async with SqliteLog(tmp_path / "log.db") as log:
+        with anyio.fail_after(20):
+            result = await Driver(drive).run(computer_with_screen(), "write \ud83d", log=log)
+        result.raise_for_outcome()
+        [odd] = await log.read(result.run_id, types=["custom"])
+        assert value_of(odd) == {"\ufffd": ["\ufffdx"]}
+        events = await log.read(result.run_id)
+    assert events[-1].type == "run.finished"
+    assert "\ufffd" in events[0].to_json().decode()
