@@ -81,7 +81,7 @@ class DeskhandError(Exception):
 
     Args:
         message: What happened and why, one or two sentences.
-        hint: What to do about it, a command to copy where there is one.
+        hint: What to do about it, a command where there is one; the class's default where not given.
         effect: Whether the request took effect; the class's default where not given.
         retryable: Whether the same request may succeed later; the class's default where not given.
         provider: The provider or model vendor concerned.
@@ -91,6 +91,7 @@ class DeskhandError(Exception):
     """
 
     code: str = "error"
+    hint: str | None = None
     retryable: bool = False
     effect: Effect = "unknown"
 
@@ -108,7 +109,8 @@ class DeskhandError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        if hint is not None:
+            self.hint = hint
         if effect is not None:
             self.effect = effect
         if retryable is not None:
@@ -130,6 +132,7 @@ class ConfigError(DeskhandError):
     """Raised when a setting, key, extra or program is missing or wrong."""
 
     code = "config"
+    hint = "deskhand doctor tells what is missing"
     effect = "no"
 
 
@@ -137,6 +140,7 @@ class AuthError(DeskhandError):
     """Raised when the other side refused the key."""
 
     code = "auth"
+    hint = "give a key that the other side knows"
     effect = "no"
 
 
@@ -144,6 +148,7 @@ class PermissionDeniedError(DeskhandError, PermissionError):
     """Raised when the key or user is valid but may not do this."""
 
     code = "permission_denied"
+    hint = "see what this key or user may do"
     effect = "no"
 
 
@@ -151,6 +156,7 @@ class NotFoundError(DeskhandError, LookupError):
     """Raised when the named computer, run, model or tool is not there."""
 
     code = "not_found"
+    hint = "check the name"
     effect = "no"
 
 
@@ -158,12 +164,14 @@ class FileMissingError(NotFoundError, FileNotFoundError):
     """Raised when a path on a computer is not there."""
 
     code = "file_not_found"
+    hint = "list the folder to see what is there"
 
 
 class ConflictError(DeskhandError):
     """Raised when something is in use, or in a state that does not allow this."""
 
     code = "conflict"
+    hint = "wait until it is free, or use another"
     effect = "no"
 
 
@@ -171,6 +179,7 @@ class InvalidInputError(DeskhandError, ValueError):
     """Raised when arguments are wrong; says which, and what is allowed."""
 
     code = "invalid_input"
+    hint = "correct the input and try again"
     effect = "no"
 
 
@@ -178,6 +187,7 @@ class UnsupportedError(DeskhandError, NotImplementedError):
     """Raised when a computer lacks the capability that a call needs."""
 
     code = "unsupported"
+    hint = "ask for its capabilities first, or use another computer"
     effect = "no"
 
 
@@ -185,6 +195,7 @@ class RateLimitedError(DeskhandError):
     """Raised when the other side asks to slow down; ``retry_at`` says until when."""
 
     code = "rate_limited"
+    hint = "wait a while, then try again"
     retryable = True
     effect = "no"
 
@@ -193,6 +204,7 @@ class OverloadedError(DeskhandError):
     """Raised when the other side is over capacity."""
 
     code = "overloaded"
+    hint = "wait some minutes, then ask again"
     retryable = True
     effect = "no"
 
@@ -201,12 +213,14 @@ class DeadlineExceededError(DeskhandError, TimeoutError):
     """Raised when a deadline passed before the answer."""
 
     code = "deadline"
+    hint = "give it more time, or find out what holds it up"
 
 
 class ConnectionLostError(DeskhandError, ConnectionError):
     """Raised when the connection to a computer or model broke."""
 
     code = "connection_lost"
+    hint = "check the network and the address, then try again"
     retryable = True
 
 
@@ -214,12 +228,14 @@ class ProtocolError(DeskhandError):
     """Raised when the other side broke its own protocol."""
 
     code = "protocol"
+    hint = "ask again; if it stays, another version of deskhand may know better"
 
 
 class TruncatedStreamError(ProtocolError):
     """Raised when a model's answer ended before its terminal event; nothing of that answer is acted on."""
 
     code = "truncated_stream"
+    hint = "ask again"
     retryable = True
     effect = "no"
 
@@ -228,6 +244,7 @@ class PayloadTooLargeError(DeskhandError):
     """Raised when a message, file or image passed its limit."""
 
     code = "payload_too_large"
+    hint = "send less at once"
     effect = "no"
 
 
@@ -235,6 +252,7 @@ class UnsafeContentError(DeskhandError):
     """Raised when an image or message could harm whoever decodes it."""
 
     code = "unsafe_content"
+    hint = "take it anew; if it stays, do not trust where it comes from"
     effect = "yes"
 
 
@@ -242,18 +260,21 @@ class ProviderError(DeskhandError):
     """Raised when a vendor failed in a way that has no class of its own."""
 
     code = "provider"
+    hint = "ask again later, or see the status page of the vendor"
 
 
 class ComputerGoneError(DeskhandError):
     """Raised when the computer ended or was destroyed."""
 
     code = "computer_gone"
+    hint = "open another computer"
 
 
 class OutcomeUnknownError(DeskhandError):
     """Raised when a request may have taken effect and got no answer; it is never sent again by itself."""
 
     code = "outcome_unknown"
+    hint = "look whether it happened before it is done again"
 
 
 class ToolError(DeskhandError):
@@ -266,6 +287,7 @@ class RefusedError(DeskhandError):
     """Raised when the model declined the goal."""
 
     code = "refused"
+    hint = "say the goal in other words, or leave out what the model may not do"
     effect = "no"
 
 
@@ -273,6 +295,7 @@ class BudgetExceededError(DeskhandError):
     """Raised when a run used up what it was given; ``reason`` names the budget (turns, actions, ...)."""
 
     code = "budget_exceeded"
+    hint = "raise the budget, or set a smaller goal"
     effect = "no"
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
@@ -284,6 +307,7 @@ class RunStoppedError(DeskhandError):
     """Raised inside a run that was stopped: no further action may start; ``reason`` says by whom."""
 
     code = "stopped"
+    hint = "start another run"
     effect = "no"
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
@@ -295,6 +319,7 @@ class JournalError(DeskhandError):
     """Raised when the event log cannot be written or read; no effect is sent without a durable intent."""
 
     code = "journal"
+    hint = "see that the log's folder has space and can be written"
     effect = "no"
 
 
@@ -302,9 +327,11 @@ class FencedError(JournalError):
     """Raised when a newer epoch owns this run, so that this writer may neither act nor write."""
 
     code = "fenced"
+    hint = "leave the run to the process that took it over"
 
 
 class CorruptJournalError(JournalError):
     """Raised when the event log is damaged."""
 
     code = "corrupt_journal"
+    hint = "restore the file from a copy, or move it away"

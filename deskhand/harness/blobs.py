@@ -16,6 +16,7 @@ from deskhand.errors import CorruptJournalError, JournalError, NotFoundError
 __all__ = ["BlobStore", "DirectoryBlobs", "MemoryBlobs"]
 
 DEFAULT_LIMIT = 512 * 1024 * 1024
+GONE = "see whether the store was moved or cleaned up"
 
 
 class BlobStore(Protocol):
@@ -71,7 +72,7 @@ class MemoryBlobs:
         try:
             return self._blobs[key]
         except KeyError:
-            raise NotFoundError(f"the blob {key[:12]}… is not kept") from None
+            raise NotFoundError(f"the blob {key[:12]}… is not kept", hint=GONE) from None
 
 
 class DirectoryBlobs:
@@ -126,7 +127,7 @@ class DirectoryBlobs:
         try:
             data = self._file(key).read_bytes()
         except FileNotFoundError:
-            raise NotFoundError(f"the blob {key[:12]}… is not kept") from None
+            raise NotFoundError(f"the blob {key[:12]}… is not kept", hint=GONE) from None
         except OSError as error:
             raise JournalError(f"the blob {key[:12]}… cannot be read: {error.strerror}") from error
         if hashlib.sha256(data).hexdigest() != key:

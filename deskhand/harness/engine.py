@@ -229,7 +229,7 @@ class Engine:
         if run_id in self._live:
             return Run(run_id, self._log, self._live[run_id])
         if not await self._log.read(run_id, limit=1):
-            raise NotFoundError(f"no run is called {run_id!r}", hint="deskhand events lists runs")
+            raise NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
         return Run(run_id, self._log)
 
     def events(

@@ -146,7 +146,7 @@ def matches(kind: str, types: Collection[str] | None) -> bool:
 
 def fenced(run_id: str) -> FencedError:
     """Make the error of a writer that a newer one has replaced."""
-    return FencedError(f"the run {run_id} belongs to another writer", hint="another process took it over")
+    return FencedError(f"the run {run_id} belongs to another writer")
 
 
 @dataclass(eq=False)

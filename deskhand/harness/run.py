@@ -32,7 +32,7 @@ class RunError(DeskhandError):
         error = result.error
         why = f": {error.message}" if error else f" ({result.reason})" if result.reason else ""
         super().__init__(
-            f"the run {result.run_id} {result.outcome.replace('_', ' ')}{why}",
+            f"the run {result.run_id} ended as {result.outcome.replace('_', ' ')}{why}",
             hint=error.hint if error else None,
             effect=error.effect if error else "yes",
             retryable=error.retryable if error else False,
@@ -144,7 +144,7 @@ class Run(Generic[OutputT]):
         else:
             finished, output, frame = await self._recorded(), None, None
         if finished is None:
-            raise NotFoundError(f"the log has no end of a run {self._id}", hint="deskhand events lists runs")
+            raise NotFoundError(f"the log has no end of a run {self._id}", hint="see the list: deskhand events")
         data = finished.data
         error = data.error
         return RunResult(
@@ -225,7 +225,7 @@ class Run(Generic[OutputT]):
 
     def _control(self) -> RunState:
         if self._live is None or self._live.ended.is_set():
-            raise ConflictError(f"the run {self._id} has ended")
+            raise ConflictError(f"the run {self._id} has ended", hint="start another run")
         return self._live.state
 
 

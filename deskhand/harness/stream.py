@@ -331,7 +331,7 @@ class EventStream:
         self._started = True
         last = self._feed.last_seq if self._feed is not None else (await self._log.bounds(self._run_id))[1]
         if self._feed is None and last == 0:
-            raise NotFoundError(f"the log has no run {self._run_id!r}", hint="deskhand events lists runs")
+            raise NotFoundError(f"the log has no run {self._run_id!r}", hint="see the list: deskhand events")
         if self._seq > last:
             raise InvalidInputError(
                 f"after={self._seq} lies behind the run's last event, {last}", hint="give the last seq already seen"

@@ -502,7 +502,7 @@ class ExternalComputer(abc.ABC):
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise InvalidInputError(f"{path} is not UTF-8 text", hint="read_bytes reads any file") from error
+            raise InvalidInputError(f"{path} is not UTF-8 text", hint="read it with read_bytes") from error
 
     async def write_file(self, path: str, content: str | bytes) -> None:
         """Write a file byte for byte, making its folders; a reader sees the old content or the new, never half."""

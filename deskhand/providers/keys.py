@@ -135,7 +135,7 @@ def parse_key(name: str) -> str:
     meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise InvalidInputError(
         f"no key is called {name!r}{meant}",
-        hint="a single character, or a name such as enter, escape, page_up, f5, ctrl+s",
+        hint="name a single character, or a key such as enter, escape, page_up, f5, ctrl+s",
     )
 
 

@@ -40,7 +40,7 @@ def provider(name: str, **options: object) -> ComputeProvider:
         meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigError(
             f"no provider is called {name!r}{meant}",
-            hint=f"installed providers: {', '.join(sorted(registered)) or 'none'}",
+            hint=f"use one that is installed: {', '.join(sorted(registered)) or 'there is none'}",
         )
     try:
         loaded = registered[name].load()
@@ -68,7 +68,7 @@ async def open_computer(
         InvalidInputError: If ``name`` names an existing computer (use `attach`).
     """
     if ":" in name:
-        raise InvalidInputError(f"{name!r} names an existing computer", hint=f"attach({name!r}) borrows it")
+        raise InvalidInputError(f"{name!r} names an existing computer", hint=f"borrow it: attach({name!r})")
     async with provider(name) as chosen:
         yield await chosen.create(name=label, spec=spec, **vendor_options)
 
@@ -84,6 +84,6 @@ async def attach(name: str) -> AsyncIterator[ExternalComputer]:
     """
     provider_name, _, computer_id = name.partition(":")
     if not computer_id:
-        raise InvalidInputError(f"{name!r} names no computer", hint="PROVIDER:ID, as `deskhand ls` prints it")
+        raise InvalidInputError(f"{name!r} names no computer", hint="give PROVIDER:ID, as deskhand ls prints it")
     async with provider(provider_name) as chosen:
         yield await chosen.get(computer_id)

@@ -114,7 +114,7 @@ def validate_arguments(name: str, model: type[BaseModel], arguments: Mapping[str
             _problem(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False, include_input=False)
         ]
         allowed = ", ".join(model.model_fields) or "none"
-        raise InvalidInputError(f"{name}: {'; '.join(problems[:5])}", hint=f"its arguments are: {allowed}") from None
+        raise InvalidInputError(f"{name}: {'; '.join(problems[:5])}", hint=f"use its arguments: {allowed}") from None
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

@@ -171,7 +171,8 @@ def _command_output(name: str, result: ExecResult) -> ToolOutput:
         return ToolOutput("\n".join(parts) or "[no output]", data)
     parts.append(f"[{result.error}]" if result.error else f"[exit code {result.exit_code}]")
     why = result.error or f"exit code {result.exit_code}"
-    error = ErrorInfo("command_failed", f"{name}: {why}", effect="yes")
+    hint = "give it a longer timeout, or run it in the background" if result.error else None
+    error = ErrorInfo("command_failed", f"{name}: {why}", hint, effect="yes")
     return ToolOutput("\n".join(parts), data, error=error)
 
 

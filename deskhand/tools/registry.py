@@ -220,7 +220,7 @@ class ToolRegistry:
             nearest = difflib.get_close_matches(name, self._tools, n=1)
             meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
             raise NotFoundError(
-                f"no tool is called {name!r}{meant}", hint=f"the tools are: {', '.join(self._tools)}"
+                f"no tool is called {name!r}{meant}", hint=f"use one of: {', '.join(self._tools)}"
             ) from None
 
     def merged(self, other: Iterable[Tool]) -> ToolRegistry:

@@ -290,7 +290,7 @@ def _broken(error: Exception, *, begun: bool, wall: Callable[[], float]) -> Desk
 _Make = Callable[..., DeskhandError]
 
 _BY_STATUS: Final[Mapping[int, tuple[_Make, bool | None, str | None]]] = {
-    400: (InvalidInputError, None, None),
+    400: (InvalidInputError, None, "see what the answer finds wrong; another version of deskhand may know better"),
     401: (AuthError, None, KEY_HINT),
     402: (ProviderError, False, "see the plan and the billing of this key"),
     403: (PermissionDeniedError, None, "see what this key may do"),
@@ -299,7 +299,7 @@ _BY_STATUS: Final[Mapping[int, tuple[_Make, bool | None, str | None]]] = {
     409: (ConflictError, True, None),
     413: (PayloadTooLargeError, None, None),
     422: (InvalidInputError, None, None),
-    429: (RateLimitedError, None, None),
+    429: (RateLimitedError, None, "wait a while, or ask Anthropic for a higher limit"),
     503: (OverloadedError, None, None),
     504: (DeadlineExceededError, True, None),
     529: (OverloadedError, None, None),
