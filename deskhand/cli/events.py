@@ -152,7 +152,7 @@ def _unknown(run_id: str) -> Exception:
 
     if run_id == NEWEST:
         return NotFoundError("there is no run yet", hint='deskhand demo or deskhand run "GOAL" makes one')
-    return NotFoundError(f"no run is called {run_id!r}", hint="deskhand events lists the runs")
+    return NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
 
 
 def show(terminal: Terminal, event: EventBase) -> None:

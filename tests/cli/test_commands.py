@@ -141,7 +141,7 @@ async def test_events_without_a_log_says_how_to_get_one(program: Program) -> Non
     assert (ended.code, ended.out) == (0, 'no runs yet; deskhand demo or deskhand run "GOAL" makes one\n')
     ended = await program.run("events", "run_x")
     assert ended.code == Exit.USAGE
-    assert ended.err == "error: no run is called 'run_x'\n  try: deskhand events lists the runs\n"
+    assert ended.err == "error: no run is called 'run_x'\n  try: see the list: deskhand events\n"
     assert not program.home.exists()
 
 
