@@ -400,6 +400,7 @@ async def _(folder: Path) -> object:
     log.append(
         "run_01K", old, [RunPaused.model_validate({"source": "/", "run_id": "run_01K", "data": {"actor": "me"}})]
     )
+    return None
 
 
 @case("a frame that is damaged")
