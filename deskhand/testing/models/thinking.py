@@ -130,12 +130,17 @@ class SignedBlocks:
             return
         model, marks = self._by_call.get(as_text(calls[0].raw.get("id")), ("", []))
         found = _marks([block.raw for block in turn.blocks])
-        if model == profile.name and found[-len(marks) :] != marks:
+        if model == profile.name and not _holds(found, marks):
             raise ApiError(
                 400,
                 f"{turn.path}.content: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot "
                 "be modified. These blocks must remain as they were in the original response.",
             )
+
+
+def _holds(found: list[JsonValue], marks: list[JsonValue]) -> bool:
+    # A turn that was paused and resumed is one message with the thinking of both halves.
+    return any(found[start : start + len(marks)] == marks for start in range(len(found)))
 
 
 def _marks(content: Sequence[Json]) -> list[JsonValue]:
