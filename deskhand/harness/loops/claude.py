@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias
 from pydantic import BaseModel, JsonValue, ValidationError
 from typing_extensions import TypeVar
 
-from deskhand.errors import BudgetExceededError, ConfigError, DeskhandError, ProtocolError, RefusedError
+from deskhand.errors import BudgetExceededError, ConfigError, ProtocolError, RefusedError
 from deskhand.harness.base import Harness
 from deskhand.harness.context import RunContext, TurnContext
 from deskhand.harness.frames import FrameLimits
@@ -87,7 +87,7 @@ _LOOKS: Final = frozenset({"screenshot", "zoom", "cursor_position"})
 _CUT: Final = "Your answer was cut off at the token limit; nothing of it was run. Go on, in smaller steps."
 
 
-def decide(turn: Turn, used: frozenset[str | None] = frozenset()) -> Next:
+def decide(turn: Turn, used: Collection[str | None] = frozenset()) -> Next:
     """Decide what follows an answer; nothing is run unless the model stopped to have it run.
 
     Args:
@@ -100,7 +100,7 @@ def decide(turn: Turn, used: frozenset[str | None] = frozenset()) -> Next:
         ProtocolError: If the model stopped for a reason that nobody here knows.
     """
     ids = [call.provider_call_id for call in turn.calls]
-    if len(set(ids)) < len(ids) or not used.isdisjoint(ids):
+    if len(set(ids)) < len(ids) or any(one in used for one in ids):
         return Repeat("its calls have ids that repeat")
     match turn.stop_reason:
         case "tool_use":
@@ -136,6 +136,8 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
         on_request: Sees the parameters of each request before it is sent; never a key.
         max_tokens: Tokens of one answer at most.
         effort: How much thought the model should take.
+        patience: How often a turn is asked for again, and after how long.
+        deadlines: How long an answer may take.
 
     Raises:
         ConfigError: If the model is known not to take the computer toolset.
@@ -153,14 +155,14 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
         *,
         max_tokens: int = 32_000,
         effort: Effort | None = None,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self._profile = profile_of(model)
         if self._profile.computer_tool is None:
             able = [name for name, row in PROFILES.items() if row.computer_tool is not None]
             raise ConfigError(f"{model} does not take the computer toolset", hint=f"use one of {', '.join(able)}")
-        if output_type not in {None, str} and not (
-            isinstance(output_type, type) and issubclass(output_type, BaseModel)
-        ):
+        if output_type not in {None, str} and not issubclass(output_type or str, BaseModel):
             raise ConfigError("output_type is a pydantic model or nothing")
         self._model = model
         self._client = client
@@ -171,8 +173,8 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
         self._on_request = on_request
         self._max_tokens = max_tokens
         self._effort = effort
-        self._patience = Patience()
-        self._deadlines = Deadlines()
+        self._patience = patience or Patience()
+        self._deadlines = deadlines or Deadlines()
         self._clock = Clock()
 
     @property
@@ -259,7 +261,7 @@ class _Conversation(Generic[OutputT]):
         await self._open()
         for _ in range(self.harness._max_turns):
             turn = await self._ask()
-            step = decide(turn, frozenset(self.used))
+            step = decide(turn, self.used)
             if isinstance(step, Finish):
                 output = self._finish(turn)
                 if output is not None:
@@ -310,6 +312,7 @@ class _Conversation(Generic[OutputT]):
 
     async def _attempt(self, request: Request, events: TurnContext) -> Turn:
         """Ask once; what a cut answer used counts too."""
+        self.run.check()
         decoder = self.codec.decoder()
         try:
             async with self.codec.stream(request) as batches:
@@ -317,7 +320,7 @@ class _Conversation(Generic[OutputT]):
                     for delta in decoder.feed(batch):
                         events.delta(delta.text, kind=delta.kind)
             return decoder.turn()
-        except DeskhandError:
+        except BaseException:  # (a cancelled answer has been paid for as well)
             events.again(decoder.usage)
             raise
 
@@ -361,8 +364,9 @@ class _Conversation(Generic[OutputT]):
 
     def _append(self, turn: Turn) -> None:
         self.used.update(call.provider_call_id for call in turn.calls)
-        if turn.items:
-            self.transcript.append(self.codec.encode_turn(turn))
+        item = self.codec.encode_turn(turn)
+        if item is not None:
+            self.transcript.append(item)
 
     def _pending(self, turn: Turn) -> tuple[list[Turn], list[ToolCall]]:
         """Return the turns that the next results answer, and their calls."""

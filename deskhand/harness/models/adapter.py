@@ -85,8 +85,8 @@ class ModelAdapter(abc.ABC):
         """Encode what the user says: texts, and looks at the screen, in order."""
 
     @abc.abstractmethod
-    def encode_turn(self, turn: Turn) -> Item:
-        """Encode an answer for the history."""
+    def encode_turn(self, turn: Turn) -> Item | None:
+        """Encode an answer for the history; ``None`` where it said nothing."""
 
     @abc.abstractmethod
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:

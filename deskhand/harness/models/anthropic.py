@@ -113,9 +113,12 @@ class AnthropicCodec(ModelAdapter):
                 images += 1
         return Item.user(blocks, images=images)
 
-    def encode_turn(self, turn: Turn) -> Item:
-        """Encode an answer for the history: the very items that came."""
-        return Item.assistant(turn.raw)
+    def encode_turn(self, turn: Turn) -> Item | None:
+        """Encode an answer for the history: the very items that came, but for empty texts, which the API refuses."""
+        kept = [item for item in turn.items if not _is_blank(item)]
+        if not kept:
+            return None
+        return Item.assistant(turn.raw if len(kept) == len(turn.items) else encode_json(list[JsonValue](kept)))
 
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call of the turns, in order, and what the user says beside them."""
@@ -202,6 +205,10 @@ def refused(calls: Sequence[ToolCall], text: str, *, halted: bool = False) -> li
         observations.append(Observation(call, "skipped", "no", text=HALTED) if member and halted else _no(call, text))
         halted = halted or member
     return observations
+
+
+def _is_blank(item: Json) -> bool:
+    return item.get("type") == "text" and not str(item.get("text", "")).strip()
 
 
 def _no(call: ToolCall, text: str) -> Observation:

@@ -169,7 +169,7 @@ class AnthropicDoor:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/vnd.amazon.eventstream":
             source = _decoded(answer)
-        elif kind == "text/event-stream" and response.headers.get("content-encoding", "identity") == "identity":
+        elif kind == "text/event-stream" and _plain(response):
             source = _parsed(response)
         else:
             raise await _no_stream(response, kind)
@@ -202,11 +202,13 @@ async def _parsed(response: httpx2.Response) -> AsyncIterator[list[Json]]:
     async for chunk in response.aiter_bytes():
         events: list[Json] = []
         for event in reader.feed(chunk):
-            if event.name == b"ping":
+            if event.name == b"ping" or not event.data:
                 continue
             value = json.loads(event.data)
             if not isinstance(value, dict):
-                raise ProtocolError("an event of the model's stream is no JSON object", provider=VENDOR)
+                raise ProtocolError(
+                    "an event of the model's stream is no JSON object", provider=VENDOR, effect="no", retryable=True
+                )
             if value.get("type") == "error" or event.name == b"error":
                 raise _stream_error(value)
             events.append(value)
@@ -231,10 +233,9 @@ async def _drain(source: AsyncIterator[list[Json]]) -> None:
 
 def _wants_mapping(client: object) -> bool:
     """Whether a client rewrites the body, and so must have it as a mapping (Bedrock and Vertex)."""
-    module = type(client).__module__
     return any(
         cls.__module__.startswith(("anthropic.lib.bedrock", "anthropic.lib.vertex")) for cls in type(client).__mro__
-    ) or module.startswith("anthropic.lib.vertex")
+    )
 
 
 def _streams_bodies(client: object) -> bool:
@@ -244,17 +245,30 @@ def _streams_bodies(client: object) -> bool:
     return type(client) is AsyncAnthropic
 
 
-async def _no_stream(response: httpx2.Response, kind: str) -> DeskhandError:
-    """Say what came in place of a stream, from its first bytes."""
+def _plain(response: httpx2.Response) -> bool:
+    """Whether a response is not compressed."""
+    return bool(response.headers.get("content-encoding", "identity") == "identity")
+
+
+async def _start_of(response: httpx2.Response) -> bytes:
+    """Return the first bytes of a response; nothing where they cannot be had."""
     start = b""
-    try:
-        with anyio.move_on_after(5):
-            async for chunk in response.aiter_raw():
+    with anyio.move_on_after(5):
+        try:
+            async for chunk in response.aiter_bytes():
                 start += chunk[: SHOWN - len(start)]
                 if len(start) >= SHOWN:
                     break
-    except Exception:
-        start = b""
+        except Exception:
+            return b""
+    return start
+
+
+async def _no_stream(response: httpx2.Response, kind: str) -> DeskhandError:
+    """Say what came in place of a stream, from its first bytes."""
+    start = b""
+    if _plain(response):  # (what was compressed against our wish is not unpacked: it may be a bomb)
+        start = await _start_of(response)
     text = " ".join(start.decode(errors="replace").split())[:120]
     what = f"{kind or 'nothing'}: {text}" if text else kind or "an empty answer"
     return ProtocolError(

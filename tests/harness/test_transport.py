@@ -1,0 +1,313 @@
+"""How often and how long a model is waited for, and what the vendor's failures become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from email.utils import formatdate
+
+import anthropic
+import anyio
+import httpx2
+import pytest
+
+from deskhand.errors import (
+    AuthError,
+    ConfigError,
+    ConflictError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    ProtocolError,
+    ProviderError,
+    RateLimitedError,
+    RunStoppedError,
+    TruncatedStreamError,
+)
+from deskhand.harness.models.door import map_error
+from deskhand.harness.models.sse import EventReader
+from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist, retry_after
+
+NOW = 1_800_000_000.0
+
+
+class Time:
+    """A clock that only goes on while someone sleeps."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.passed += seconds
+
+    def clock(self, chance: float = 0.0) -> Clock:
+        return Clock(
+            wall=lambda: NOW + self.passed, monotonic=lambda: self.passed, sleep=self.sleep, random=lambda: chance
+        )
+
+
+class Model:
+    """Fails with each of the errors in turn, then answers."""
+
+    def __init__(self, *errors: DeskhandError) -> None:
+        self.errors = list(errors)
+        self.asked = 0
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+async def ask(model: Model, time: Time, *, chance: float = 0.0, deadlines: Deadlines | None = None) -> list[Retry]:
+    told: list[Retry] = []
+    answer = await persist(
+        model,
+        patience=Patience(),
+        deadlines=deadlines or Deadlines(),
+        clock=time.clock(chance),
+        on_retry=told.append,
+    )
+    assert answer == "answer"
+    return told
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": " 3 "}, 3.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "100000"}, 100_000.0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True)}, 30.0),
+        ({"retry-after": formatdate(NOW - 30, usegmt=True)}, 0.0),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "NaN"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e400"}, None),
+        ({"retry-after": "1_000"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "next Tuesday"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_reads_seconds_and_dates_and_nothing_else(headers: dict[str, str], seconds: float | None) -> None:
+    """What makes no sense as a wait is no wait."""
+    assert retry_after(headers, NOW) == seconds
+
+
+async def test_wait_is_as_long_as_the_other_side_asks_and_never_shorter() -> None:
+    """A named wait is kept, spread a little towards longer so that a fleet does not return as one."""
+    for chance in (0.0, 0.99):
+        time = Time()
+        told = await ask(Model(RateLimitedError("slow", retry_at=NOW + 20)), time, chance=chance)
+        assert time.slept == [retry.delay for retry in told]
+        assert 20 <= time.slept[0] <= 22
+
+
+async def test_wait_beyond_the_cap_is_an_error_at_once() -> None:
+    """A header that asks for a day is told, not obeyed."""
+    time, model = Time(), Model(OverloadedError("full", retry_at=NOW + 100_000, request_id="req_1"))
+    with pytest.raises(RateLimitedError, match="asks to wait 100000 s") as caught:
+        await ask(model, time)
+    assert (caught.value.retry_at, caught.value.request_id) == (NOW + 100_000, "req_1")
+    assert (time.slept, model.asked) == ([], 1)
+
+
+async def test_waits_grow_and_end() -> None:
+    """Without a named wait each is about twice the one before; after five the error is final."""
+    time, model = Time(), Model(*[OverloadedError("full")] * 9)
+    with pytest.raises(OverloadedError):
+        await ask(model, time, chance=1.0)
+    assert time.slept == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert model.asked == 6
+
+
+async def test_cut_answers_are_asked_again_twice() -> None:
+    """A cut answer has been paid for, so fewer of them are bought."""
+    time, model = Time(), Model(*[TruncatedStreamError("cut")] * 9)
+    with pytest.raises(TruncatedStreamError):
+        await ask(model, time)
+    assert model.asked == 3
+
+
+async def test_waits_are_spread_over_half_of_their_length() -> None:
+    """Those who failed together do not come back together."""
+    shortest, longest = Time(), Time()
+    await ask(Model(OverloadedError("full")), shortest, chance=0.0)
+    await ask(Model(OverloadedError("full")), longest, chance=1.0)
+    assert (shortest.slept, longest.slept) == ([0.25], [0.5])
+
+
+@pytest.mark.parametrize("error", [AuthError("no"), InvalidInputError("no"), RunStoppedError("no", reason="user")])
+async def test_what_cannot_succeed_is_not_repeated(error: DeskhandError) -> None:
+    """A wrong key stays wrong."""
+    time, model = Time(), Model(error)
+    with pytest.raises(type(error)):
+        await ask(model, time)
+    assert (time.slept, model.asked) == ([], 1)
+
+
+async def test_waits_stay_within_the_turns_deadline() -> None:
+    """A wait that would end after the deadline is not begun."""
+    time, model = Time(), Model(*[RateLimitedError("slow", retry_at=NOW + 50)] * 3)
+    with pytest.raises(RateLimitedError):
+        await ask(model, time, deadlines=Deadlines(total=40))
+    assert time.slept == []
+
+
+async def test_turn_that_never_ends_passes_its_deadline() -> None:
+    """The total deadline cuts an attempt short."""
+
+    async def never() -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    with anyio.fail_after(5), pytest.raises(DeadlineExceededError, match="not complete after"):
+        await persist(
+            never, patience=Patience(), deadlines=Deadlines(total=0.02), clock=Clock(), on_retry=lambda _: None
+        )
+
+
+def status_error(status: int, message: str = "why", headers: dict[str, str] | None = None) -> anthropic.APIStatusError:
+    request = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
+    body = {"type": "error", "error": {"type": "x", "message": message}}
+    response = httpx2.Response(status, headers={"request-id": "req_9", **(headers or {})}, json=body, request=request)
+    return anthropic.APIStatusError(f"Error code: {status}", response=response, body=body)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "retryable"),
+    [
+        (400, InvalidInputError, False),
+        (401, AuthError, False),
+        (402, ProviderError, False),
+        (403, PermissionDeniedError, False),
+        (404, NotFoundError, False),
+        (408, DeadlineExceededError, True),
+        (409, ConflictError, True),
+        (413, PayloadTooLargeError, False),
+        (418, ProviderError, False),
+        (422, InvalidInputError, False),
+        (429, RateLimitedError, True),
+        (500, ProviderError, True),
+        (502, ProviderError, True),
+        (503, OverloadedError, True),
+        (504, DeadlineExceededError, True),
+        (529, OverloadedError, True),
+    ],
+)
+def test_status_becomes_one_error(status: int, expected: type[DeskhandError], retryable: bool) -> None:
+    """Each status has a class of ours, the vendor's words and its request id."""
+    error = map_error(status_error(status, "the reason"))
+    assert type(error) is expected
+    assert (error.retryable, error.request_id, error.provider) == (retryable, "req_9", "anthropic")
+    assert "the reason" in str(error)
+
+
+def test_error_says_what_to_do() -> None:
+    """A wrong key and an unknown model come with a way out."""
+    assert map_error(status_error(401)).hint == "export ANTHROPIC_API_KEY=sk-ant-..."
+    assert "claude-sonnet-5-5" in str(map_error(status_error(404)).hint)
+
+
+def test_other_sides_advice_is_heeded() -> None:
+    """``x-should-retry`` decides where it is given, and ``retry-after`` becomes a time."""
+    assert map_error(status_error(500, headers={"x-should-retry": "false"})).retryable is False
+    assert map_error(status_error(400, headers={"x-should-retry": "true"})).retryable is True
+    assert map_error(status_error(429, headers={"retry-after": "5"}), lambda: NOW).retry_at == NOW + 5
+
+
+REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "retryable"),
+    [
+        (anthropic.APIConnectionError(request=REQUEST), ConnectionLostError, True),
+        (anthropic.APITimeoutError(request=REQUEST), DeadlineExceededError, True),
+        (httpx2.RemoteProtocolError("peer closed"), ConnectionLostError, True),
+        (httpx2.ReadError("reset"), ConnectionLostError, True),
+        (httpx2.ReadTimeout("slow"), DeadlineExceededError, True),
+        (json.JSONDecodeError("bad", "x", 0), ProtocolError, False),
+        (IndexError("list index out of range"), ProtocolError, False),
+        (anthropic.AnthropicError("odd"), ProviderError, False),
+        (TypeError("Could not resolve authentication method."), ConfigError, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_everything_that_the_vendors_client_raises_is_mapped(
+    raised: Exception, expected: type[DeskhandError], retryable: bool
+) -> None:
+    """No foreign exception gets past the door."""
+    error = map_error(raised)
+    assert (type(error), error.retryable) == (expected, retryable)
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def feed_all(reader: EventReader, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        reader.feed(chunk)
+
+
+def line_ends(data: bytes) -> list[bytes]:
+    return [data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r")]
+
+
+EVENTS = 'event: a\ndata: {"x": "ö"}\n\n: a comment\nid: 7\nretry: 5\ndata: one\ndata:two\n\nevent: none\n\ndata\n\n'
+
+
+@pytest.mark.parametrize("end", [0, 1, 2], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+def test_events_are_read_however_they_are_cut(end: int, size: int, mark: bytes) -> None:
+    """Line ends of all kinds, a byte order mark, comments, several data lines, split characters."""
+    reader = EventReader()
+    found = [event for piece in pieces(mark + line_ends(EVENTS.encode())[end], size) for event in reader.feed(piece)]
+    assert found == [(b"a", '{"x": "ö"}'.encode()), (b"message", b"one\ntwo"), (b"message", b"")]
+
+
+def test_event_that_the_stream_ends_in_is_none() -> None:
+    """Without its empty line an event has not come."""
+    assert EventReader().feed(b"data: {}\n") == []
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 90, b"data: xxxxxxxx\n" * 10, b": " + b"x" * 90])
+def test_event_without_end_is_refused(line: bytes) -> None:
+    """One event is bounded, be it one long line, many lines or a comment."""
+    reader = EventReader(max_event=64)
+    with pytest.raises(PayloadTooLargeError, match="event"):
+        feed_all(reader, pieces(line, 8))
+
+
+def test_stream_without_end_is_refused() -> None:
+    """The whole answer is bounded too."""
+    reader = EventReader(max_stream=100)
+    with pytest.raises(PayloadTooLargeError, match="answer"):
+        feed_all(reader, [b"data: {}\n\n"] * 20)
+
+
+def test_long_line_in_small_pieces_takes_linear_time() -> None:
+    """Pieces are joined once, when the line ends: a piece is handled the same whatever has come before it."""
+    reader = EventReader()
+    feed: Callable[[bytes], object] = reader.feed
+    feed(b"data: ")
+    for _ in range(2000):
+        feed(b"x" * 4000)
+    assert [len(event.data) for event in reader.feed(b"\n\n")] == [8_000_000]
