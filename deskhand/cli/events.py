@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def events(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="A run's id, or last for the newest."),
+        typer.Argument(metavar="RUN", help="A run's id, or last for the newest."),
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="N", help="Only events behind this number.")] = 0,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the run's end.")] = False,

@@ -93,7 +93,7 @@ def describe(info: ComputerInfo) -> dict[str, JsonValue]:
 def ls(
     provider: Annotated[
         str | None,
-        typer.Argument(metavar="[PROVIDER]", help="Only this provider's."),
+        typer.Argument(metavar="PROVIDER", help="Only this provider's."),
     ] = None,
     json: JsonOption = False,
     debug: DebugOption = False,

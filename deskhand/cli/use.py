@@ -38,7 +38,7 @@ def exec_(
     computer: ComputerArgument,
     command: Annotated[
         list[str],
-        typer.Argument(metavar="COMMAND...", help="One word is a bash line; several, a program and its arguments."),
+        typer.Argument(metavar="COMMAND", help="One word is a bash line; several, a program and its arguments."),
     ],
     timeout: Annotated[float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Kill it then.")] = 120.0,
     stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass standard input on to the command.")] = False,
@@ -145,7 +145,7 @@ def _write(stream: Literal["stdout", "stderr"], data: bytes) -> None:
 def shot(
     computer: ComputerArgument,
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Where to: .png or .jpg, or - for stdout. Default: ID.png")
+        str | None, typer.Argument(metavar="FILE", help="Where to: .png or .jpg, or - for stdout. Default: ID.png")
     ] = None,
     screen: ScreenOption = None,
     json: JsonOption = False,

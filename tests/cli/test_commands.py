@@ -175,3 +175,22 @@ async def test_a_reader_that_leaves_ends_the_program_quietly(program: Program) -
     command = " ".join(program.command("tools")) + " | head -c 1"
     ended = await anyio.run_process(["bash", "-c", command], env=program.environment(), cwd=program.folder)
     assert ended.stderr == b""
+
+
+async def test_completion_knows_the_commands(tmp_path: Path) -> None:
+    """The shell is told how to complete, and gets the commands that fit."""
+    variables = {"_DESKHAND_COMPLETE": "complete_bash", "COMP_WORDS": "deskhand e", "COMP_CWORD": "1"}
+    ended = await Program(tmp_path, variables).run()
+    assert ended.out.split() == ["exec", "events"]
+
+
+async def test_an_unforeseen_error_is_no_traceback(tmp_path: Path) -> None:
+    """A bug says that it is one and how to report it; ``--debug`` shows where it is."""
+    program = Program(tmp_path, {"TESTBED": "bug"})
+    ended = await program.run("shot", "testbed")
+    assert ended.code == Exit.FAILED
+    assert ended.err == (
+        "error: something unforeseen: ZeroDivisionError: division by zero\n"
+        "  try: run it again with --debug, and report what that prints as a bug of deskhand\n"
+    )
+    assert "Traceback (most recent call last)" in (await program.run("shot", "testbed", "--debug")).err

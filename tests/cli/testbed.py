@@ -1,7 +1,8 @@
 """A provider for programs under test: its computer has a screen of one colour and a real shell, and needs no X server.
 
 The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot,
-``slow`` one whose creation never ends, ``stuck`` one whose commands cannot be cancelled.
+``slow`` one whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``bug`` one whose
+adapter is broken.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class TestbedComputer(RecordingComputer):
 
     async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
         self._looked = True
+        if os.environ.get("TESTBED") == "bug":
+            raise ZeroDivisionError("division by zero")
         buffer = io.BytesIO()
         Image.new("RGB", (self._size.width, self._size.height), "navy").save(
             buffer, "PNG" if format == "auto" else format
