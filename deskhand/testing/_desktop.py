@@ -29,8 +29,8 @@ from deskhand.testing.received import Received, ReceivedKind
 from deskhand.testing.screens import Button, FakeScreen, ListBox, Reaction, TextField, Widget
 
 RECEIVED_LIMIT: Final = 100_000
-_TYPED: Final = {"enter": "\n", "kp_enter": "\n", "tab": "\t", "space": " "}
-_KEY_OF: Final = {text: name for name, text in _TYPED.items() if name != "kp_enter"}
+_TYPED: Final = {"enter": "\n", "kp_enter": "\n", "tab": "\t", "space": " ", **{f"kp_{n}": str(n) for n in range(10)}}
+_KEY_OF: Final = {text: name for name, text in _TYPED.items() if not name.startswith("kp_")}
 _SHORTCUT: Final = {"ctrl", "alt", "super"}
 _DRAG_STEPS: Final = 4
 

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError
+from deskhand.errors import ComputerGoneError, DeskhandError, FileMissingError, InvalidInputError
 from deskhand.providers import (
     Capability,
     ComputerInfo,
@@ -266,6 +266,7 @@ class FakeComputer(ExternalComputer):
     ) -> ExecResult:
         """Run a command line in a fresh shell."""
         self._check(Capability.EXEC)
+        _refuse_nul(command)
         return await self._collect(command, self._new_shell(cwd, env), stdin or b"", timeout)
 
     def exec_stream(
@@ -279,10 +280,12 @@ class FakeComputer(ExternalComputer):
     ) -> AbstractAsyncContextManager[ExecStream]:
         """Run a command line in a fresh shell and follow its output."""
         self._check(Capability.EXEC_STREAM)
+        _refuse_nul(command)
+        limit = _seconds(timeout)
         shell = self._new_shell(cwd, env)
 
         async def run(write: Write) -> int | None:
-            with anyio.move_on_after(_seconds(timeout)), self._until_gone():
+            with anyio.move_on_after(limit), self._until_gone():
                 return (await self._run(command, shell, stdin or b"", write))[0]
             return None
 
@@ -438,7 +441,7 @@ class FakeComputer(ExternalComputer):
         if cwd is not None:
             shell.cwd = self._files.absolute(cwd)
             if not self._files.is_folder(shell.cwd):
-                raise InvalidInputError(f"the working directory {cwd} is not a directory")
+                raise FileMissingError(f"there is no directory {cwd} to run in")
         return shell
 
     async def _collect(self, command: str, shell: ShellState, stdin: bytes, timeout: float | None) -> ExecResult:
@@ -589,6 +592,11 @@ async def _print(result: ExecResult, write: Write) -> None:
         await write("stdout", out.encode())
     if result.stdout is not None and result.stderr:
         await write("stderr", result.stderr.encode())
+
+
+def _refuse_nul(command: str) -> None:
+    if "\0" in command:
+        raise InvalidInputError("the command holds a NUL character, which no program can be given")
 
 
 def _seconds(timeout: float | None) -> float:

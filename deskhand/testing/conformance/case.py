@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import UnsupportedError
+from deskhand.errors import DeskhandError, UnsupportedError
 from deskhand.providers import Capability, ExternalComputer, Screen
 from deskhand.testing.received import GroundTruth, Received
 
@@ -113,7 +113,9 @@ class Case:
             with anyio.fail_after(CASE_DEADLINE):
                 await self.check(target)
         except TimeoutError as error:
-            raise ConformanceError(f"{self.name} did not end within {CASE_DEADLINE:g} s") from error
+            raise ConformanceError(f"{self.name} waited in vain; a case may take {CASE_DEADLINE:g} s") from error
+        except DeskhandError as error:
+            raise ConformanceError(f"{self.name} met an error that must not be: {error!r}") from error
         return Verdict.VERIFIED
 
 
@@ -124,7 +126,7 @@ def case(
 
     def register(check: Check) -> Check:
         says = (check.__doc__ or "").strip()
-        into.append(Case(check.__name__, says, frozenset(needs), truth, ends_computer, check))  # type: ignore[attr-defined]
+        into.append(Case(check.__name__, says, frozenset(needs), truth, ends_computer, check))
         return check
 
     return register
