@@ -53,5 +53,5 @@ def existing(name: str) -> tuple[str, str]:
     """
     provider, _, computer_id = name.partition(":")
     if not provider or not computer_id:
-        raise InvalidInputError(f"{name!r} names no computer", hint="PROVIDER:ID, as deskhand ls prints it")
+        raise InvalidInputError(f"{name!r} names no computer", hint="give PROVIDER:ID, as deskhand ls prints it")
     return provider, computer_id

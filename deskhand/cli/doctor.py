@@ -61,7 +61,9 @@ async def examine(terminal: Terminal, required: list[str]) -> int:
         if name not in names:
             nearest = difflib.get_close_matches(name, names, n=1)
             meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"--require {name!r} is nothing that is checked{meant}", hint=", ".join(names))
+            raise InvalidInputError(
+                f"--require {name!r} is nothing that is checked{meant}", hint=f"use one of: {', '.join(names)}"
+            )
     width = max(len(name) for name in names)
     for check in found:
         mark = "READY" if check.ready else "NOT READY"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import anyio
 import anyio.to_thread
 
 from deskhand.cli.home import private_folder
@@ -57,14 +58,24 @@ class RunFolder:
             image = await self._image(event.data) if isinstance(event, FrameCaptured) else None
             await anyio.to_thread.run_sync(self._write, event, image)
         except (OSError, DeskhandError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError | DeskhandError) -> None:
+        """Tell once that no more is written."""
+        if not self._broken:
             self._broken = True
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self._warn(f"the run folder {self.path} is incomplete from here on: {why}; the log has everything")
+            self._warn(f"the run folder {self.path} is incomplete from here on: {why}; the log is what counts")
 
     async def aclose(self) -> None:
         """Close the file of events."""
-        if self._events is not None:
-            await anyio.to_thread.run_sync(self._events.close)
+        if self._events is None:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(self._events.close)
+            except OSError as error:  # what was not yet written goes out on closing
+                self._give_up(error)
 
     async def _image(self, frame: FrameCapturedData) -> tuple[str, bytes]:
         return f"{frame.frame_id}.{_SUFFIXES.get(frame.mime, 'img')}", await self._blobs.get(frame.sha256)

@@ -65,6 +65,8 @@ def private_folder(path: Path) -> Path:
             f"the folder {path} cannot be made: {error.strerror}",
             hint="export DESKHAND_HOME to a folder that you can write to",
         ) from error
+    if not path.is_dir():
+        raise ConfigError(f"{path} is no folder", hint="export DESKHAND_HOME to a folder that you can write to")
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(
             f"the folder {path} cannot be written to", hint="export DESKHAND_HOME to a folder that you can write to"

@@ -118,7 +118,7 @@ def _ended(terminal: Terminal, exit_code: int | None, error: str | None, timeout
         from deskhand.errors import DeadlineExceededError
 
         why = error or f"the command was killed after {timeout:g} s"
-        terminal.error(DeadlineExceededError(why, hint="--timeout SECONDS gives it longer"), Exit.EXEC)
+        terminal.error(DeadlineExceededError(why, hint="give it longer: --timeout SECONDS"), Exit.EXEC)
         return Exit.EXEC
     return exit_code
 

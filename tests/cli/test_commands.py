@@ -76,7 +76,7 @@ async def test_exec_that_fails_itself_ends_with_125(program: Program) -> None:
     """What is not the command's own failure has a code of its own."""
     ended = await program.run("exec", "--timeout", "0.2", "testbed", "sleep 60")
     assert ended.code == Exit.EXEC
-    assert ended.err == "error: timed out after 0.2 s\n  try: --timeout SECONDS gives it longer\n"
+    assert ended.err == "error: timed out after 0.2 s\n  try: give it longer: --timeout SECONDS\n"
     ended = await program.run("exec", "testbad", "true")
     assert ended.code == Exit.EXEC
     assert "did you mean 'testbed'?" in ended.err
