@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,8 +99,16 @@ class Program:
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
 
-    async def on_terminal(self, *words: str, columns: int = 100) -> tuple[int, str]:
-        """Run it on a terminal of its own; return its exit code and everything that the terminal got."""
+    async def on_terminal(
+        self, *words: str, columns: int = 100, keys: tuple[tuple[str, bytes], ...] = ()
+    ) -> tuple[int, str]:
+        """Run it on a terminal of its own; return its exit code and everything that the terminal got.
+
+        Args:
+            *words: The command.
+            columns: The terminal's width.
+            keys: What to press once some text was shown, in order.
+        """
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(self.folder)
@@ -108,7 +116,7 @@ class Program:
         try:
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
             with anyio.fail_after(LIMIT):
-                shown = await anyio.to_thread.run_sync(_read_all, terminal, abandon_on_cancel=True)
+                shown = await anyio.to_thread.run_sync(_watch, terminal, keys, abandon_on_cancel=True)
                 _, status = await anyio.to_thread.run_sync(os.waitpid, pid, 0, abandon_on_cancel=True)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
@@ -118,9 +126,11 @@ class Program:
         return os.waitstatus_to_exitcode(status), shown.decode(errors="replace")
 
 
-def _read_all(terminal: int) -> bytes:
-    """Read until the last process has closed the terminal."""
+def _watch(terminal: int, keys: Sequence[tuple[str, bytes]]) -> bytes:
+    """Read until the last process has closed the terminal, and press keys on the way."""
     shown = b""
+    waiting = list(keys)
+    since = 0
     while True:
         try:
             piece = os.read(terminal, 65536)
@@ -129,6 +139,9 @@ def _read_all(terminal: int) -> bytes:
         if not piece:
             return shown
         shown += piece
+        if waiting and waiting[0][0].encode() in shown[since:]:
+            since = len(shown)
+            os.write(terminal, waiting.pop(0)[1])
 
 
 @dataclass(eq=False)
@@ -186,6 +199,27 @@ def session_members(session: int) -> list[int]:
             if int(after[3]) == session and after[0] not in "ZX":
                 found.append(int(entry.name))
     return found
+
+
+def family(pid: int) -> list[int]:
+    """Return the living processes that a process started, and those that they started."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line; nothing where it is gone or a zombie."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def last_json(text: str) -> dict[str, JsonValue]:

@@ -115,6 +115,18 @@ async def test_ctrl_c_while_a_computer_is_created(tmp_path: Path) -> None:
         assert await log.runs() == []
 
 
+async def test_ctrl_c_on_a_terminal_says_what_it_does(tmp_path: Path) -> None:
+    """The key itself, pressed twice: each press is answered with a line."""
+    keys = (("sleep 1000", b"\x03"), ("Ctrl-C again stops now", b"\x03"))
+    async with served(tmp_path, [FakeTurn([tool_use("exec", command="trap '' INT; sleep 1000")])]) as program:
+        code, shown = await program.on_terminal("run", "work on", "--computer", "testbed", keys=keys)
+    assert code == Exit.INTERRUPTED
+    assert "stopping before the next action; Ctrl-C again stops now" in shown
+    assert "stopping now" in shown
+    assert "stopped (signal): 1 turn" in shown
+    assert "Traceback" not in shown
+
+
 async def test_ctrl_c_ends_what_only_waits(tmp_path: Path) -> None:
     """A held computer, and a run that is followed, end with one signal."""
     program = Program(tmp_path)
