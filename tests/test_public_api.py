@@ -22,6 +22,7 @@ MODULES = (
     "deskhand.tools",
     "deskhand.harness",
     "deskhand.testing",
+    "deskhand.testing.conformance",
     "deskhand.testing.models",
 )
 HEAVY = ("pydantic", "anthropic", "openai", "httpx2", "numpy", "PIL", "websockets", "typer", "rich", "xcffib", "anyio")

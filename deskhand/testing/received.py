@@ -42,6 +42,7 @@ class GroundTruth(Protocol):
 
     async def events(self) -> Sequence[Received]:
         """Return everything received since the last `clear`, with nothing on its way left out."""
+        ...
 
 
 def typed_text(events: Sequence[Received]) -> str:

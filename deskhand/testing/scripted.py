@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -155,10 +154,10 @@ class ScriptedModel(Harness[str, object]):
             turn: ScriptedTurn = script[view.turn]
         else:
             turn = script
-        if not callable(turn):
+        if isinstance(turn, (str, ToolCall, Sequence)):
             return turn
         made = turn(view)
-        return await made if inspect.isawaitable(made) else made
+        return made if isinstance(made, (str, ToolCall, Sequence)) else await made
 
 
 def _items(decision: Decision) -> Sequence[str | ToolCall]:

@@ -366,7 +366,12 @@ class DiesOnce(FakeComputer):
         await super().destroy()
 
 
-@pytest.mark.parametrize(("name", "faulty"), FAULTS, ids=[f"{faulty.__name__}-{name}" for name, faulty in FAULTS])
+def _parameter(name: str, faulty: Faulty) -> Any:
+    marks = [pytest.mark.slow] if faulty in {SurvivingChildren, OneAtATime, Undying, Restless} else []
+    return pytest.param(name, faulty, id=f"{faulty.__name__}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "faulty"), [_parameter(name, faulty) for name, faulty in FAULTS])
 async def test_suite_notices_the_fault(name: str, faulty: Faulty) -> None:
     """A computer with one fault fails the case that is about it, with an error that is the suite's own."""
     computer = faulty()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -36,6 +37,19 @@ async def _picture(computer: ExternalComputer, region: Region | None = None, *, 
     return (await anyio.to_thread.run_sync(_decode, data)).convert("RGB")
 
 
+async def _still(
+    computer: ExternalComputer, take: Callable[[], Awaitable[Image.Image]]
+) -> tuple[Image.Image, Image.Image]:
+    """Take a picture while nothing moves (a clock, a caret); return it behind one of the whole without the pointer."""
+    for _ in range(_TRIES):
+        await computer.settle()
+        before = await _picture(computer)
+        taken = await take()
+        if ImageChops.difference(before, await _picture(computer)).getbbox() is None:
+            return before, taken
+    raise ConformanceError(f"the screen did not stand still in {_TRIES} tries")
+
+
 @case(Capability.SCREENSHOT)
 async def screenshot_is_an_image_of_the_whole_screen(target: Target) -> None:
     """A screenshot decodes, in the format asked for, and has the size that ``info.screen`` tells."""
@@ -58,16 +72,10 @@ async def screenshot_of_a_region_equals_its_part_of_the_whole(target: Target) ->
         Region(7, 11, width // 2 + 1, height // 3),
         Region(width // 3, 0, width // 3 + 37, height),
     )
-    await target.computer.settle()
     for region in regions:
-        for _ in range(_TRIES):  # something may move on a desktop: a clock, a caret
-            before = await _picture(target.computer)
-            part = await _picture(target.computer, region)
-            after = await _picture(target.computer)
-            if ImageChops.difference(before, after).getbbox() is None:
-                break
+        whole, part = await _still(target.computer, partial(_picture, target.computer, region))
         expect_equal(f"the size of {region}", part.size, (region.right - region.left, region.bottom - region.top))
-        same = ImageChops.difference(part, before.crop(region)).getbbox() is None
+        same = ImageChops.difference(part, whole.crop(region)).getbbox() is None
         expect(same, f"{region} differs from the same part of the whole screen")
 
 
@@ -92,13 +100,7 @@ async def screenshot_shows_the_pointer_where_it_is(target: Target) -> None:
     width, height = target.screen
     x, y = width // 2, height // 2
     await target.computer.move(x, y)
-    for _ in range(_TRIES):
-        await target.computer.settle()
-        bare = await _picture(target.computer, cursor=False)
-        shown = await _picture(target.computer, cursor=True)
-        again = await _picture(target.computer, cursor=False)
-        if ImageChops.difference(bare, again).getbbox() is None:
-            break
+    bare, shown = await _still(target.computer, partial(_picture, target.computer, cursor=True))
     box = ImageChops.difference(bare, shown).getbbox()
     if box is None:
         raise ConformanceError("a screenshot with the pointer looks like one without")

@@ -159,8 +159,8 @@ async def exec_runs_several_at_once(target: Target) -> None:
     async def one(number: int) -> None:
         results[number] = (await target.computer.exec(f"sleep 0.6; echo {number}")).output
 
+    began = anyio.current_time()
     with anyio.move_on_after(_SOON) as scope:
-        began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             for number in range(4):
                 tasks.start_soon(one, number)
