@@ -108,7 +108,8 @@ class DirectoryBlobs:
         try:
             if target.exists():
                 return key
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)  # (parents get no mode of their own)
+            target.parent.mkdir(exist_ok=True, mode=0o700)
             handle, temporary = tempfile.mkstemp(dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
