@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import anthropic
 import anyio
+import httpx2
 import pytest
+from anthropic.lib.vertex import AsyncAnthropicVertex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -30,6 +34,7 @@ from deskhand.testing.models import (
     thinking,
     tool_use,
 )
+from deskhand.testing.models.transport import FakeTransport
 from tests.harness.driving import computer_with_screen, png
 from tests.tools.recording import RecordingComputer
 
@@ -497,6 +502,45 @@ async def test_own_client_is_made_from_the_environment(monkeypatch: pytest.Monke
     assert {request.headers["content-length"] for request in script.fake.requests} == {
         str(request.size) for request in script.fake.requests
     }
+
+
+class Gateway(anthropic.AsyncAnthropic):
+    """A client of someone's own, which may look at the body."""
+
+
+def cloud(fake: FakeAnthropic, requests: list[httpx2.Request]) -> httpx2.AsyncClient:
+    """Connect a client to the fake, whatever address and spelling its cloud has."""
+
+    async def pass_on(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        body = json.loads(await request.aread())
+        body.pop("anthropic_version", None)
+        headers = {"x-api-key": fake.api_key, "anthropic-version": "2023-06-01"}
+        headers["anthropic-beta"] = request.headers["anthropic-beta"]
+        content = json.dumps({"model": "claude-sonnet-5-5", **body}).encode()
+        return await FakeTransport(fake.handle).handle_async_request(
+            httpx2.Request("POST", "https://fake.invalid/v1/messages", headers=headers, content=content)
+        )
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(pass_on))
+
+
+@pytest.mark.parametrize("kind", ["vertex", "gateway"])
+async def test_clients_of_clouds_and_gateways_work(kind: str) -> None:
+    """A client that rewrites or reads the body gets the whole of it."""
+    script = Script(FakeTurn([thinking("hm"), member("left_click", coordinate=[1, 1])]), FakeTurn("Done."))
+    requests: list[httpx2.Request] = []
+    http = cloud(script.fake, requests)
+    client: anthropic.AsyncAnthropic | AsyncAnthropicVertex
+    if kind == "vertex":
+        client = AsyncAnthropicVertex(project_id="p", region="europe-west1", access_token="t", http_client=http)
+    else:
+        client = Gateway(api_key="k", base_url="https://gateway.invalid", http_client=http)
+    async with client:
+        result = await ClaudeComputerUseHarness(client=client).run(computer_with_screen(), "Go.")
+    assert (result.outcome, result.output) == ("completed", "Done.")
+    address = "models/claude-sonnet-5-5:streamRawPredict" if kind == "vertex" else "https://gateway.invalid/v1/messages"
+    assert address in str(requests[0].url)
 
 
 async def test_stop_takes_effect_between_turns() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import resource
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -279,6 +281,40 @@ async def test_answer_that_is_no_stream_is_told(body: bytes, kind: str, says: st
     assert (result.outcome, result.error.code, len(fake.requests)) == ("failed", "protocol", 1)
     assert says in result.error.message
     assert "ANTHROPIC_BASE_URL" in str(result.error.hint)
+
+
+async def ask_for(response: Callable[[], httpx2.Response]) -> RunResult[str]:
+    """Run once against one response."""
+    transport = httpx2.MockTransport(lambda request: response())
+    async with anthropic.AsyncAnthropic(api_key="k", http_client=httpx2.AsyncClient(transport=transport)) as client:
+        harness = ClaudeComputerUseHarness(client=client, patience=AT_ONCE)
+        return await harness.run(small_computer(), "Go.")
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/html"])
+async def test_bomb_is_not_unpacked(kind: str) -> None:
+    """An answer that is compressed against our wish is refused before its first byte is unpacked."""
+    bomb = gzip.compress(bytes(64 * 1024 * 1024), 9)
+    headers = {"content-type": kind, "content-encoding": "gzip"}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = await ask_for(lambda: httpx2.Response(200, headers=headers, stream=Cut(bomb, clean=True)))
+    assert result.error is not None
+    assert result.error.code == "protocol"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+
+
+async def test_endless_event_is_refused() -> None:
+    """An answer that never ends a line is left at the limit of one event."""
+
+    class Endless(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b"data: " + b"x" * 1_000_000
+
+    headers = {"content-type": "text/event-stream"}
+    result = await ask_for(lambda: httpx2.Response(200, headers=headers, stream=Endless()))
+    assert result.error is not None
+    assert result.error.code == "payload_too_large"
 
 
 async def test_answer_without_content_is_told() -> None:

@@ -40,14 +40,9 @@ from deskhand.harness.models.transport import Clock, Deadlines, retry_after
 
 if TYPE_CHECKING:
     import httpx2
-    from anthropic import (
-        APIStatusError,
-        AsyncAnthropic,
-        AsyncAnthropicBedrock,
-        AsyncAnthropicBedrockMantle,
-        AsyncAnthropicVertex,
-        AsyncStream,
-    )
+    from anthropic import APIStatusError, AsyncAnthropic, AsyncStream
+    from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
+    from anthropic.lib.vertex import AsyncAnthropicVertex
     from anthropic.types import RawMessageStreamEvent
 
     AnthropicClient: TypeAlias = (
