@@ -8,12 +8,14 @@ from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import EventLog, LogEntry, MemoryLog, RunSummary
 from deskhand.harness.loops.probe import ProbeHarness
+from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
 from deskhand.harness.sqlite_log import SqliteLog
 from deskhand.harness.stream import EventStream
 
 __all__ = [
     "BlobStore",
+    "Deadlines",
     "DirectoryBlobs",
     "Engine",
     "EventLog",
@@ -26,6 +28,7 @@ __all__ = [
     "MemoryLog",
     "OnComputer",
     "OpenRun",
+    "Patience",
     "ProbeHarness",
     "Run",
     "RunContext",

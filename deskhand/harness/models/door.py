@@ -7,14 +7,16 @@ done here, where it is bounded and counted.
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import anyio
+import anyio.to_thread
 
 from deskhand.errors import (
     AuthError,
@@ -34,7 +36,7 @@ from deskhand.errors import (
     TruncatedStreamError,
 )
 from deskhand.harness.models.adapter import Json
-from deskhand.harness.models.sse import EventReader
+from deskhand.harness.models.sse import EventReader, ServerEvent
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Clock, Deadlines, retry_after
 
@@ -57,6 +59,9 @@ MODEL_HINT: Final = "name a model that this key may use, such as claude-sonnet-5
 SHOWN: Final = 500
 """Characters of a foreign message that are repeated."""
 
+CLOSE: Final = 1.0
+"""Seconds for a connection to be closed, also where the run is cancelled meanwhile."""
+
 DRAIN: Final = 0.25
 """Seconds for the end of an answer to arrive after its last event, so that the connection can be used again."""
 
@@ -69,6 +74,11 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+def load() -> None:
+    """Import the vendor's client: seconds of work where nothing is cached, so not on the event loop."""
+    importlib.import_module("anthropic.types")
+
+
 @asynccontextmanager
 async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthropic]:
     """Make a client from the environment, and close it.
@@ -78,9 +88,11 @@ async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthr
     """
     if not (environment.get("ANTHROPIC_API_KEY") or environment.get("ANTHROPIC_AUTH_TOKEN")):
         raise ConfigError("there is no key for Anthropic's API: ANTHROPIC_API_KEY is not set", hint=KEY_HINT)
+    await anyio.to_thread.run_sync(load)
+    context = await anyio.to_thread.run_sync(_ssl_context)
     from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
-    async with AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(verify=_ssl_context())) as client:
+    async with AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)) as client:
         yield client
 
 
@@ -115,10 +127,12 @@ class AnthropicDoor:
             DeskhandError: Whatever goes wrong, mapped once.
         """
         answer = await self._post(request)
+        events = self._events(answer)
         try:
-            yield self._events(answer)
+            yield events
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
+                await events.aclose()
                 await answer.close()
 
     async def _post(self, request: Request) -> AsyncStream[RawMessageStreamEvent]:
@@ -148,7 +162,10 @@ class AnthropicDoor:
                     options={
                         "headers": headers,
                         "max_retries": 0,
-                        "timeout": httpx2.Timeout(None, connect=self._deadlines.connect),
+                        "timeout": httpx2.Timeout(
+                            self._deadlines.idle + CLOSE,  # (ours comes first and says more)
+                            connect=self._deadlines.connect,
+                        ),
                     },
                     stream=True,
                     stream_cls=AsyncStream[RawMessageStreamEvent],
@@ -158,31 +175,17 @@ class AnthropicDoor:
         except Exception as error:
             raise map_error(error, self._clock.wall) from error
 
-    async def _events(self, answer: AsyncStream[RawMessageStreamEvent]) -> AsyncIterator[list[Json]]:
+    async def _events(self, answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
         """Read an answer's events."""
-        response = answer.response
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/vnd.amazon.eventstream":
-            source = _decoded(answer)
-        elif kind == "text/event-stream" and _plain(response):
-            source = _parsed(response)
-        else:
-            raise await _no_stream(response, kind)
-        begun = False
-        waits_until = self._clock.monotonic() + self._deadlines.idle
-        while True:
-            try:
-                with anyio.fail_after(max(0.0, waits_until - self._clock.monotonic())):
-                    events = await anext(source, None)
-            except TimeoutError as error:
-                raise _idle(self._deadlines.idle) from error
-            except DeskhandError:
-                raise
-            except Exception as error:
-                raise _broken(error, begun=begun, wall=self._clock.wall) from error
-            if events is None:
-                return
-            if events:  # (pings alone are no content)
+        async with aclosing(await _source(answer)) as source:
+            begun = False
+            waits_until = self._clock.monotonic() + self._deadlines.idle
+            while True:
+                events = await self._next(source, waits_until, begun=begun)
+                if events is None:
+                    return
+                if not events:  # (pings alone are no content)
+                    continue
                 begun = True
                 waits_until = self._clock.monotonic() + self._deadlines.idle
                 yield events
@@ -190,27 +193,54 @@ class AnthropicDoor:
                     await _drain(source)
                     return
 
+    async def _next(self, source: AsyncIterator[list[Json]], waits_until: float, *, begun: bool) -> list[Json] | None:
+        """Wait for what comes next; ``None`` at the end."""
+        try:
+            with anyio.fail_after(max(0.0, waits_until - self._clock.monotonic())):
+                return await anext(source, None)
+        except TimeoutError as error:
+            raise _idle(self._deadlines.idle) from error
+        except DeskhandError:
+            raise
+        except Exception as error:
+            raise _broken(error, begun=begun, wall=self._clock.wall) from error
 
-async def _parsed(response: httpx2.Response) -> AsyncIterator[list[Json]]:
+
+async def _source(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
+    """Find out how an answer is framed.
+
+    Raises:
+        ProtocolError: If it is no stream of events.
+    """
+    response = answer.response
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/vnd.amazon.eventstream":
+        return _decoded(answer)
+    if kind == "text/event-stream" and _plain(response):
+        return _parsed(response)
+    raise await _no_stream(response, kind)
+
+
+async def _parsed(response: httpx2.Response) -> AsyncGenerator[list[Json], None]:
     """Read server-sent events from the bytes of a response; pings are left out."""
     reader = EventReader()
-    async for chunk in response.aiter_bytes():
-        events: list[Json] = []
-        for event in reader.feed(chunk):
-            if event.name == b"ping" or not event.data:
-                continue
-            value = json.loads(event.data)
-            if not isinstance(value, dict):
-                raise ProtocolError(
-                    "an event of the model's stream is no JSON object", provider=VENDOR, effect="no", retryable=True
-                )
-            if value.get("type") == "error" or event.name == b"error":
-                raise _stream_error(value)
-            events.append(value)
-        yield events
+    async with aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            yield [_value(event) for event in reader.feed(chunk) if event.name != b"ping" and event.data]
 
 
-async def _decoded(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncIterator[list[Json]]:
+def _value(event: ServerEvent) -> Json:
+    value = json.loads(event.data)
+    if not isinstance(value, dict):
+        raise ProtocolError(
+            "an event of the model's stream is no JSON object", provider=VENDOR, effect="no", retryable=True
+        )
+    if value.get("type") == "error" or event.name == b"error":
+        raise _stream_error(value)
+    return value
+
+
+async def _decoded(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
     """Read the events of a cloud that frames them otherwise, as the vendor's client decodes them."""
     async for event in answer:
         yield [cast("Json", event.to_dict(mode="json"))]
