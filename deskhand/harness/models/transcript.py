@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -133,40 +134,51 @@ class _View(Mapping[str, JsonValue]):
 class Transcript:
     """The history of one conversation; it only grows.
 
+    It is kept as pieces that end where a cache mark may stand, behind a user item. A piece that is too old to be marked
+    is joined with small ones before it, so that a request is as few writes as it can be, and none of them a new copy.
+
     Args:
         params: The parameters of every request, the messages left out.
     """
 
     def __init__(self, params: Mapping[str, JsonValue]) -> None:
         self._params = params
-        self._head = encode_json(dict(params))[:-1] + b',"messages":['
-        self.items: list[Item] = []
+        self._old = [encode_json(dict(params))[:-1] + b',"messages":[']
+        self._new: deque[bytes] = deque()
+        self._end: list[bytes] = []
+        self._items = 0
+        self._images = 0
 
     def __repr__(self) -> str:
         """The state at a glance."""
-        return f"<Transcript {len(self.items)} items, {self.images} images>"
+        return f"<Transcript {self._items} items, {self._images} images>"
 
     @property
     def images(self) -> int:
         """How many images it holds."""
-        return sum(item.images for item in self.items)
+        return self._images
 
     def append(self, *items: Item) -> None:
         """Add messages."""
-        self.items.extend(items)
+        for item in items:
+            pieces = [*self._end, b"," if self._items else b"", item.body]
+            self._items += 1
+            self._images += item.images
+            if item.role == "user":
+                self._new.append(b"".join(pieces))
+                self._end = [item.tail]
+            else:
+                self._end = [*pieces, item.tail]
+        while len(self._new) > MOVING_MARKS:
+            piece = self._new.popleft()
+            if len(self._old[-1]) < SMALL:
+                piece = self._old.pop() + piece
+            self._old.append(piece)
 
     def request(self) -> Request:
         """Return the next request: the newest user items bear the cache marks."""
-        users = [index for index, item in enumerate(self.items) if item.role == "user"]
-        marked = set(users[-MOVING_MARKS:])
-        fragments: list[bytes] = [self._head]
-        for index, item in enumerate(self.items):
-            if index:
-                fragments.append(b",")
-            fragments.append(item.body)
-            if index in marked:
-                fragments.append(CACHE_MARK)
-            if item.tail:
-                fragments.append(item.tail)
-        fragments.append(b"]}")
+        fragments = list(self._old)
+        for piece in self._new:
+            fragments += (piece, CACHE_MARK)
+        fragments += (*self._end, b"]}")
         return Request(self._params, fragments, sum(map(len, fragments)))
