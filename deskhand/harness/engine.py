@@ -6,8 +6,6 @@ short: held buttons are released, and exactly one ``run.finished`` is written.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from deskhand.harness.log import EventLog, MemoryLog
 from deskhand.harness.run import LiveRun, OpenRun, Run
 from deskhand.harness.state import ComputerState, RunState
 from deskhand.harness.stream import Feed
+from deskhand.ids import new_id
 from deskhand.providers.contract import ComputerSpec, ExternalComputer
 from deskhand.providers.lookup import open_computer
 from deskhand.tools.computer import computer_tools
@@ -43,13 +42,6 @@ OutputT = TypeVar("OutputT", default=str)
 DepsT = TypeVar("DepsT", default=object)
 
 _RESIZERS = 2
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def new_run_id() -> str:
-    """Return ``run_`` and a ULID: 48 bits of milliseconds, 80 random bits, so that ids sort by age."""
-    number = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    return "run_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +287,7 @@ class Engine:
 
     async def _prepare(self, order: _Order, stack: AsyncExitStack) -> RunState:
         """Lease the computers and open the run's feed."""
-        run_id = new_run_id()
+        run_id = new_id("run")
         given = order.computer
         if isinstance(given, ComputerSpec):
             given = await stack.enter_async_context(open_computer(order.provider, spec=given))

@@ -1,0 +1,311 @@
+"""Commands on a local computer: run to their end, or followed as they run."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from typing import Literal
+
+import anyio
+import anyio.to_thread
+
+from deskhand.errors import DeadlineExceededError, FileMissingError, InvalidInputError
+from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT, ExecChunk, ExecResult, ExecStream
+from deskhand.providers.local.output import KeptOutput, PipeReader
+from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
+
+__all__ = ["check_command", "checked_timeout", "end_process", "exec_stream", "run_command", "timed_out"]
+
+_OUTPUT_GRACE = 0.05  # seconds for what is still on its way where something else holds the pipes open
+_KILL_DEADLINE = 8.0
+_LONGEST_COMMAND = 128 * 1024 - 1  # bytes of one argument, set by the kernel
+_STREAM_BUFFER = 1 << 20
+_INLINE_INPUT = 1 << 20
+
+StreamName = Literal["stdout", "stderr"]
+
+
+def checked_timeout(timeout: float | None) -> float:
+    """Return the seconds that something may take.
+
+    Raises:
+        InvalidInputError: If that is no positive number.
+    """
+    seconds = DEFAULT_TIMEOUT if timeout is None else timeout
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise InvalidInputError(f"timeout is {timeout}; it must be a positive number of seconds")
+    return seconds
+
+
+def check_command(command: str, env: Mapping[str, str] | None = None) -> None:
+    """Refuse what no shell can be given.
+
+    Raises:
+        InvalidInputError: If the command or a variable cannot be passed to a program.
+    """
+    if "\0" in command:
+        raise InvalidInputError("the command holds a NUL character, which no program can be given")
+    if len(command.encode(errors="surrogateescape")) > _LONGEST_COMMAND:
+        raise InvalidInputError(
+            f"the command is longer than {_LONGEST_COMMAND} bytes", hint="write it to a file and run that"
+        )
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InvalidInputError(f"{name!r} cannot be an environment variable", hint="no '=' in names, no NUL")
+
+
+def timed_out(seconds: float) -> str:
+    """Say that a command took too long."""
+    return f"timed out after {seconds:g} s"
+
+
+class _Running:
+    """A started command and its pipes."""
+
+    def __init__(self, process: Process, readers: tuple[PipeReader, PipeReader]) -> None:
+        self.process = process
+        self.readers = readers
+
+    @property
+    def has_all_output(self) -> bool:
+        return all(reader.ended for reader in self.readers)
+
+    def drain(self) -> None:
+        for reader in self.readers:
+            reader.drain()
+
+
+async def end_process(process: Process) -> None:
+    """Kill a process with everything below it, and wait for its end for as long as a kill may take."""
+    process.kill()
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_KILL_DEADLINE):
+        await process.finished()
+
+
+@asynccontextmanager
+async def _running(
+    sandbox: Sandbox,
+    command: str,
+    take: Callable[[StreamName, bytes], None],
+    at_end: Callable[[], None],
+    *,
+    cwd: str | None,
+    env: Mapping[str, str] | None,
+    stdin: bytes | None,
+) -> AsyncIterator[_Running]:
+    """Start a command; leaving the block kills it if it still runs."""
+    process, stdout, stderr = await _start(sandbox, command, cwd, env, stdin)
+    readers = (
+        PipeReader(stdout, partial(take, "stdout"), at_end),
+        PipeReader(stderr, partial(take, "stderr"), at_end),
+    )
+    try:
+        yield _Running(process, readers)
+    finally:
+        for reader in readers:
+            reader.close()
+        if not process.ended:
+            await end_process(process)
+
+
+async def _start(
+    sandbox: Sandbox, command: str, cwd: str | None, env: Mapping[str, str] | None, stdin: bytes | None
+) -> tuple[Process, int, int]:
+    """Start ``bash -c``; return it and the reading ends of its output, which are the caller's."""
+    check_command(command, env)
+    with ExitStack() as ours, ExitStack() as theirs:
+        try:
+            large = stdin is not None and len(stdin) > _INLINE_INPUT
+            source = await anyio.to_thread.run_sync(_given_input, stdin) if large else _given_input(stdin)
+            theirs.callback(os.close, source)
+            numbers, reading = {0: source}, []
+            for number in (1, 2):
+                read, numbers[number] = os.pipe()
+                ours.callback(os.close, read)
+                theirs.callback(os.close, numbers[number])
+                reading.append(read)
+            process = await sandbox.start(["bash", "-c", command], numbers, cwd=cwd, env=env)
+        except (OSError, ValueError) as error:
+            raise _start_error(error, cwd) from error
+        ours.pop_all()
+    return process, reading[0], reading[1]
+
+
+def _given_input(stdin: bytes | None) -> int:
+    """Return the descriptor of a command's whole standard input."""
+    if not stdin:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(stdin)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _start_error(error: Exception, cwd: str | None) -> Exception:
+    if not isinstance(error, OSError) or error.errno is None:
+        return error
+    if error.errno == errno.ENOENT and cwd is not None:
+        return FileMissingError(f"there is no directory {cwd} to run in", provider="local")
+    if error.errno in {errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP} and cwd is not None:
+        return InvalidInputError(f"{cwd} cannot be the working directory: {error.strerror}", provider="local")
+    return out_of_descriptors(error)
+
+
+async def run_command(
+    sandbox: Sandbox,
+    command: str,
+    *,
+    timeout: float | None = None,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> ExecResult:
+    """Run a command in a fresh ``bash -c`` to its end; a timeout kills it and everything it started.
+
+    Raises:
+        InvalidInputError: If it cannot be run like that.
+        ComputerGoneError: If the computer ended.
+    """
+    seconds, began = checked_timeout(timeout), time.monotonic()
+    kept = {"stdout": KeptOutput(), "stderr": KeptOutput()}
+    merged = KeptOutput(2 * KEPT_OUTPUT)
+    at_end = anyio.Event()
+
+    def take(name: StreamName, data: bytes) -> None:
+        kept[name].add(data)
+        merged.add(data)
+
+    def one_ended() -> None:
+        if running.has_all_output:
+            at_end.set()
+
+    async with _running(sandbox, command, take, one_ended, cwd=cwd, env=env, stdin=stdin) as running:
+        process, error = running.process, None
+        with anyio.move_on_after(seconds):
+            await process.wait()
+        if not process.ended:
+            error = timed_out(seconds)
+            await end_process(process)
+        running.drain()
+        if not running.has_all_output:
+            with anyio.move_on_after(_OUTPUT_GRACE):
+                await at_end.wait()
+    return ExecResult(
+        output=merged.text(),
+        stdout=kept["stdout"].text(),
+        stderr=kept["stderr"].text(),
+        exit_code=None if error else process.exit_code,
+        error=error,
+        duration=time.monotonic() - began,
+        dropped=kept["stdout"].dropped + kept["stderr"].dropped,
+    )
+
+
+class _LocalExecStream(ExecStream):
+    """Follows a running command; a reader that lags makes the command wait."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = anyio.current_time() + seconds
+        self._seconds = seconds
+        self._chunks: deque[ExecChunk] = deque()
+        self._size = 0
+        self._changed = anyio.Event()
+        self._complete = False
+        self._running: _Running | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._running.process.exit_code if self._running else None
+
+    async def kill(self) -> None:
+        if self._running is not None and not self._running.process.ended:
+            await end_process(self._running.process)
+
+    async def __aiter__(self) -> AsyncIterator[ExecChunk]:
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._size -= len(chunk.data)
+                if self._size < _STREAM_BUFFER // 2:
+                    self._resume()
+                yield chunk
+            if self._complete:
+                return
+            self._changed = anyio.Event()
+            with anyio.move_on_at(self._deadline):
+                await self._changed.wait()
+            if not self._changed.is_set():
+                await self.kill()
+                raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider="local")
+
+    def take(self, name: StreamName, data: bytes) -> None:
+        self._chunks.append(ExecChunk(name, data))
+        self._size += len(data)
+        if self._size >= _STREAM_BUFFER and self._running is not None:
+            for reader in self._running.readers:
+                reader.pause()
+        self._changed.set()
+
+    def one_ended(self) -> None:
+        if self._running is not None and self._running.has_all_output and self._running.process.ended:
+            self._complete = True
+            self._changed.set()
+
+    def follow(self, running: _Running) -> None:
+        self._running = running
+        running.process.when_ended(self._process_ended)
+
+    def _resume(self) -> None:
+        if self._running is not None:
+            for reader in self._running.readers:
+                reader.resume()
+
+    def _process_ended(self) -> None:
+        self.one_ended()
+        if not self._complete and self._running is not None:
+            self._running.process.call_later(_OUTPUT_GRACE, self._give_up)
+
+    def _give_up(self) -> None:
+        """Something else holds the pipes open: take what is there, unless a lagging reader still has to."""
+        running = self._running
+        if running is None or self._complete:
+            return
+        running.drain()
+        if any(reader.paused for reader in running.readers):
+            running.process.call_later(_OUTPUT_GRACE, self._give_up)
+            return
+        self._complete = True
+        self._changed.set()
+
+
+@asynccontextmanager
+async def exec_stream(
+    sandbox: Sandbox,
+    command: str,
+    *,
+    timeout: float | None = None,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> AsyncIterator[ExecStream]:
+    """Run a command and follow its output; leaving the block kills it, and iterating past its time raises.
+
+    Raises:
+        DeadlineExceededError: While iterating, once ``timeout`` has passed; the command is killed.
+    """
+    stream = _LocalExecStream(checked_timeout(timeout))
+    async with _running(sandbox, command, stream.take, stream.one_ended, cwd=cwd, env=env, stdin=stdin) as running:
+        stream.follow(running)
+        yield stream

@@ -1,0 +1,113 @@
+"""Who holds a local computer: one task each; and those that were booted ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import anyio
+
+from deskhand.providers.contract import ComputerStatus
+from deskhand.providers.local.computer import LocalComputer, LocalSettings, boot_computer
+
+__all__ = ["Holding", "WarmPool"]
+
+
+class Holding:
+    """One computer in the care of one task, which boots it, waits, and ends it.
+
+    Whoever asked for it only borrows it: cancelling the borrower, by scope or natively, cuts neither its start nor its
+    end in half.
+
+    Attributes:
+        computer_id: The computer's id.
+        computer: The computer, once it is ready.
+        error: What went wrong in booting or ending it.
+        ready: Set once it has booted, or will not.
+        ended: Set once nothing of it is left.
+    """
+
+    def __init__(self, computer_id: str, settings: LocalSettings) -> None:
+        self.computer_id = computer_id
+        self.computer: LocalComputer | None = None
+        self.error: Exception | None = None
+        self.ready = anyio.Event()
+        self.ended = anyio.Event()
+        self._settings = settings
+        # Shielded, so that `release` is its only end; every clean-up within bounds itself.
+        self._life = anyio.CancelScope(shield=True)
+
+    async def hold(self, boots: anyio.CapacityLimiter) -> None:
+        """Boot the computer and hold it until it is released; never raises an error."""
+        try:
+            with self._life:
+                async with AsyncExitStack() as stack:
+                    async with boots:
+                        computer = await stack.enter_async_context(boot_computer(self.computer_id, self._settings))
+                    computer.on_destroy(self.destroy)
+                    self.computer = computer
+                    self.ready.set()
+                    await anyio.sleep_forever()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ready.set()
+            self.ended.set()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it boots, or has booted and still runs."""
+        return self.computer is None or self.computer.info.status is ComputerStatus.RUNNING
+
+    def live_for(self, seconds: float) -> None:
+        """End the computer after some seconds."""
+        self._life.deadline = anyio.current_time() + seconds
+
+    def release(self) -> None:
+        """Have the computer ended, or not booted; `ended` tells when that is done."""
+        self._life.cancel()
+
+    async def destroy(self) -> None:
+        """End the computer and wait until nothing of it is left.
+
+        Raises:
+            Exception: What went wrong in ending it.
+        """
+        self.release()
+        await self.ended.wait()
+        if self.error is not None:
+            raise self.error
+
+
+class WarmPool:
+    """Computers that were booted ahead; each is given away once, and replaced.
+
+    Args:
+        size: How many are kept ready.
+        boot: Starts the booting of another.
+    """
+
+    def __init__(self, size: int, boot: Callable[[], Holding]) -> None:
+        self._size = size
+        self._boot = boot
+        self._waiting: deque[Holding] = deque()
+
+    def fill(self) -> None:
+        """Have as many booted as are kept."""
+        while len(self._waiting) < self._size:
+            self._waiting.append(self._boot())
+
+    def take(self) -> Holding | None:
+        """Give one away, one that is ready before one that still boots, and have it replaced."""
+        alive = [holding for holding in self._waiting if holding.is_usable and not holding.ended.is_set()]
+        for lost in set(self._waiting).difference(alive):
+            lost.release()
+        if not alive:
+            self._waiting.clear()
+            self.fill()
+            return None
+        chosen = next((holding for holding in alive if holding.ready.is_set()), alive[0])
+        self._waiting = deque(holding for holding in alive if holding is not chosen)
+        self.fill()
+        return chosen
