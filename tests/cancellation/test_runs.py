@@ -16,6 +16,8 @@ from tests.cancellation.injector import Mode, explore, explore_pairs, open_descr
 from tests.harness.driving import computer_with_screen
 from tests.tools.recording import RecordingComputer
 
+pytestmark = pytest.mark.slow
+
 
 class Bench:
     """A scenario with its computer and log, and what must hold after it."""

@@ -16,6 +16,8 @@ from deskhand.cli.exits import Exit
 from deskhand.testing.models import FakeAnthropic, FakeTurn, Script, member, text, tool_use
 from tests.cli.program import Program, types_of
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "\x1b]0;owned\x07\u202egnp.exe\x9b2J"
 
 

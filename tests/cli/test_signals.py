@@ -17,6 +17,8 @@ from deskhand.testing.models import FakeTurn, ModelView, member, tool_use
 from tests.cli.program import Program, Running
 from tests.cli.test_run import served
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = sorted(random.Random(20).sample(range(1, 70), 8))
 """After how many lines of output the signal comes: deltas, intents, outcomes, frames."""
 
