@@ -66,6 +66,8 @@ async def conduct(
         computer: What it may use.
         goal: What it is to reach.
     """
+    import anyio.to_thread
+
     from deskhand.cli.folder import RunFolder
     from deskhand.cli.home import blobs_path, runs_path
     from deskhand.cli.view import RunView
@@ -83,7 +85,8 @@ async def conduct(
             with stopper.stops(run):
                 async for event in run.events():
                     await folder.add(event)
-                    view.show(event)
+                    # A reader of the output that stalls must hold neither the run nor the signals.
+                    await anyio.to_thread.run_sync(view.show, event, abandon_on_cancel=True)
                 result = await run.result()
                 return Conducted(result, folder.path, view.said(str(result.output)))
         finally:

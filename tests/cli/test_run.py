@@ -136,6 +136,23 @@ async def test_events_can_be_followed_while_a_run_goes_on(tmp_path: Path) -> Non
         assert (await run.end()).code == 0
 
 
+async def test_run_is_not_held_by_a_reader_that_stalls(tmp_path: Path) -> None:
+    """Nobody reads the output: the run goes on to its end all the same, and later everything is there to be read."""
+    command = "head -c 3000 /dev/zero | tr '\\0' x"
+    script = [*(FakeTurn([tool_use("exec", command=f"{command} # {turn}")]) for turn in range(30)), FakeTurn("Done.")]
+    words = ("run", "chatter", "--computer", "testbed", "--json")
+    async with served(tmp_path, script) as program, program.start(*words) as running:
+        async with SqliteLog(program.home / "events.db") as log:
+            with anyio.fail_after(30):
+                while not (runs := await log.runs()) or not runs[0].finished:  # noqa: ASYNC110 (of another process)
+                    await anyio.sleep(0.05)
+        assert running.process.returncode is None
+        ended = await running.end()
+    assert (ended.code, types_of(ended.lines)[-1]) == (0, "result")
+    durable = [line["seq"] for line in ended.lines if "seq" in line]
+    assert durable == list(range(1, runs[0].last_seq + 1))
+
+
 async def test_run_without_a_key_says_how_to_give_one(program: Program) -> None:
     """No key is found before anything is started."""
     ended = await program.run("run", "greet", "--computer", "testbed")
