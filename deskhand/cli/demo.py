@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
 from deskhand.cli.terminal import Terminal
 
@@ -49,13 +50,17 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
 
     terminal.note("the model of this demo is scripted; all else is what a live one would drive")
-    async with scripted_client() as client, open_log() as log, demo_computer(screen) as computer:
+    async with scripted_client() as client, open_log() as log, demo_computer(screen, terminal.note) as computer:
         harness = ClaudeComputerUseHarness(model=MODEL, client=client)
         conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
-        outcome = await verify(computer) if conducted.result.ok else None
+        verdict = await verify(computer) if conducted.result.ok else None
     code = tell_result(terminal, stopper, conducted)
-    if outcome is not None:
-        terminal.note(outcome)
+    if verdict is not None:
+        terminal.note(str(verdict))
+        code = code if verdict.ok else Exit.FAILED
+        if terminal.json:
+            terminal.line({"type": "verdict", "ok": verdict.ok, "checks": [check.found for check in verdict.checks]})
+    terminal.note(f"frames: {conducted.folder / 'frames'}")
     terminal.note('with a live model: export ANTHROPIC_API_KEY=... && deskhand run "open the editor and write hello"')
     return code
 
@@ -65,9 +70,9 @@ async def scripted_client() -> AsyncIterator[AsyncAnthropic]:
     """Serve the demo's scripted model on the loopback interface; yield the vendor's own client, connected to it."""
     from anthropic import AsyncAnthropic
 
-    from deskhand.demo import demo_script
+    from deskhand.demo import DemoModel
     from deskhand.testing.models import FakeAnthropic
 
-    server = FakeAnthropic(demo_script)
+    server = FakeAnthropic(DemoModel())
     async with server.serve() as base_url, AsyncAnthropic(api_key=server.api_key, base_url=base_url) as client:
         yield client

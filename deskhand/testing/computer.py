@@ -222,6 +222,11 @@ class FakeComputer(ExternalComputer):
         """The name of the screen that is shown."""
         return self._desktop.shown
 
+    @property
+    def screens(self) -> dict[str, FakeScreen]:
+        """The screens by name; what is put there can be shown."""
+        return self._desktop.screens
+
     def show(self, name: str) -> None:
         """Show another screen.
 
