@@ -27,6 +27,7 @@ PROGRAMS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 """The desktop's parts: the programs that will do, and the package that brings the first."""
 
+NAMESPACES = "sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
 NO_SCREEN = f"{APT} {PROGRAMS['x-server'][1]}"
 LOCAL_EXTRA = ("xcffib", "numpy", "isal", "xxhash")
 KEYS: Mapping[str, str] = {"ANTHROPIC_API_KEY": "deskhand run with a Claude model"}
@@ -52,7 +53,7 @@ class Check:
 
 async def all_checks() -> list[Check]:
     """Look at everything; takes a second or two where a desktop can be started."""
-    checks = [_python(), _home(), *_programs(), await _bubblewrap(), _local_extra()]
+    checks = [_python(), _home(), *_programs(), await _sandbox(), _local_extra()]
     return [*checks, await _local_computer(), *provider_checks(), *key_checks(os.environ)]
 
 
@@ -78,40 +79,16 @@ def _programs() -> Iterator[Check]:
         yield Check(name, found is not None, found or f"{missing} installed", f"{APT} {package}")
 
 
-async def _bubblewrap() -> Check:
-    """Try a sandbox: the program alone says nothing, since the machine may not allow namespaces."""
-    import anyio
+async def _sandbox() -> Check:
+    """Try one: the program alone says nothing, since the machine may not allow namespaces."""
+    from deskhand.providers.local.isolation import find_isolation
 
     path = shutil.which("bwrap")
     if path is None:
         return Check("sandbox", ready=False, detail="bubblewrap is not installed", fix=f"{APT} bubblewrap")
-    command = [
-        path,
-        "--ro-bind",
-        "/",
-        "/",
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "true",
-    ]
-    try:
-        with anyio.fail_after(10):
-            ended = await anyio.run_process(command, check=False)
-    except (OSError, TimeoutError) as error:
-        return Check("sandbox", ready=False, detail=f"{path} does not run: {error}", fix=f"{APT} bubblewrap")
-    if ended.returncode != 0:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        return Check(
-            "sandbox",
-            ready=False,
-            detail=f"{path} is not allowed to make namespaces: {said[-1] if said else ended.returncode}",
-            fix="sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
-        )
-    return Check("sandbox", ready=True, detail=f"{path} works")
+    isolation = await find_isolation()
+    own_user = ", with a user id for each computer" if isolation.drops_user else ""
+    return Check("sandbox", isolation.isolated, isolation.reason or f"{path} works{own_user}", NAMESPACES)
 
 
 def _local_extra() -> Check:

@@ -94,8 +94,15 @@ async def conduct(
             await folder.aclose()
 
 
-def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted) -> Exit:
-    """Print how a run ended and what it took, and return the exit code."""
+def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted, *, scripted: bool = False) -> Exit:
+    """Print how a run ended and what it took, and return the exit code.
+
+    Args:
+        terminal: Where to.
+        stopper: Says which signal stopped it.
+        conducted: The run.
+        scripted: Whether the model was, so that the price is what a live one would have cost.
+    """
     from deskhand.cli.terminal import error_lines
     from deskhand.cli.view import cost_line
 
@@ -108,7 +115,9 @@ def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted) -> E
     if result.error is not None:
         terminal.aside(error_lines(result.error.message, result.error.hint, result.error.request_id))
     reason = f" ({result.reason})" if result.reason and result.reason != "error" else ""
-    terminal.note(f"{result.outcome.replace('_', ' ')}{reason}: {cost_line(result.turns, result.usage, result.cost)}")
+    took = cost_line(result.turns, result.usage, result.cost)
+    billed = " at a live model's price; this one is scripted, and nothing is billed" if scripted else ""
+    terminal.note(f"{result.outcome.replace('_', ' ')}{reason}: {took}{billed}")
     terminal.note(f"again: deskhand events {result.run_id}")
     if terminal.json:
         terminal.line(

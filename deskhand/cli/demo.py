@@ -54,7 +54,7 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
         harness = ClaudeComputerUseHarness(model=MODEL, client=client)
         conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
         verdict = await verify(computer) if conducted.result.ok else None
-    code = tell_result(terminal, stopper, conducted)
+    code = tell_result(terminal, stopper, conducted, scripted=True)
     if verdict is not None:
         terminal.note(str(verdict))
         code = code if verdict.ok else Exit.FAILED

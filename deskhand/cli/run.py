@@ -86,7 +86,7 @@ async def pursue(terminal: Terminal, stopper: Stopper, order: Order) -> int:
         named_computer(terminal, order.computer, screen=order.screen) as computer,
     ):
         conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=order.goal)
-    return tell_result(terminal, stopper, conducted)
+    return tell_result(terminal, stopper, conducted, scripted=order.fake)
 
 
 @asynccontextmanager

@@ -1,0 +1,100 @@
+"""The command line on a real local computer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from deskhand import Event, SqliteLog
+from deskhand.cli.exits import Exit
+from deskhand.harness.events import ActionStarted
+from deskhand.testing.models import FakeTurn, member, tool_use
+from tests.cli.program import Program, command_of, family
+from tests.cli.test_run import served
+
+GONE = 10.0
+"""Seconds in which everything must be gone after its owner was killed."""
+
+
+def sleeper(pid: int) -> bool:
+    """Whether a command that never ends runs below a process."""
+    return any("sleep 1000" in command_of(child) for child in family(pid))
+
+
+@pytest.mark.needs_x
+async def test_sigkill_in_the_middle_of_a_run_leaves_no_process_and_a_readable_log(tmp_path: Path) -> None:
+    """Nothing survives its owner; the log ends with the intent of what was in flight, and can be read and written."""
+    script = [FakeTurn([member("left_click", coordinate=[640, 360]), tool_use("exec", command="sleep 1000")])]
+    async with served(tmp_path, script) as program, program.start("run", "work", "--json") as running:
+        async for line in running.lines():
+            if json.loads(line)["type"] == "action.started" and "sleep 1000" in line:
+                break
+        with anyio.fail_after(10):
+            while not sleeper(running.process.pid):  # noqa: ASYNC110 (the machine has no event for it)
+                await anyio.sleep(0.02)
+        started = {pid: command_of(pid) for pid in family(running.process.pid)}
+        running.signal(signal.SIGKILL)
+        await running.process.wait()
+        with anyio.fail_after(GONE):
+            while any(command_of(pid) == command for pid, command in started.items() if command):  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        assert any("Xvnc" in command or "Xvfb" in command for command in started.values())
+        events = await _events(program)
+        assert isinstance(events[-1], ActionStarted)
+        assert events[-1].summary == "exec command='sleep 1000'"
+        listed = await program.run("events", "--json")
+        assert [line["finished"] for line in listed.lines] == [False]
+        shown = await program.run("events", "last")
+        assert shown.out.splitlines()[-1].endswith("exec command='sleep 1000'")
+
+
+async def _events(program: Program) -> list[Event]:
+    async with SqliteLog(program.home / "events.db") as log:
+        [run] = await log.runs()
+        return await log.read(run.run_id)
+
+
+def poorer_path(folder: Path, *without: str) -> str:
+    """Make a PATH that has every program of this machine but some."""
+    target = folder / "bin"
+    target.mkdir()
+    for source in os.environ["PATH"].split(os.pathsep):
+        if Path(source).is_dir():
+            for program in Path(source).iterdir():
+                if program.name not in without and not (target / program.name).exists():
+                    (target / program.name).symlink_to(program)
+    return str(target)
+
+
+async def test_without_an_x_server_there_is_a_shell_and_the_fix(tmp_path: Path) -> None:
+    """A local computer without a screen runs commands; a screenshot is refused with the line that brings one."""
+    program = Program(tmp_path, {"PATH": poorer_path(tmp_path, "Xvnc", "Xvfb")})
+    assert (await program.run("exec", "local", "echo hello")).out == "hello\n"
+    ended = await program.run("shot", "local")
+    assert ended.code == Exit.CONFIGURATION
+    assert "has no screenshot\n  try: apt-get install" in ended.err
+    checks = {str(line["name"]): line for line in (await program.run("doctor", "--json")).lines}
+    assert (checks["x-server"]["ready"], checks["desktop"]["ready"]) == (False, False)
+    assert str(checks["x-server"]["fix"]).startswith("apt-get install")
+    required = await program.run("doctor", "--require", "desktop")
+    assert required.code == Exit.CONFIGURATION
+
+
+async def test_without_permission_for_a_sandbox_the_doctor_says_what_to_do(tmp_path: Path) -> None:
+    """A bubblewrap that may make no namespaces is not ready, with the line that allows them."""
+    path = poorer_path(tmp_path, "bwrap")
+    refusing = Path(path) / "bwrap"
+    await anyio.Path(refusing).write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
+    )
+    await anyio.Path(refusing).chmod(0o755)
+    program = Program(tmp_path, {"PATH": path})
+    checks = {str(line["name"]): line for line in (await program.run("doctor", "--json")).lines}
+    assert checks["sandbox"]["ready"] is False
+    assert "No permissions to create new namespace" in str(checks["sandbox"]["detail"])
+    assert "unprivileged_userns_clone" in str(checks["sandbox"]["fix"])
