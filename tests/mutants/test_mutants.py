@@ -58,6 +58,7 @@ def plan(tree: Path, old: str, new: str, test: str) -> None:
     (tree / "tests" / "mutants" / "mutants.toml").write_text(f"[[mutant]]\n{lines}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
