@@ -45,15 +45,20 @@ def demo(
 
 async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | None) -> int:
     """Make the run, look at what it left on the machine, and return the exit code."""
+    import anyio
+
     from deskhand.cli.conduct import conduct, open_log, tell_result
     from deskhand.demo import GOAL, demo_computer, verify
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
 
     terminal.note("the model of this demo is scripted; all else is what a live one would drive")
-    async with scripted_client() as client, open_log() as log, demo_computer(screen, terminal.note) as computer:
-        harness = ClaudeComputerUseHarness(model=MODEL, client=client)
-        conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
-        verdict = await verify(computer) if conducted.result.ok else None
+    async with anyio.create_task_group() as loading:
+        # The vendor's client takes as long to be imported as a desktop to be started: both at once.
+        loading.start_soon(_load_client)
+        async with open_log() as log, demo_computer(screen, terminal.note) as computer, scripted_client() as client:
+            harness = ClaudeComputerUseHarness(model=MODEL, client=client)
+            conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
+            verdict = await verify(computer) if conducted.result.ok else None
     code = tell_result(terminal, stopper, conducted, scripted=True)
     if verdict is not None:
         terminal.note(str(verdict))
@@ -63,6 +68,14 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
     terminal.note(f"frames: {conducted.folder / 'frames'}")
     terminal.note('with a live model: export ANTHROPIC_API_KEY=... && deskhand run "open the editor and write hello"')
     return code
+
+
+async def _load_client() -> None:
+    import importlib
+
+    import anyio.to_thread
+
+    await anyio.to_thread.run_sync(importlib.import_module, "anthropic")
 
 
 @asynccontextmanager

@@ -34,8 +34,9 @@ GOAL: Final = (
 SCROLL: Final = 10
 """Notches of the wheel: more than the text is long."""
 
-PATIENCE: Final = 6
-"""How often the model looks again for something that is yet to come."""
+GLANCES: Final = 4
+PATIENCE: Final = 10
+"""How often the model looks again for what is yet to come; after so many glances it waits in between."""
 
 FoundT = TypeVar("FoundT")
 Step: TypeAlias = Generator[FakeTurn, ModelView, FoundT]
@@ -105,7 +106,7 @@ def _save() -> Step[ModelView]:
     view = yield _turn("The text is there. I save it.", _key("ctrl+s"))
     _, entry = yield from _until(view, find_entry, "the field for the file's name")
     yield _turn("It asks for a name.", _click(entry), _type(FILE))
-    view = yield _turn(f"I confirm {FILE}.", _key("Return"), member("wait", duration=1))
+    view = yield _turn(f"I confirm {FILE}.", _key("Return"))
     view, _ = yield from _until(view, find_editor, "the editor without the dialog")
     return view
 
@@ -124,14 +125,15 @@ def _replace(view: ModelView) -> Step[None]:
     """Scroll to the top, select the first line with a drag, type over it and save."""
     view, editor = yield from _until(view, find_editor, "the editor's window")
     page = editor.page
-    before = _frame(view).crop(page).tobytes()
+    letters = Box(page.left, page.top, page.left + page.width // 3, page.bottom)  # and no pointer
+    before = _frame(view).crop(letters).tobytes()
     view = yield _turn(
         "I see the end of the text. I scroll up to its first line.",
         member("scroll", coordinate=[*page.middle], scroll_direction="up", scroll_amount=SCROLL),
     )
 
     def first_line(frame: Image) -> Box | None:
-        return find_first_line(frame, page) if frame.crop(page).tobytes() != before else None
+        return find_first_line(frame, page) if frame.crop(letters).tobytes() != before else None
 
     view, line = yield from _until(view, first_line, "the first line of the text")
     # From the first letter's left half, and far enough beyond the last letter to have it too.
@@ -167,11 +169,16 @@ def _until(view: ModelView, find: Callable[[Image], FoundT | None], what: str) -
     Raises:
         GiveUpError: If it does not come up.
     """
-    for _ in range(PATIENCE):
-        found = find(_frame(view))
+    for attempt in range(PATIENCE):
+        frame = _frame(view)
+        found = find(frame)
         if found is not None:
             return view, found
-        view = yield _turn(f"I do not see {what} yet. I wait.", member("wait", duration=1))
+        if attempt < GLANCES:  # moved out of the way, the pointer hides nothing and calls up no tooltip
+            aside = member("mouse_move", coordinate=[frame.width - 10 - attempt, frame.height - 10])
+            view = yield _turn(f"I do not see {what} yet. I look again.", aside)
+        else:
+            view = yield _turn(f"I do not see {what} yet. I wait.", member("wait", duration=1))
     raise GiveUpError(f"I do not see {what}")
 
 
