@@ -21,7 +21,8 @@ MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGE_PIXELS = 16_000_000
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
 _ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-_RESIZE_THREADS = 2
+_PNG = ("PNG", {"compress_level": 1})
+_JPEG = tuple(("JPEG", {"quality": quality}) for quality in (85, 70, 50, 25))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class FrameLimits:
         max_edge: The longest side in pixels.
         max_tokens: The most image tokens, counted as patches.
         patch: A patch's side in pixels.
+        max_bytes: Bytes of the encoded image; what is larger is sent as JPEG.
     """
 
     max_edge: int | None = None
     max_tokens: int | None = None
     patch: int = 28
+    max_bytes: int | None = None
 
     def allows(self, width: int, height: int) -> bool:
         """Whether an image of that size is within the limits."""
@@ -91,19 +94,22 @@ def _open(data: bytes) -> Image:
     return image
 
 
-def _resize(image: Image, size: Screen) -> bytes:
+def _redraw(image: Image, size: Screen, max_bytes: int | None) -> tuple[bytes, str]:
+    """Encode an image anew: in another size, and as JPEG of falling quality where it would have too many bytes."""
     from PIL import Image
 
     try:
-        resized = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        redrawn = image.convert("RGB")
+        if size != redrawn.size:
+            redrawn = redrawn.resize(size, Image.Resampling.LANCZOS)
     except (OSError, SyntaxError, ValueError) as error:
         raise UnsafeContentError(f"the screenshot cannot be decoded: {error}") from error
-    buffer = io.BytesIO()
-    if image.format == "JPEG":
-        resized.save(buffer, "JPEG", quality=85)
-    else:
-        resized.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    for kind, options in _JPEG if image.format == "JPEG" else (_PNG, *_JPEG):
+        buffer = io.BytesIO()
+        redrawn.save(buffer, kind, **options)
+        if max_bytes is None or buffer.tell() <= max_bytes:
+            return buffer.getvalue(), _MIME[kind]
+    raise PayloadTooLargeError(f"the screenshot has more than {max_bytes} bytes however it is encoded", effect="yes")
 
 
 async def prepare_frame(
@@ -114,7 +120,7 @@ async def prepare_frame(
     Args:
         data: The image, PNG or JPEG.
         limits: What the model takes.
-        limiter: Bounds the threads that resize.
+        limiter: Bounds the threads that encode.
         fill: A size to which a smaller image is enlarged (a zoomed region is shown as large as a screenshot).
 
     Raises:
@@ -128,7 +134,7 @@ async def prepare_frame(
         factor = min(fill.width / original.width, fill.height / original.height)
         target = Screen(max(1, round(original.width * factor)), max(1, round(original.height * factor)))
     target = limits.fit(*target)
-    if target == original:
+    if target == original and (limits.max_bytes is None or len(data) <= limits.max_bytes):
         return PreparedFrame(data, _MIME[str(image.format)], original, original)
-    resized = await anyio.to_thread.run_sync(_resize, image, target, limiter=limiter)
-    return PreparedFrame(resized, _MIME[str(image.format)], target, original)
+    redrawn, mime = await anyio.to_thread.run_sync(_redraw, image, target, limits.max_bytes, limiter=limiter)
+    return PreparedFrame(redrawn, mime, target, original)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import anthropic
@@ -13,11 +16,13 @@ import pytest
 from anthropic.lib.vertex import AsyncAnthropicVertex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import BaseModel
 
 from deskhand import ClaudeComputerUseHarness, Engine, MemoryBlobs, RunResult, ToolContext, ToolRegistry
 from deskhand.errors import ConfigError
-from deskhand.harness.events import ModelDelta, ModelMessage, TurnFinished, UsageRecorded
+from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished, UsageRecorded
+from deskhand.harness.models.door import MAX_BODY
 from deskhand.harness.models.profiles import DEFAULT_PROFILE, PROFILES, profile_of
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import Capability, Click, Drag, Key, Screen, Scroll, Type
@@ -160,6 +165,44 @@ async def test_long_run_stays_within_the_image_limits() -> None:
     script = Script(*[FakeTurn([thinking("hm"), member("screenshot")])] * 24, FakeTurn("Done."))
     result = await script.run(computer)
     assert (result.outcome, result.turns) == ("completed", 25)
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-5-5", "claude-sonnet-5", "claude-next"])
+async def test_run_that_outgrows_a_request_goes_on_without_its_oldest_images(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can be sent is bounded: the oldest images go, half of them at a time, and the history stays legal."""
+    monkeypatch.setitem(MAX_BODY, "", 100_000)
+    computer = computer_with_screen()
+    script = Script(*[FakeTurn([thinking("hm"), member("left_click", coordinate=[1, 1])])] * 40, FakeTurn("Done."))
+    script.fake = FakeAnthropic(
+        script.play, models={**MODELS, "claude-next": replace(MODELS["claude-opus-5-5"], name=model)}
+    )
+    async with script.fake.client() as client, Engine() as engine:
+        run = await engine.start(ClaudeComputerUseHarness(model, client=client), computer, "Go.")
+        result = await run.result()
+        lost = [event.data.value async for event in run.events() if isinstance(event, CustomEvent)]
+    assert (result.outcome, result.turns) == ("completed", 41)
+    assert max(request.size for request in script.fake.requests) <= 100_000
+    assert [request.error for request in script.fake.requests if request.error] == []
+    assert 2 <= len(lost) <= 8
+    assert script.views[-1].frame is not None
+
+
+async def test_image_with_too_many_bytes_is_sent_as_jpeg() -> None:
+    """A screen full of noise makes a picture larger than the API takes; it is encoded anew, not refused."""
+    computer = RecordingComputer(Screen(1600, 1000))
+    noise = Image.frombytes("RGB", (1600, 1000), Random(1).randbytes(1600 * 1000 * 3))
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG", compress_level=1)
+    computer.image = buffer.getvalue()
+    assert len(computer.image) > 4_500_000
+    script = Script(FakeTurn("Done."))
+    assert (await script.run(computer)).outcome == "completed"
+    frame = script.views[0].frame
+    assert frame is not None
+    assert (frame.media_type, frame.size) == ("image/jpeg", (1600, 1000))
+    assert len(frame.data) <= 3_750_000
 
 
 async def test_cache_holds_everything_but_the_newest() -> None:

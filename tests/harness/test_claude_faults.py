@@ -19,7 +19,7 @@ from deskhand.harness.models.adapter import Turn, TurnDecoder
 from deskhand.harness.models.anthropic import AnthropicCodec, Settings
 from deskhand.harness.models.door import AnthropicDoor
 from deskhand.harness.models.profiles import profile_of
-from deskhand.harness.models.transcript import Request, Transcript
+from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers import Click, Screen
 from deskhand.testing.models import (
@@ -98,7 +98,7 @@ async def test_answer_cut_at_any_byte_is_no_answer(clean: bool) -> None:
         api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
     ) as client:
         codec = AnthropicCodec(settings, registry, AnthropicDoor(client))
-        request = Transcript(codec.params).request()
+        request = codec.transcript().request()
         for after in range(len(whole)):
             data = whole[:after]
             decoder = codec.decoder()

@@ -13,13 +13,13 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deskhand import ClaudeComputerUseHarness
 from deskhand.harness.models import anthropic as codec
 from deskhand.harness.models import transcript as module
-from deskhand.harness.models.transcript import Item, Transcript, encode_image, encode_json
+from deskhand.harness.models.transcript import Item, Transcript, encode_image, encode_json, without_images
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking
 from tests.harness.driving import computer_with_screen
 
@@ -96,6 +96,7 @@ def test_old_pieces_are_sent_again_without_a_copy() -> None:
     assert all(id(fragment) in later for fragment in large)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=8))
 async def test_chunks_are_the_body(sizes: list[int]) -> None:
     """A request is sent in few pieces, in order, as long as it says."""
@@ -107,6 +108,41 @@ async def test_chunks_are_the_body(sizes: list[int]) -> None:
     assert b"".join(chunks) == request.joined()
     assert request.size == sum(map(len, chunks))
     assert len(chunks) <= 3 + request.size // 30_000
+
+
+def seen(picture: bytes, remark: str = "look") -> Item:
+    return Item.user([encode_json({"type": "text", "text": remark}), encode_image(picture, "image/png")], images=1)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=9), st.text(), st.integers(0, 3000), st.integers(0, 9))
+def test_history_that_is_too_large_loses_its_oldest_images(
+    pictures: list[bytes], remark: str, max_bytes: int, max_images: int
+) -> None:
+    """The oldest go first, the newest stay; what remains is the same JSON with a remark in place of each image."""
+    transcript = Transcript({"model": "m"})
+    for picture in pictures:
+        transcript.append(seen(picture, remark), assistant(remark))
+    before = json.loads(transcript.request().joined())["messages"]
+    lost = transcript.shrink(max_bytes, max_images)
+    after = json.loads(transcript.request().joined())["messages"]
+    kinds = [message["content"][1]["type"] for message in after[::2]]
+    assert kinds == ["text"] * lost + ["image"] * (len(pictures) - lost)
+    assert lost <= max(0, len(pictures) - 3)
+    assert transcript.images == len(pictures) - lost
+    for old, new in zip(before, after, strict=True):
+        assert new["content"][0]["text"] == old["content"][0]["text"] == remark
+    enough = transcript.images <= max_images and transcript.size <= max_bytes
+    assert enough or lost == max(0, len(pictures) - 3)
+
+
+def test_words_about_an_image_are_no_image() -> None:
+    """A text that quotes an image block is left alone."""
+    quoted = '{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}'
+    item = seen(b"x", quoted)
+    shortened, lost = without_images(item.body + item.tail)
+    content = json.loads(shortened)["content"]
+    assert lost == 1
+    assert [block["text"] for block in content] == [quoted, "[an older screenshot was left out]"]
 
 
 def test_request_can_be_looked_at() -> None:

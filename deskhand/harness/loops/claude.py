@@ -200,12 +200,11 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
 
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[AnthropicDoor]:
-        betas = [self._profile.clears] if self._profile.clears is not None else []
         if self._client is not None:
-            yield AnthropicDoor(self._client, betas=betas, deadlines=self._deadlines, clock=self._clock)
+            yield AnthropicDoor(self._client, deadlines=self._deadlines, clock=self._clock)
             return
         async with own_client(os.environ) as client:
-            yield AnthropicDoor(client, betas=betas, deadlines=self._deadlines, clock=self._clock)
+            yield AnthropicDoor(client, deadlines=self._deadlines, clock=self._clock)
 
     def _settings(self) -> Settings:
         schema: Json | None = None
@@ -250,7 +249,7 @@ class _Conversation(Generic[OutputT]):
     repaired: bool = False
 
     def __post_init__(self) -> None:
-        self.transcript = Transcript(self.codec.params)
+        self.transcript = self.codec.transcript()
 
     async def pursue(self) -> OutputT | None:
         """Go on until the model is done.
@@ -289,6 +288,9 @@ class _Conversation(Generic[OutputT]):
     async def _ask(self) -> Turn:
         """Have one turn of the model, asked for again where that may help."""
         harness = self.harness
+        lost = self.codec.fit(self.transcript)
+        if lost:
+            self.run.emit("model.images_left_out", {"images": lost})
         request = self.transcript.request()
         if harness._on_request is not None:
             harness._on_request(request.view())

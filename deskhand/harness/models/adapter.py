@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from deskhand.harness.events import Usage
-from deskhand.harness.models.transcript import Item, Request
+from deskhand.harness.models.transcript import Item, Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
 __all__ = ["Delta", "Json", "ModelAdapter", "Turn", "TurnDecoder"]
@@ -91,6 +91,14 @@ class ModelAdapter(abc.ABC):
     @abc.abstractmethod
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call of the turns, in order, and what the user says beside them."""
+
+    @abc.abstractmethod
+    def transcript(self) -> Transcript:
+        """Begin a history."""
+
+    @abc.abstractmethod
+    def fit(self, transcript: Transcript) -> int:
+        """Bring a history that has outgrown what can be sent down to size; return how many images it cost."""
 
     @abc.abstractmethod
     def decoder(self) -> TurnDecoder:

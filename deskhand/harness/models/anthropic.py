@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from deskhand.errors import ConfigError, ProtocolError, TruncatedStreamError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Turn, TurnDecoder
-from deskhand.harness.models.profiles import ModelProfile
-from deskhand.harness.models.transcript import Item, Request, encode_image, encode_json
+from deskhand.harness.models.profiles import BINDING_CONTROLS, ModelProfile
+from deskhand.harness.models.transcript import Item, Request, Transcript, encode_image, encode_json
 from deskhand.tools.arguments import parse_arguments
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import HALTED, TOOLSET, call_from_anthropic, observation_to_anthropic
@@ -52,6 +52,11 @@ _log = logging.getLogger(__name__)
 
 class Door(Protocol):
     """Sends a request and receives its events."""
+
+    @property
+    def max_body(self) -> int:
+        """How many bytes a request may have."""
+        ...
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request."""
@@ -93,9 +98,30 @@ class AnthropicCodec(ModelAdapter):
 
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
+        self._profile = settings.profile
         self.members = frozenset(name for name in MEMBERS if name in tools)
         self._functions = frozenset(tools.names) - self.members
-        self.params = _parameters(settings, tools, self.members)
+        self._params = _parameters(settings, tools, self.members)
+
+    def transcript(self) -> Transcript:
+        """Begin a history."""
+        beta = self._profile.clears
+        return Transcript(self._params, [beta] if beta is not None and "context_management" in self._params else [])
+
+    def fit(self, transcript: Transcript) -> int:
+        """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost.
+
+        On a model that is bound to what it saw, the thinking that stands after a change is given up with it.
+        """
+        if transcript.size <= self._door.max_body and transcript.images <= self._profile.max_images:
+            return 0
+        lost = transcript.shrink(self._door.max_body // 2, self._profile.max_images // 2)
+        if lost and self._profile.prefix_bound and BINDING_CONTROLS not in transcript.betas:
+            given = transcript.params.get("thinking")
+            thinking: Json = {**(given if isinstance(given, dict) else {"type": "adaptive"})}
+            thinking["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
+            transcript.replace({**transcript.params, "thinking": thinking}, [*transcript.betas, BINDING_CONTROLS])
+        return lost
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its events."""

@@ -11,7 +11,7 @@ import importlib
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -59,6 +59,13 @@ MODEL_HINT: Final = "name a model that this key may use, such as claude-sonnet-5
 SHOWN: Final = 500
 """Characters of a foreign message that are repeated."""
 
+MAX_BODY: Final[dict[str, int]] = {
+    "anthropic.lib.bedrock": 10 * 1024 * 1024,
+    "anthropic.lib.vertex": 16 * 1024 * 1024,
+    "": 30 * 1024 * 1024,
+}
+"""Bytes of a request that are sent, by where the client's class lives; a little below what is refused."""
+
 CLOSE: Final = 1.0
 """Seconds for a connection to be closed, also where the run is cancelled meanwhile."""
 
@@ -101,7 +108,6 @@ class AnthropicDoor:
 
     Args:
         client: The vendor's client; a cloud's own where it has one.
-        betas: Beta headers.
         deadlines: How long to wait.
         clock: Time.
     """
@@ -110,14 +116,20 @@ class AnthropicDoor:
         self,
         client: AnthropicClient,
         *,
-        betas: Sequence[str] = (),
         deadlines: Deadlines | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._client = client
-        self._betas = tuple(betas)
         self._deadlines = deadlines or Deadlines()
         self._clock = clock or Clock()
+
+    @property
+    def max_body(self) -> int:
+        """How many bytes a request may have; clouds take less than the API itself."""
+        for module, limit in MAX_BODY.items():
+            if any(cls.__module__.startswith(module) for cls in type(self._client).__mro__):
+                return limit
+        return MAX_BODY[""]
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:
@@ -142,8 +154,8 @@ class AnthropicDoor:
         from anthropic.types import Message, RawMessageStreamEvent
 
         headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        if self._betas:
-            headers["anthropic-beta"] = ",".join(self._betas)
+        if request.betas:
+            headers["anthropic-beta"] = ",".join(request.betas)
         body: object = None
         content: object = None
         if _wants_mapping(self._client):
@@ -155,7 +167,7 @@ class AnthropicDoor:
         try:
             with anyio.fail_after(self._deadlines.idle):
                 return await self._client.post(
-                    "/v1/messages?beta=true" if self._betas else "/v1/messages",
+                    "/v1/messages?beta=true" if request.betas else "/v1/messages",
                     cast_to=Message,
                     body=body,
                     content=cast("bytes | None", content),

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from deskhand.harness.frames import FrameLimits
 
-__all__ = ["COMPUTER_TOOLSET", "DEFAULT_PROFILE", "PROFILES", "ModelProfile", "profile_of"]
+__all__ = ["BINDING_CONTROLS", "COMPUTER_TOOLSET", "DEFAULT_PROFILE", "PROFILES", "ModelProfile", "profile_of"]
 
 COMPUTER_TOOLSET: Final = "computer_toolset_20260801"
 """Anthropic's computer toolset: one entry in ``tools``, seventeen members, no display size."""
@@ -21,9 +21,14 @@ MANY_IMAGES_EDGE: Final = 2000
 """The longest side of an image once a request holds more than twenty; a long run passes that, so it holds from the
 start: what was sent cannot be shrunk later where thinking is bound to it."""
 
-HIGH_RESOLUTION: Final = FrameLimits(max_edge=MANY_IMAGES_EDGE, max_tokens=4784)
+MAX_IMAGE: Final = 5_000_000 * 3 // 4
+"""Bytes of an image: five megabytes of base64."""
+
+HIGH_RESOLUTION: Final = FrameLimits(max_edge=MANY_IMAGES_EDGE, max_tokens=4784, max_bytes=MAX_IMAGE)
 
 CONTEXT_EDITING: Final = "context-management-2025-06-27"
+BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
+"""The beta by which thinking whose past was changed is left out, not refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class ModelProfile:
         name: The model, without a vendor's prefix or date; empty for the default.
         computer_tool: The type of its computer tool; ``None`` where it takes none that is spoken here.
         frame_limits: How large an image it reads unscaled, in every request of a long run.
+        max_images: How many images one request may hold.
         prefix_bound: Whether its thinking is refused once anything before it has changed: the history only grows.
         thinking: The ``thinking`` parameter; ``None`` leaves it to the model.
         clears: The beta by which the server itself drops old tool results; ``None`` where it is not asked to.
@@ -42,6 +48,7 @@ class ModelProfile:
     name: str
     computer_tool: str | None = COMPUTER_TOOLSET
     frame_limits: FrameLimits = HIGH_RESOLUTION
+    max_images: int = 100
     prefix_bound: bool = True
     thinking: Mapping[str, JsonValue] | None = field(default=None)
     clears: str | None = None

@@ -22,6 +22,14 @@ CACHE_MARK: Final = b',"cache_control":{"type":"ephemeral"}'
 MOVING_MARKS: Final = 3
 """Cache marks on the newest user items; the fourth that the API allows stands at the end of the fixed part."""
 
+_IMAGE: Final = b'{"type":"image","source":{"type":"base64","media_type":"'
+_IMAGE_END: Final = b'"}'
+"""The end of an image but for its last brace, which is behind the place for a cache mark."""
+
+_STUB: Final = b'{"type":"text","text":"[an older screenshot was left out]"'
+
+_CLOSE: Final = b"]}"
+
 SMALL: Final = 64 * 1024
 """Fragments are sent together up to this size: many small writes cost more than one copy."""
 
@@ -36,8 +44,8 @@ def encode_json(value: JsonValue | Mapping[str, JsonValue]) -> bytes:
 
 def encode_image(data: bytes, mime: str) -> bytes:
     """Encode an image block."""
-    head = b'{"type":"image","source":{"type":"base64","media_type":"' + mime.encode() + b'","data":"'
-    return b"".join((head, binascii.b2a_base64(data, newline=False), b'"}}'))
+    head = _IMAGE + mime.encode() + b'","data":"'
+    return b"".join((head, binascii.b2a_base64(data, newline=False), _IMAGE_END, b"}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,20 @@ class Item:
         return cls("assistant", b'{"role":"assistant","content":' + content + b"}")
 
 
+def without_images(piece: bytes) -> tuple[bytes, int]:
+    """Return a part of a history with a remark in place of each image, and how many there were.
+
+    Where an image begins is unmistakable: inside a JSON string every quote would be escaped.
+    """
+    kept: list[bytes] = []
+    at = lost = 0
+    while (begins := piece.find(_IMAGE, at)) >= 0:
+        kept += [piece[at:begins], _STUB]
+        at = piece.index(_IMAGE_END, begins) + len(_IMAGE_END)
+        lost += 1
+    return b"".join((*kept, piece[at:])), lost
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request's body: what it is made of, and how long it is.
@@ -77,11 +99,13 @@ class Request:
         params: Its parameters, the messages left out.
         fragments: Its bytes, in order; many of them are those of earlier requests.
         size: How many bytes it has.
+        betas: The beta headers that go with it.
     """
 
     params: Mapping[str, JsonValue]
     fragments: Sequence[bytes] = field(repr=False)
     size: int
+    betas: Sequence[str] = ()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body, small fragments joined."""
@@ -132,18 +156,20 @@ class _View(Mapping[str, JsonValue]):
 
 
 class Transcript:
-    """The history of one conversation; it only grows.
+    """The history of one conversation; it only grows, unless it outgrows what can be sent.
 
     It is kept as pieces that end where a cache mark may stand, behind a user item. A piece that is too old to be marked
     is joined with small ones before it, so that a request is as few writes as it can be, and none of them a new copy.
 
     Args:
         params: The parameters of every request, the messages left out.
+        betas: The beta headers of every request.
     """
 
-    def __init__(self, params: Mapping[str, JsonValue]) -> None:
-        self._params = params
-        self._old = [encode_json(dict(params))[:-1] + b',"messages":[']
+    def __init__(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
+        self.params, self.betas = params, tuple(betas)
+        self._head = _head(params)
+        self._old = [self._head]
         self._new: deque[bytes] = deque()
         self._end: list[bytes] = []
         self._items = 0
@@ -157,6 +183,18 @@ class Transcript:
     def images(self) -> int:
         """How many images it holds."""
         return self._images
+
+    @property
+    def size(self) -> int:
+        """How many bytes the next request will have."""
+        pieces = (*self._old, *self._new, *self._end)
+        return sum(map(len, pieces)) + len(self._new) * len(CACHE_MARK) + len(_CLOSE)
+
+    def replace(self, params: Mapping[str, JsonValue], betas: Sequence[str]) -> None:
+        """Ask with other parameters from now on."""
+        old, self._head = self._head, _head(params)
+        self.params, self.betas = params, tuple(betas)
+        self._old[0] = self._head + self._old[0][len(old) :]
 
     def append(self, *items: Item) -> None:
         """Add messages."""
@@ -175,10 +213,30 @@ class Transcript:
                 piece = self._old.pop() + piece
             self._old.append(piece)
 
+    def shrink(self, max_bytes: int, max_images: int) -> int:
+        """Leave out the oldest images, but for those of the newest user items, and return how many.
+
+        Args:
+            max_bytes: The size that the next request may have.
+            max_images: How many images it may hold.
+        """
+        before, size = self._images, self.size
+        for index, piece in enumerate(self._old):
+            if size <= max_bytes and self._images <= max_images:
+                break
+            self._old[index], lost = without_images(piece)
+            self._images -= lost
+            size -= len(piece) - len(self._old[index])
+        return before - self._images
+
     def request(self) -> Request:
         """Return the next request: the newest user items bear the cache marks."""
         fragments = list(self._old)
         for piece in self._new:
             fragments += (piece, CACHE_MARK)
-        fragments += (*self._end, b"]}")
-        return Request(self._params, fragments, sum(map(len, fragments)))
+        fragments += (*self._end, _CLOSE)
+        return Request(self.params, fragments, sum(map(len, fragments)), self.betas)
+
+
+def _head(params: Mapping[str, JsonValue]) -> bytes:
+    return encode_json(dict(params))[:-1] + b',"messages":['
