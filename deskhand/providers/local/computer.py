@@ -32,7 +32,7 @@ from deskhand.providers.local.commands import exec_stream, run_command
 from deskhand.providers.local.desktop import DESKTOP_ENVIRONMENT, DESKTOP_PROGRAMS, write_desktop_files
 from deskhand.providers.local.files import Files
 from deskhand.providers.local.folder import ComputerFolder, open_folder
-from deskhand.providers.local.isolation import ISOLATION_HINT, Isolation, find_isolation
+from deskhand.providers.local.isolation import ISOLATION_HINT, SYSTEM, Isolation, can_link_sockets, find_isolation
 from deskhand.providers.local.pseudo_terminal import open_terminal
 from deskhand.providers.local.sandbox import Sandbox, open_sandbox
 from deskhand.providers.local.shell import open_shell
@@ -46,9 +46,6 @@ __all__ = ["LocalComputer", "LocalSettings", "boot_computer"]
 DEFAULT_SCREEN = Screen(1280, 800)
 _EXTRA_HINT = "pip install 'deskhand[local]'"
 _MANAGER_DEADLINE = 10.0
-COOKIE = "/run/xauthority"
-"""Where the screen's cookie is inside a sandbox."""
-
 _ALWAYS = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.FILES})
 _WITH_SCREEN = frozenset(
     {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.POINTER, Capability.KEYBOARD}
@@ -284,17 +281,14 @@ async def boot_computer(computer_id: str, settings: LocalSettings) -> AsyncItera
     uid = isolation.new_user()
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(open_folder(computer_id, uid))
+        sandbox = await stack.enter_async_context(open_sandbox(isolation, folder, uid=uid, network=settings.network))
         display = await _open_display(stack, settings, folder, uid)
-        sandbox = await stack.enter_async_context(
-            open_sandbox(
-                isolation,
-                folder,
-                _environment(display, isolation, settings),
-                uid=uid,
-                network=settings.network,
-                binds={str(display.socket): str(display.socket), COOKIE: str(display.xauthority)} if display else {},
-            )
-        )
+        sandbox.environment = {**sandbox.environment, **DESKTOP_ENVIRONMENT}
+        if display is not None:
+            access = await anyio.to_thread.run_sync(_give_access, display, folder, isolation, uid)
+            sandbox.environment = {**sandbox.environment, **access}
+        sandbox.environment = {**sandbox.environment, **settings.env}
+        await sandbox.wait_ready()
         if display is not None:
             await _start_desktop(sandbox, display)
         info = ComputerInfo(
@@ -328,7 +322,7 @@ async def _open_display(
     except ImportError:
         return None  # the extra is not installed, which the capabilities and their hint say
     await anyio.to_thread.run_sync(_furnish, folder, uid)
-    return await stack.enter_async_context(open_display(settings.screen, folder.screen, owner=uid))
+    return await stack.enter_async_context(open_display(settings.screen, folder.screen))
 
 
 def _furnish(folder: ComputerFolder, uid: int | None) -> None:
@@ -338,12 +332,19 @@ def _furnish(folder: ComputerFolder, uid: int | None) -> None:
             os.chown(path, uid, uid)
 
 
-def _environment(display: Display | None, isolation: Isolation, settings: LocalSettings) -> dict[str, str]:
-    environment = dict(DESKTOP_ENVIRONMENT)
-    if display is not None:
-        cookie = COOKIE if isolation.isolated else str(display.xauthority)
-        environment |= {"DISPLAY": display.name, "XAUTHORITY": cookie}
-    return {**environment, **settings.env}
+def _give_access(display: Display, folder: ComputerFolder, isolation: Isolation, uid: int | None) -> dict[str, str]:
+    """Make the screen reachable from inside; return the variables that say how."""
+    if not isolation.isolated:
+        return {"DISPLAY": display.name, "XAUTHORITY": str(display.xauthority)}
+    if can_link_sockets(folder):
+        # A second name for the socket, in a folder that was bound before the socket was there.
+        (folder.sockets / display.socket.name).hardlink_to(display.socket)
+    cookie = folder.system / display.xauthority.name
+    shutil.copyfile(display.xauthority, cookie)
+    cookie.chmod(0o600)
+    if uid is not None:
+        os.chown(cookie, uid, uid)
+    return {"DISPLAY": display.name, "XAUTHORITY": f"{SYSTEM}/{cookie.name}"}
 
 
 async def _start_desktop(sandbox: Sandbox, display: Display) -> None:

@@ -44,6 +44,11 @@ class ComputerFolder:
         return self.path / "screen"
 
     @property
+    def sockets(self) -> Path:
+        """The X sockets that can be reached from inside."""
+        return self.path / "sockets"
+
+    @property
     def system(self) -> Path:
         """What is put read-only into the sandbox."""
         return self.path / "system"
@@ -158,6 +163,7 @@ def _make(name: str, uid: int | None) -> tuple[ComputerFolder, int]:
         (folder.home, 0o755),
         (folder.temporary, 0o1777),
         (folder.screen, 0o711),
+        (folder.sockets, 0o755),
         (folder.system, 0o755),
     ):
         path.mkdir()

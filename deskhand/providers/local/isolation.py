@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ SYSTEM = "/run/deskhand"
 """Where the owner's read-only files are inside the sandbox."""
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
+X_SOCKETS = "/tmp/.X11-unix"  # noqa: S108 - where the X protocol's conventions put them
 USER_ID = 1000
 _PROBE_DEADLINE = 10.0
 _HIGH_IDS = (0x70000000, 0x7EFFFFFF)  # far above what distributions and containers hand out
@@ -76,7 +77,6 @@ class Isolation:
         *,
         uid: int | None,
         network: bool,
-        binds: Mapping[str, str],
     ) -> list[str]:
         """Return the command line that runs what follows it inside a sandbox.
 
@@ -84,7 +84,6 @@ class Isolation:
             folder: The computer's folder.
             uid: The user id that it drops to.
             network: Whether it shares the machine's network.
-            binds: Files of the machine to put there read-only, by their place inside.
         """
         dropped = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--"] if uid else []
         line = [*dropped, "bwrap", *_NAMESPACES, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -97,8 +96,8 @@ class Isolation:
             line += ["--ro-bind", prefix, prefix]
         line += ["--bind", str(folder.temporary), "/tmp", "--bind", str(folder.home), HOME]  # noqa: S108 - its own
         line += ["--ro-bind", str(folder.system), SYSTEM]
-        for place, source in binds.items():
-            line += ["--ro-bind", source, place]
+        own_sockets = str(folder.sockets) if can_link_sockets(folder) else X_SOCKETS
+        line += ["--ro-bind-try", own_sockets, X_SOCKETS]
         for account in ("passwd", "group"):
             line += ["--ro-bind", str(folder.system / account), f"/etc/{account}"]
         return [*line, *([] if network else ["--unshare-net"]), "--chdir", "/", "--"]
@@ -107,6 +106,11 @@ class Isolation:
 def is_below(path: str, folder: str) -> bool:
     """Whether a path is a folder or something in it."""
     return Path(path) == Path(folder) or Path(folder) in Path(path).parents
+
+
+def can_link_sockets(folder: ComputerFolder) -> bool:
+    """Whether an X socket can get a second name in a computer's folder; else all are seen, and cookies guard them."""
+    return folder.path.stat().st_dev == Path(X_SOCKETS).parent.stat().st_dev
 
 
 def _maps(uid: int) -> bool:
@@ -174,7 +178,7 @@ async def _try(candidate: Isolation) -> str:
     uid = candidate.new_user()
     async with open_folder(f"probe-{os.getpid()}-{os.urandom(4).hex()}", uid) as folder:
         write_system_files(folder)
-        line = candidate.command(folder, uid=uid, network=True, binds={})
+        line = candidate.command(folder, uid=uid, network=True)
         program = [candidate.python, "-I", "-S", "-c", "import os, socket; assert os.getpid() == 1"]
         with anyio.move_on_after(_PROBE_DEADLINE):
             done = await anyio.run_process([*line, *program], check=False, cwd="/")

@@ -118,18 +118,18 @@ class Sandbox:
         loop: The event loop that drives it.
     """
 
-    def __init__(self, channel: socket.socket, *, home: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, channel: socket.socket, *, home: str, environment: Mapping[str, str], log: Path) -> None:
         self.home = home
         self.environment: Mapping[str, str] = environment
         self._channel = channel
+        self._log = log
         self.loop = asyncio.get_running_loop()
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._processes: dict[int, Process] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._gone = anyio.Event()
-        self._ready: asyncio.Future[Answer] = self.loop.create_future()
-        self._answers[0] = self._ready
+        self._answers[0] = self.loop.create_future()
         channel.setblocking(False)
         self.loop.add_reader(channel, self._readable)
 
@@ -208,8 +208,19 @@ class Sandbox:
             self._send({"id": self._next(), "op": op, **fields}, ())
 
     async def wait_ready(self) -> None:
-        """Wait until the spawner answers."""
-        await self._ready
+        """Wait until commands can be started.
+
+        Raises:
+            ConfigError: If that does not come; says the last lines that were written.
+        """
+        try:
+            with anyio.fail_after(_START_DEADLINE):
+                await self._answers[0]
+        except (TimeoutError, ComputerGoneError) as error:
+            text = await anyio.Path(self._log).read_text(encoding="utf-8", errors="replace")
+            why = " / ".join(text.strip().splitlines()[-3:]) or "it said nothing"
+            raise ConfigError(f"the computer's sandbox did not start: {why}", hint="deskhand doctor") from error
+        del self._answers[0]
 
     def close(self) -> None:
         """End the sandbox and everything in it, and tell those who wait."""
@@ -345,31 +356,24 @@ def out_of_descriptors(error: OSError) -> DeskhandError:
 async def open_sandbox(
     isolation: Isolation,
     folder: ComputerFolder,
-    environment: Mapping[str, str],
     *,
     uid: int | None = None,
     network: bool = True,
-    binds: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Start the sandbox, or where there is none a process that keeps the computer's others together.
 
-    It ends with the block, or with this process however it ends.
+    It ends with the block, or with this process however it ends. `Sandbox.wait_ready` tells when it can be used, so
+    that something else can start meanwhile.
 
     Args:
         isolation: What this machine allows.
         folder: The computer's folder.
-        environment: Environment variables of every process besides the basic ones.
         uid: The user id that it drops to.
         network: Whether it shares the machine's network.
-        binds: Files of the machine to put there read-only, by their place inside.
-
-    Raises:
-        ConfigError: If it does not start.
     """
-    environment = {**_basic_environment(isolation, folder), **environment}
     if isolation.isolated:
         write_system_files(folder)
-        prefix = isolation.command(folder, uid=uid, network=network, binds=binds or {})
+        prefix = isolation.command(folder, uid=uid, network=network)
         program, home = f"{SYSTEM}/spawner.py", HOME
     else:
         prefix, program, home = [], str(Path(__file__).with_name("spawner.py")), str(folder.home)
@@ -381,9 +385,8 @@ async def open_sandbox(
         with theirs:
             line = [*prefix, *spawner_command(isolation.python, program, theirs.fileno())]
             await _start_process(stack, line, folder, theirs)
-        sandbox = Sandbox(ours, home=home, environment=environment)
+        sandbox = Sandbox(ours, home=home, environment=_basic_environment(isolation, folder), log=_log(folder))
         stack.callback(sandbox.close)
-        await _until_ready(sandbox, folder)
         yield sandbox
 
 
@@ -425,16 +428,6 @@ async def _start_process(
 
 def _log(folder: ComputerFolder) -> Path:
     return folder.path / "sandbox.log"
-
-
-async def _until_ready(sandbox: Sandbox, folder: ComputerFolder) -> None:
-    try:
-        with anyio.fail_after(_START_DEADLINE):
-            await sandbox.wait_ready()
-    except (TimeoutError, ComputerGoneError) as error:
-        text = await anyio.Path(_log(folder)).read_text(encoding="utf-8", errors="replace")
-        why = " / ".join(text.strip().splitlines()[-3:]) or "it said nothing"
-        raise ConfigError(f"the computer's sandbox did not start: {why}", hint="deskhand doctor") from error
 
 
 async def _end(process: anyio.abc.Process) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import errno
 import fcntl
 import gc
 import json
@@ -37,6 +38,8 @@ PACKET = 65_536
 _MAX_DESCRIPTORS = 16
 _ALL_FOUND_DEADLINE = 5.0  # seconds that a kill may look for what is still being started
 _KILLED_DEADLINE = 2.0
+_HAND_OVERS = 3
+_IDLE, _FULL = 2, 200  # milliseconds
 _FIRST_SPARE = 128  # descriptors of a child are moved above this before they get their numbers
 _PR_SET_CHILD_SUBREAPER = 36
 _PRCTL = ctypes.CDLL(None).prctl  # looked up here: a child would have to for every command
@@ -120,6 +123,8 @@ class Spawner:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._running: dict[int, int] = {}  # process id to request id
+        self._spare: tuple[int, socket.socket] | None = None
+        self._patience = _IDLE
 
     def serve(self) -> None:
         """Answer requests and reap until end of file."""
@@ -131,45 +136,41 @@ class Spawner:
         poll.register(wake, select.POLLIN)
         poll.register(self._channel, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(None if self._spare else self._patience)}
+            if not ready:
+                self._prepare()
             if wake in ready:
                 os.read(wake, 4096)
                 self._reap()
+                if self._spare is None:
+                    self._prepare()
             if self._channel.fileno() in ready and not self._receive():
                 return
 
     def _receive(self) -> bool:
         """Read and answer one request; return whether there may be more."""
-        space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
         try:
-            data, ancillary, _, _ = self._channel.recvmsg(PACKET, space, socket.MSG_CMSG_CLOEXEC)
+            data, passed = receive(self._channel)
         except OSError:
             return False
         if not data:
             return False
-        descriptors = array.array("i")
-        for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-        passed = list(descriptors)
         try:
-            request = json.loads(data)
-            if request.get("op") == "long":
-                with open(os.dup(passed[0]), "rb") as file:
-                    file.seek(0)
-                    request = json.load(file)
-                os.close(passed.pop(0))
-            self._answer(request, passed)
+            self._answer(data, passed)
         finally:
             for descriptor in passed:
                 os.close(descriptor)
         return True
 
-    def _answer(self, request: Message, passed: list[int]) -> None:
+    def _answer(self, data: bytes, passed: list[int]) -> None:
         """Do what is asked, and tell an error by its number."""
+        request = parse(data, passed)
         given: list[int] = []
         try:
-            answer = getattr(self, "op_" + request["op"])(request, passed, given)
+            if request["op"] == "run":
+                answer = self._run(request, data, passed, given)
+            else:
+                answer = getattr(self, "op_" + request["op"])(request, given)
         except OSError as error:
             answer = {"errno": error.errno or 0, "message": error.strerror or str(error)}
         self._send({"id": request["id"], **answer}, given)
@@ -177,9 +178,8 @@ class Spawner:
             os.close(descriptor)
 
     def _send(self, message: Message, descriptors: list[int]) -> None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         with contextlib.suppress(OSError):  # the owner is gone, which the next read tells
-            self._channel.sendmsg([json.dumps(message).encode("ascii")], rights)
+            send(self._channel, json.dumps(message).encode("ascii"), descriptors)
 
     def _reap(self) -> None:
         """Take the status of whatever has ended and tell of what was asked for."""
@@ -190,42 +190,70 @@ class Spawner:
                 return
             if not pid:
                 return
+            if self._spare is not None and self._spare[0] == pid:
+                self._spare[1].close()
+                self._spare = None
             asked = self._running.pop(pid, None)
             if asked is not None:
                 self._send({"id": asked, "exit": os.waitstatus_to_exitcode(status)}, [])
 
-    # What can be asked for
+    def _prepare(self) -> None:
+        """Fork the process that will become the next command: a fork is slow, and nobody waits for this one."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError:
+            theirs.close()
+            ours.close()
+            self._patience = _FULL  # there are too many processes, which the next command will be told
+            return
+        if not pid:
+            ours.close()
+            self._channel.close()
+            become_what_is_asked(theirs)
+        theirs.close()
+        self._spare = (pid, ours)
+        self._patience = _IDLE
 
-    def op_run(self, request: Message, passed: list[int], given: list[int]) -> Message:
-        """Start a program with the passed descriptors as those that ``fds`` numbers, and ``tty`` as its terminal."""
-        slave = None
+    def _run(self, request: Message, data: bytes, passed: list[int], given: list[int]) -> Message:
+        """Start a program with the passed descriptors as those that ``fds`` numbers, or on a terminal."""
+        os.chdir(request["cwd"])  # only to see whether it is there
+        os.chdir("/")
+        handed = list(passed)
         if request.get("tty"):
             master, slave = os.openpty()
             given.append(master)
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, array.array("H", [*request["tty"], 0, 0]))
             passed.append(slave)
-        program = which(request["argv"][0], request["env"].get("PATH", ""))
-        os.chdir(request["cwd"])
-        try:
-            pid = os.fork()
-            if not pid:
-                become(program, request, passed, slave)
-        finally:
-            os.chdir("/")
-        self._running[pid] = request["id"]
-        return {"pid": pid}
+            handed.append(slave)
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, array.array("H", [*request["tty"], 0, 0]))
+        for _ in range(_HAND_OVERS):
+            if self._spare is None:
+                self._prepare()
+            if self._spare is None:
+                raise BlockingIOError(errno.EAGAIN, "too many processes")
+            (pid, channel), self._spare = self._spare, None
+            try:
+                send(channel, data, handed)
+            except OSError:
+                continue  # somebody has killed it
+            finally:
+                channel.close()
+            self._running[pid] = request["id"]
+            return {"pid": pid}
+        raise BlockingIOError(errno.EAGAIN, "what was to become the command was killed again and again")
 
-    def op_kill(self, request: Message, passed: list[int], given: list[int]) -> Message:
+    # What else can be asked for
+
+    def op_kill(self, request: Message, given: list[int]) -> Message:
         """Kill what a request has started, and everything below it; also what it left behind in its session."""
-        del passed, given
+        del given
         for pid, asked in list(self._running.items()):
             if asked == request["target"]:
                 kill_tree(pid)
         return {}
 
-    def op_open(self, request: Message, passed: list[int], given: list[int]) -> Message:
+    def op_open(self, request: Message, given: list[int]) -> Message:
         """Open a file for reading, a directory to list, or anything to look at; pass the descriptor back."""
-        del passed
         path = request["path"]
         kind = request["kind"]
         look = os.open(path, os.O_PATH | (os.O_NOFOLLOW if kind == "look" else 0))
@@ -246,9 +274,8 @@ class Spawner:
             os.close(look)
         return {}
 
-    def op_create(self, request: Message, passed: list[int], given: list[int]) -> Message:
+    def op_create(self, request: Message, given: list[int]) -> Message:
         """Open a new file beside the one that it shall replace, making the folders; pass it back with its name."""
-        del passed
         target = os.path.realpath(request["path"])
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)
@@ -267,15 +294,15 @@ class Spawner:
         os.fchmod(given[0], mode)
         return {"temporary": temporary, "target": target}
 
-    def op_commit(self, request: Message, passed: list[int], given: list[int]) -> Message:
+    def op_commit(self, request: Message, given: list[int]) -> Message:
         """Put a written file in its place."""
-        del passed, given
+        del given
         os.replace(request["temporary"], request["target"])
         return {}
 
-    def op_delete(self, request: Message, passed: list[int], given: list[int]) -> Message:
+    def op_delete(self, request: Message, given: list[int]) -> Message:
         """Delete a file or an empty directory."""
-        del passed, given
+        del given
         path = request["path"]
         if stat.S_ISDIR(os.lstat(path).st_mode):
             os.rmdir(path)
@@ -303,7 +330,7 @@ def refusal(found: os.stat_result) -> str | None:
 
 
 def which(name: str, search_path: str) -> str:
-    """Find a program; here and not in the child, where each look would cost fresh memory."""
+    """Find a program; without imports, each of which would cost a child."""
     for folder in search_path.split(":") if "/" not in name else ():
         path = os.path.join(folder, name)
         if os.access(path, os.X_OK):
@@ -311,24 +338,63 @@ def which(name: str, search_path: str) -> str:
     return name
 
 
-def become(program: str, request: Message, passed: list[int], slave: int | None) -> None:
-    """Turn this freshly forked process into the program that is asked for."""
+def become_what_is_asked(channel: socket.socket) -> None:
+    """Wait in this freshly forked process for the request of a program, and turn into it."""
     try:
         os.setsid()
         _PRCTL(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        if slave is not None:
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-            wanted = {0: slave, 1: slave, 2: slave}
+        parse(json.dumps({"op": "run", "argv": ["x"], "env": {"PATH": "/bin"}}).encode("ascii"), [])  # touches memory
+        data, passed = receive(channel)
+        if data:
+            become(parse(data, passed), passed)
+    finally:
+        os._exit(127)
+
+
+def become(request: Message, passed: list[int]) -> None:
+    """Turn this process into a program."""
+    program = which(request["argv"][0], request["env"].get("PATH", ""))
+    try:
+        os.chdir(request["cwd"])
+        if request.get("tty"):
+            fcntl.ioctl(passed[-1], termios.TIOCSCTTY, 0)
+            wanted = dict.fromkeys((0, 1, 2), passed[-1])
         else:
-            wanted = {number: passed[index] for index, number in enumerate(request["fds"])}
+            numbers = request["fds"]
+            wanted = {number: passed[index - len(numbers)] for index, number in enumerate(numbers)}
         spare = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _FIRST_SPARE) for number, source in wanted.items()}
         for number, source in spare.items():
             os.dup2(source, number)
         os.execve(program, request["argv"], request["env"])  # noqa: S606 - an argument list
     except OSError as error:
         os.write(2, f"{program}: {error.strerror}\n".encode())
-    finally:
-        os._exit(127)
+
+
+def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Read one packet and the descriptors beside it."""
+    space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
+    data, ancillary, _, _ = channel.recvmsg(PACKET, space, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def send(channel: socket.socket, data: bytes, descriptors: list[int]) -> None:
+    """Send one packet with descriptors beside it."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    channel.sendmsg([data], rights)
+
+
+def parse(data: bytes, passed: list[int]) -> Message:
+    """Return the request, which may be in the first of the descriptors."""
+    request: Message = json.loads(data)
+    if request["op"] == "long":
+        with open(os.dup(passed[0]), "rb") as file:
+            file.seek(0)
+            request = json.load(file)
+    return request
 
 
 def end_everything(in_namespace: bool) -> None:
@@ -360,6 +426,7 @@ def main() -> None:
     spawner = Spawner(channel)
     gc.freeze()  # what is never freed is never copied for a child either
     channel.send(b'{"id": 0}')
+    spawner._prepare()
     try:
         spawner.serve()
     finally:
