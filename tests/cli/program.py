@@ -96,8 +96,9 @@ class Program:
             try:
                 yield running
             finally:
-                if process.returncode is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    if process.returncode is None:
+                        os.killpg(process.pid, signal.SIGKILL)
 
     async def on_terminal(
         self, *words: str, columns: int = 100, keys: tuple[tuple[str, bytes], ...] = ()

@@ -17,6 +17,8 @@ from deskhand.testing.models import FakeTurn, member, tool_use
 from tests.cli.program import Program, command_of, family
 from tests.cli.test_run import served
 
+pytestmark = pytest.mark.slow
+
 GONE = 10.0
 """Seconds in which everything must be gone after its owner was killed."""
 
@@ -98,3 +100,20 @@ async def test_without_permission_for_a_sandbox_the_doctor_says_what_to_do(tmp_p
     assert checks["sandbox"]["ready"] is False
     assert "No permissions to create new namespace" in str(checks["sandbox"]["detail"])
     assert "unprivileged_userns_clone" in str(checks["sandbox"]["fix"])
+
+
+@pytest.mark.needs_x
+async def test_ctrl_c_twice_leaves_nothing_of_a_local_computer(tmp_path: Path) -> None:
+    """A command that never ends is ended, the computer with it, before the program exits."""
+    script = [FakeTurn([member("left_click", coordinate=[640, 360]), tool_use("exec", command="sleep 1000")])]
+    async with served(tmp_path, script) as program, program.start("run", "work", "--json") as running:
+        async for line in running.lines():
+            if json.loads(line)["type"] == "action.started" and "sleep 1000" in line:
+                break
+        started = {pid: command_of(pid) for pid in family(running.process.pid)}
+        running.signal(signal.SIGINT)
+        running.signal(signal.SIGINT)
+        ended = await running.end()
+        left = [command for pid, command in started.items() if command and command_of(pid) == command]
+    assert (ended.code, left) == (Exit.INTERRUPTED, [])
+    assert (await _events(program))[-1].summary == "run stopped (signal)"

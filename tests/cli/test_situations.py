@@ -12,6 +12,8 @@ from tests.cli.program import REPOSITORY, Ended, Program
 from tests.cli.test_errors import compare, masked
 from tests.cli.test_run import clicks_and_reports, served
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 
 WORDS: dict[str, tuple[str, ...]] = {
