@@ -382,9 +382,7 @@ async def open_link(folder: Path, computer_id: str) -> AsyncIterator[Link]:
 
 async def _hold(folder: Path, computer_id: str, *, task_status: TaskStatus[Link]) -> None:
     """Own the connection: open it, read it, close it."""
-    # Cancelled halfway, connecting would leave a connection that nobody holds; it takes milliseconds or fails.
-    with anyio.CancelScope(shield=True):
-        socket = await _connect(folder, computer_id)
+    socket = await _connect(folder, computer_id)
     try:
         link = Link(socket, folder, await _hello(socket, computer_id))
         task_status.started(link)

@@ -29,7 +29,7 @@ from deskhand.providers.local.register import live_entries, registered, runtime_
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-__all__ = ["list_shared", "share_computer"]
+__all__ = ["list_shared", "serve_computer", "share_computer"]
 
 MOST_GUESTS = 64
 """Processes that may be attached to one computer at a time."""
@@ -45,7 +45,7 @@ _LOGGER.addHandler(logging.NullHandler())  # a stranger's garbage on the socket 
 
 @asynccontextmanager
 async def share_computer(computer: ExternalComputer) -> AsyncIterator[None]:
-    """Let this user's other processes use a computer while the block lasts.
+    """Let this user's other processes find and use a computer while the block lasts.
 
     Leaving the block ends what they have open on it.
 
@@ -56,7 +56,23 @@ async def share_computer(computer: ExternalComputer) -> AsyncIterator[None]:
         ConfigError: If there is no private folder for its socket.
         ConflictError: If a computer with its id is shared already.
     """
-    with registered(computer.info) as path, _listen(path) as listener:
+    with registered(computer.info) as path:
+        async with serve_computer(computer, path):
+            yield
+
+
+@asynccontextmanager
+async def serve_computer(computer: ExternalComputer, path: Path) -> AsyncIterator[None]:
+    """Let whoever may open a socket use a computer while the block lasts.
+
+    Args:
+        computer: What they may use.
+        path: Where the socket is made; `registered` gives it, and removes it.
+
+    Raises:
+        ConfigError: If it cannot be made.
+    """
+    with _listen(path) as listener:
         async with companion(functools.partial(_serve, listener, computer)):
             yield
 
