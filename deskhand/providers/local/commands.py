@@ -15,12 +15,20 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from deskhand.errors import DeadlineExceededError, FileMissingError, InvalidInputError
+from deskhand.errors import FileMissingError, InvalidInputError
 from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT, ExecChunk, ExecResult, ExecStream
 from deskhand.providers.local.output import KeptOutput, PipeReader
 from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
 
-__all__ = ["check_command", "checked_timeout", "end_process", "exec_stream", "run_command", "timed_out"]
+__all__ = [
+    "CommandOutput",
+    "check_command",
+    "checked_timeout",
+    "end_process",
+    "exec_stream",
+    "run_command",
+    "timed_out",
+]
 
 _OUTPUT_GRACE = 0.05  # seconds for what is still on its way where something else holds the pipes open
 _KILL_DEADLINE = 8.0
@@ -63,6 +71,34 @@ def check_command(command: str, env: Mapping[str, str] | None = None) -> None:
 def timed_out(seconds: float) -> str:
     """Say that a command took too long."""
     return f"timed out after {seconds:g} s"
+
+
+class CommandOutput:
+    """What a command wrote to both its outputs, within bounds, and how long it took."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._kept: dict[StreamName, KeptOutput] = {"stdout": KeptOutput(), "stderr": KeptOutput()}
+        self._merged = KeptOutput(2 * KEPT_OUTPUT)
+
+    def add(self, name: StreamName, data: bytes) -> None:
+        """Take a piece."""
+        self._kept[name].add(data)
+        self._merged.add(data)
+
+    def result(self, exit_code: int | None, error: str | None) -> ExecResult:
+        """Return the outcome; the two are merged as they came, or one after the other where some was not kept."""
+        stdout, stderr = (self._kept[name].text() for name in ("stdout", "stderr"))
+        dropped = sum(kept.dropped for kept in self._kept.values())
+        return ExecResult(
+            output=stdout + stderr if dropped else self._merged.text(),
+            stdout=stdout,
+            stderr=stderr,
+            exit_code=exit_code,
+            error=error,
+            duration=time.monotonic() - self._began,
+            dropped=dropped,
+        )
 
 
 class _Running:
@@ -178,20 +214,14 @@ async def run_command(
         InvalidInputError: If it cannot be run like that.
         ComputerGoneError: If the computer ended.
     """
-    seconds, began = checked_timeout(timeout), time.monotonic()
-    kept = {"stdout": KeptOutput(), "stderr": KeptOutput()}
-    merged = KeptOutput(2 * KEPT_OUTPUT)
-    at_end = anyio.Event()
-
-    def take(name: StreamName, data: bytes) -> None:
-        kept[name].add(data)
-        merged.add(data)
+    seconds = checked_timeout(timeout)
+    kept, at_end = CommandOutput(), anyio.Event()
 
     def one_ended() -> None:
         if running.has_all_output:
             at_end.set()
 
-    async with _running(sandbox, command, take, one_ended, cwd=cwd, env=env, stdin=stdin) as running:
+    async with _running(sandbox, command, kept.add, one_ended, cwd=cwd, env=env, stdin=stdin) as running:
         process, error = running.process, None
         with anyio.move_on_after(seconds):
             await process.wait()
@@ -202,15 +232,7 @@ async def run_command(
         if not running.has_all_output:
             with anyio.move_on_after(_OUTPUT_GRACE):
                 await at_end.wait()
-    return ExecResult(
-        output=merged.text(),
-        stdout=kept["stdout"].text(),
-        stderr=kept["stderr"].text(),
-        exit_code=None if error else process.exit_code,
-        error=error,
-        duration=time.monotonic() - began,
-        dropped=kept["stdout"].dropped + kept["stderr"].dropped,
-    )
+    return kept.result(None if error else process.exit_code, error)
 
 
 class _LocalExecStream(ExecStream):
@@ -218,7 +240,6 @@ class _LocalExecStream(ExecStream):
 
     def __init__(self, seconds: float) -> None:
         self._deadline = anyio.current_time() + seconds
-        self._seconds = seconds
         self._chunks: deque[ExecChunk] = deque()
         self._size = 0
         self._changed = anyio.Event()
@@ -246,9 +267,9 @@ class _LocalExecStream(ExecStream):
             self._changed = anyio.Event()
             with anyio.move_on_at(self._deadline):
                 await self._changed.wait()
-            if not self._changed.is_set():
-                await self.kill()
-                raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider="local")
+            if not self._changed.is_set() and self._running is not None:
+                self._deadline = math.inf
+                self._running.process.kill()
 
     def take(self, name: StreamName, data: bytes) -> None:
         self._chunks.append(ExecChunk(name, data))
@@ -300,11 +321,7 @@ async def exec_stream(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
 ) -> AsyncIterator[ExecStream]:
-    """Run a command and follow its output; leaving the block kills it, and iterating past its time raises.
-
-    Raises:
-        DeadlineExceededError: While iterating, once ``timeout`` has passed; the command is killed.
-    """
+    """Run a command and follow its output; leaving the block kills it, and so does its timeout."""
     stream = _LocalExecStream(checked_timeout(timeout))
     async with _running(sandbox, command, stream.take, stream.one_ended, cwd=cwd, env=env, stdin=stdin) as running:
         stream.follow(running)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -121,10 +122,14 @@ class LocalComputer(ExternalComputer):
         return self._sandbox.home
 
     @property
-    def vnc_socket(self) -> str | None:
+    def x_access(self) -> tuple[str, Path] | None:
+        """What ``DISPLAY`` and ``XAUTHORITY`` must be for this machine's own programs to reach the screen."""
+        return (self._display.name, self._display.xauthority) if self._display is not None else None
+
+    @property
+    def vnc_socket(self) -> Path | None:
         """A private unix socket of the machine that speaks VNC, where the X server does."""
-        socket = self._display.vnc_socket if self._display is not None else None
-        return str(socket) if socket is not None else None
+        return self._display.vnc_socket if self._display is not None else None
 
     def _unsupported_hint(self, capability: Capability) -> str | None:
         if capability in _WITH_SCREEN:
@@ -140,11 +145,14 @@ class LocalComputer(ExternalComputer):
     def _screen(self, capability: Capability) -> Display:
         if self._display is None or capability not in self._capabilities:
             raise self._unsupported(capability)
+        self._check_alive()
+        return self._display
+
+    def _check_alive(self) -> None:
         if self._sandbox.gone.is_set():
             raise ComputerGoneError(
                 f"the computer {self._info.id} has ended", hint="create another", effect="no", provider="local"
             )
-        return self._display
 
     # Shell
 
@@ -199,6 +207,7 @@ class LocalComputer(ExternalComputer):
         """Wait until nothing but carets changed for ``quiet`` seconds, at most ``limit``."""
         if self._display is None:
             return 0.0
+        self._check_alive()
         return await self._display.settle(quiet=quiet, limit=limit)
 
     async def resize(self, width: int, height: int) -> None:
@@ -236,6 +245,7 @@ class LocalComputer(ExternalComputer):
             InvalidInputError: If the port or the path cannot be.
         """
         self.require(Capability.PORTS)
+        self._check_alive()
         if isinstance(port, bool) or not 1 <= port <= 65_535:
             raise InvalidInputError(f"port is {port}; allowed is 1 to 65535")
         if not path.startswith("/") or any(ord(character) <= 0x20 or character in '\x7f\\"<>' for character in path):

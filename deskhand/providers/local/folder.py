@@ -60,8 +60,10 @@ def folders_root() -> Path:
     Raises:
         ConfigError: If somebody else could change it.
     """
-    root = Path(tempfile.gettempdir(), f"deskhand-{os.geteuid()}")
-    root.mkdir(mode=0o711, exist_ok=True)
+    root = Path(tempfile.gettempdir(), f"deskhand-computers-{os.geteuid()}")
+    with suppress(FileExistsError):
+        root.mkdir()
+        root.chmod(0o711)  # whatever the umask is, a computer's own user must be able to pass
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise ConfigError(

@@ -40,14 +40,14 @@ class KeptOutput:
         return max(0, self._length - len(self._head) - self._half)
 
     def text(self) -> str:
-        """Return what was kept, with a line that says what was not; bytes that are not UTF-8 are replaced."""
+        """Return what was kept, the first half and the last; bytes that are not UTF-8 are replaced."""
         if not self.dropped:
             return (self._head + self._tail).decode(errors="replace")
         head, tail = self._head, self._tail[-self._half :]
         # A character that the cut went through is not the command's fault.
         whole = head.decode(errors="ignore" if _ends_within_character(head) else "replace")
         start = next((index for index in range(min(4, len(tail))) if tail[index] & 0xC0 != 0x80), 0)
-        return f"{whole}\n[... {self.dropped} bytes not kept ...]\n{tail[start:].decode(errors='replace')}"
+        return whole + tail[start:].decode(errors="replace")
 
 
 def _ends_within_character(data: bytearray) -> bool:

@@ -151,7 +151,7 @@ class Sandbox:
         Args:
             argv: Program and arguments.
             descriptors: The program's descriptor numbers, and what they shall be; the caller's stay open.
-            cwd: Its working directory; the home folder where not given.
+            cwd: Its working directory, relative to the home folder.
             env: Environment variables besides the sandbox's.
 
         Raises:
@@ -179,7 +179,13 @@ class Sandbox:
         number = self._next()
         process = self._processes[number] = Process(self, number)
         environment = {**self.environment, **(env or {})}
-        request = {"op": "run", "argv": list(argv), "cwd": cwd or self.home, "env": environment, **how}
+        request = {
+            "op": "run",
+            "argv": list(argv),
+            "cwd": os.path.join(self.home, cwd or ""),
+            "env": environment,
+            **how,
+        }
         try:
             answer = await self._ask(number, request, passed)
         except BaseException:  # cancelled too: it may have been started

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 
 import anyio
 
 from deskhand.errors import ComputerGoneError
-from deskhand.providers.contract import KEPT_OUTPUT, ExecResult, Shell
-from deskhand.providers.local.commands import check_command, checked_timeout, end_process, timed_out
-from deskhand.providers.local.output import KeptOutput, PipeReader
+from deskhand.providers.contract import ExecResult, Shell
+from deskhand.providers.local.commands import CommandOutput, check_command, checked_timeout, end_process, timed_out
+from deskhand.providers.local.output import PipeReader
 from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
 
 __all__ = ["open_shell"]
@@ -32,8 +31,7 @@ class _Bash:
         self._token = secrets.token_hex(8)
         self._status = bytearray()
         self._answered = anyio.Event()
-        self._kept: Mapping[int, KeptOutput] = {}
-        self._merged = KeptOutput()
+        self._output = CommandOutput()
         self._readers = {
             number: PipeReader(reading, self._taker(number), lambda: None) for number, reading in readings.items()
         }
@@ -42,8 +40,8 @@ class _Bash:
 
     async def run(self, command: str, seconds: float) -> ExecResult:
         """Run one command; a timeout kills the shell, and so does a cancellation."""
-        began, error = time.monotonic(), None
-        self._kept, self._merged = {1: KeptOutput(), 2: KeptOutput()}, KeptOutput(2 * KEPT_OUTPUT)
+        error = None
+        self._output = CommandOutput()
         self._status.clear()
         self._answered = anyio.Event()
         try:
@@ -62,15 +60,7 @@ class _Bash:
         if exit_code is None and not error:
             exit_code = await self.process.wait()
             error = "the command ended the shell; the next one starts in a fresh shell"
-        return ExecResult(
-            output=self._merged.text(),
-            stdout=self._kept[1].text(),
-            stderr=self._kept[2].text(),
-            exit_code=exit_code,
-            error=error,
-            duration=time.monotonic() - began,
-            dropped=sum(kept.dropped for kept in self._kept.values()),
-        )
+        return self._output.result(exit_code, error)
 
     def _line(self, command: str) -> bytes:
         text = f"eval {shlex.quote(command)} </dev/null {_STATUS}>&-; printf '{self._token} %d\\n' $? >&{_STATUS}\n"
@@ -100,9 +90,8 @@ class _Bash:
                 self._status += data[:_LONGEST_STATUS]
                 if self._exit_code() is not None:
                     self._answered.set()
-            elif self._kept:
-                self._kept[number].add(data)
-                self._merged.add(data)
+            else:
+                self._output.add("stdout" if number == 1 else "stderr", data)
 
         return take
 
