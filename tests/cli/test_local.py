@@ -117,3 +117,14 @@ async def test_ctrl_c_twice_leaves_nothing_of_a_local_computer(tmp_path: Path) -
         left = [command for pid, command in started.items() if command and command_of(pid) == command]
     assert (ended.code, left) == (Exit.INTERRUPTED, [])
     assert (await _events(program))[-1].summary == "run stopped (signal)"
+
+
+async def test_the_demo_without_an_x_server_says_that_it_is_make_believe(tmp_path: Path) -> None:
+    """The same script, loop and wire, on a desktop drawn in memory; said before it begins."""
+    program = Program(tmp_path, {"PATH": poorer_path(tmp_path, "Xvnc", "Xvfb")})
+    ended = await program.run("demo")
+    assert ended.code == 0, ended.err
+    assert "make-believe" in ended.out.partition("\nrun run_")[0]
+    assert "verified on the machine:" in ended.out
+    assert "the model of this demo is scripted" in ended.out
+    assert "nothing is billed" in ended.out
