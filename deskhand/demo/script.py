@@ -34,6 +34,9 @@ GOAL: Final = (
 SCROLL: Final = 10
 """Notches of the wheel: more than the text is long."""
 
+READINGS: Final = 3
+"""How often the model reads the file again before it says that it is wrong."""
+
 GLANCES: Final = 4
 PATIENCE: Final = 10
 """How often the model looks again for what is yet to come; after so many glances it waits in between."""
@@ -155,7 +158,7 @@ def _check(content: str, what: str) -> Step[None]:
         GiveUpError: If it does not come to hold it.
     """
     view = yield _turn("I check the file by a command.", tool_use("exec", command=f"cat {FILE}"))
-    for _ in range(3):
+    for _ in range(READINGS):
         if view.results and content.strip() in view.results[-1].text:
             return
         yield _turn(f"It does not hold {what} yet. I wait.", member("wait", duration=1))

@@ -184,6 +184,8 @@ def _rows(mask: Image) -> list[float]:
     """Return which share of each row is set."""
     from PIL import Image
 
+    if not all(mask.size):
+        return []
     column = mask.resize((1, mask.height), Image.Resampling.BOX)
     return [value / 255 for value in column.tobytes()]
 
@@ -192,6 +194,8 @@ def _columns(mask: Image) -> list[float]:
     """Return which share of each column is set."""
     from PIL import Image
 
+    if not all(mask.size):
+        return []
     row = mask.resize((mask.width, 1), Image.Resampling.BOX)
     return [value / 255 for value in row.tobytes()]
 
