@@ -73,7 +73,8 @@ class LocalProvider(ComputeProvider):
         for holding in held:
             holding.release()
         if tasks is not None:
-            await tasks.__aexit__(exc_type, exc, traceback)
+            # No computer raises into the group; told of the block's own error, it would wrap that in a group.
+            await tasks.__aexit__(None, None, None)
         failed = [holding.error for holding in held if holding.error is not None and holding.computer is not None]
         if failed and exc is None:
             raise failed[0] if len(failed) == 1 else ExceptionGroup("computers did not end cleanly", failed)
