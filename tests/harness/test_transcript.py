@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from deskhand import ClaudeComputerUseHarness
 from deskhand.harness.models import anthropic as codec
+from deskhand.harness.models import decoder
 from deskhand.harness.models import transcript as module
 from deskhand.harness.models.transcript import Item, Transcript, encode_image, encode_json, without_images
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking
@@ -193,6 +194,7 @@ async def test_each_item_is_encoded_once_and_each_frame_once(monkeypatch: pytest
     hashed = Counter(hashlib.sha256)
     monkeypatch.setattr(module, "encode_json", encoded)
     monkeypatch.setattr(codec, "encode_json", encoded)
+    monkeypatch.setattr(decoder, "encode_json", encoded)
     monkeypatch.setattr(binascii, "b2a_base64", based)
     monkeypatch.setattr(hashlib, "sha256", hashed)
     computer = computer_with_screen()

@@ -29,7 +29,7 @@ from deskhand.errors import (
     RunStoppedError,
     TruncatedStreamError,
 )
-from deskhand.harness.models.door import map_error
+from deskhand.harness.models.failures import map_error
 from deskhand.harness.models.sse import EventReader
 from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist, retry_after
 
