@@ -1,8 +1,8 @@
 """A provider for programs under test: its computer has a screen of one colour and a real shell, and needs no X server.
 
-The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot,
-``slow`` one whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``bug`` one whose
-adapter is broken.
+The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot, ``slow`` one
+whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``blocked`` one whose commands hold the event
+loop, ``bug`` one whose adapter is broken.
 """
 
 from __future__ import annotations
@@ -59,15 +59,24 @@ class TestbedComputer(RecordingComputer):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> ExecResult:
-        if os.environ.get("TESTBED") == "stuck":
-            with anyio.CancelScope(shield=True):
-                await anyio.sleep_forever()
+        await self._hang()
         began = time.monotonic()
         with anyio.move_on_after(timeout or 120):
             ended = await anyio.run_process(["bash", "-c", command], input=stdin or b"", check=False)
             out, err = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
             return ExecResult(out + err, out, err, ended.returncode, duration=time.monotonic() - began)
         return ExecResult("", "", "", None, f"timed out after {timeout:g} s")
+
+    async def _hang(self) -> None:
+        """Do what no adapter should: never end, whoever cancels it."""
+        how = os.environ.get("TESTBED")
+        if how in {"stuck", "blocked"}:
+            await anyio.Path("hanging").touch()
+        if how == "stuck":
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep_forever()
+        if how == "blocked":
+            time.sleep(1000)  # noqa: ASYNC251 (that is the point)
 
     async def perform(self, action: InputAction) -> None:
         if os.environ.get("TESTBED") == "gone" and self._looked:
