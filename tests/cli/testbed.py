@@ -1,8 +1,8 @@
 """A provider for programs under test: its computer has a screen of one colour and a real shell, and needs no X server.
 
-The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot, ``slow`` one
-whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``blocked`` one whose commands hold the event
-loop, ``bug`` one whose adapter is broken.
+The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot, ``slow``
+one whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``blocked`` one whose commands hold the
+event loop, ``bug`` one whose adapter is broken.
 """
 
 from __future__ import annotations
