@@ -20,6 +20,7 @@ from deskhand.errors import ConfigError
 __all__ = ["ComputerFolder", "open_folder", "remove_stale_folders"]
 
 _LOCK = "owner.lock"
+_PASSABLE = 0o711
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,14 @@ def folders_root() -> Path:
         ConfigError: If somebody else could change it.
     """
     root = Path(tempfile.gettempdir(), f"deskhand-computers-{os.geteuid()}")
-    with suppress(FileExistsError):
-        root.mkdir()
-        root.chmod(0o711)  # whatever the umask is, a computer's own user must be able to pass
+    root.mkdir(exist_ok=True)
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise ConfigError(
             f"{root} does not belong to this user alone", hint=f"remove {root}, or set TMPDIR to a folder of your own"
         )
+    if stat.S_IMODE(found.st_mode) != _PASSABLE:
+        root.chmod(_PASSABLE)  # whatever the umask is, a computer's own user must be able to pass
     return root
 
 
@@ -158,13 +159,14 @@ def _make(name: str, uid: int | None) -> tuple[ComputerFolder, int]:
     root = folders_root()
     folder = ComputerFolder(root / name)
     with _turn(root):
-        folder.path.mkdir(mode=0o711)
+        folder.path.mkdir()
+        folder.path.chmod(_PASSABLE)
         lock = _locked(folder.path)
     assert lock is not None  # noqa: S101 - nobody else can have it: the folder is new
     for path, mode in (
         (folder.home, 0o755),
         (folder.temporary, 0o1777),
-        (folder.screen, 0o711),
+        (folder.screen, _PASSABLE),
         (folder.sockets, 0o755),
         (folder.system, 0o755),
     ):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import anyio
 
-from deskhand.providers.contract import ComputerStatus
+from deskhand.errors import ComputerGoneError
+from deskhand.providers.contract import ComputerStatus, ExternalComputer
+from deskhand.providers.local.attached import attached_computer
 from deskhand.providers.local.computer import LocalComputer, LocalSettings, boot_computer
+from deskhand.providers.local.share import share_computer
 
-__all__ = ["Holding", "WarmPool"]
+__all__ = ["Guest", "Holding", "WarmPool"]
 
 
 class Holding:
@@ -35,6 +38,8 @@ class Holding:
         self.ready = anyio.Event()
         self.ended = anyio.Event()
         self._settings = settings
+        self._given = anyio.Event()
+        self._shared = anyio.Event()
         # Shielded, so that `release` is its only end; every clean-up within bounds itself.
         self._life = anyio.CancelScope(shield=True)
 
@@ -48,21 +53,43 @@ class Holding:
                     computer.on_destroy(self.destroy)
                     self.computer = computer
                     self.ready.set()
+                    await self._given.wait()
+                    await stack.enter_async_context(share_computer(computer))
+                    self._shared.set()
                     await anyio.sleep_forever()
         except Exception as error:
             self.error = error
         finally:
             self.ready.set()
+            self._shared.set()
             self.ended.set()
+
+    async def give(self, *, name: str, metadata: Mapping[str, str], ttl: float | None) -> LocalComputer:
+        """Wait for the computer and give it away: it gets its name, and this user's other processes can see it.
+
+        Raises:
+            ConfigError: If the machine lacks what it takes.
+            ComputerGoneError: If it was released meanwhile.
+        """
+        await self.ready.wait()
+        if self.computer is not None:
+            self.computer.describe(name=name, metadata=metadata)
+            if ttl is not None:
+                self._life.deadline = anyio.current_time() + ttl
+            self._given.set()
+            await self._shared.wait()
+        if self.error is not None:
+            raise self.error
+        if self.computer is None or self.ended.is_set():
+            raise ComputerGoneError(
+                "the computer was not created: its provider was left meanwhile", effect="no", provider="local"
+            )
+        return self.computer
 
     @property
     def is_usable(self) -> bool:
         """Whether it boots, or has booted and still runs."""
         return self.computer is None or self.computer.info.status is ComputerStatus.RUNNING
-
-    def live_for(self, seconds: float) -> None:
-        """End the computer after some seconds."""
-        self._life.deadline = anyio.current_time() + seconds
 
     def release(self) -> None:
         """Have the computer ended, or not booted; `ended` tells when that is done."""
@@ -78,6 +105,39 @@ class Holding:
         await self.ended.wait()
         if self.error is not None:
             raise self.error
+
+
+class Guest:
+    """The use of another process's computer, in the care of one task.
+
+    Attributes:
+        computer: The computer, once it is there.
+        error: Why it is not.
+        ready: Set once it is there, or will not be.
+    """
+
+    def __init__(self, computer_id: str) -> None:
+        self.computer: ExternalComputer | None = None
+        self.error: Exception | None = None
+        self.ready = anyio.Event()
+        self._computer_id = computer_id
+        self._stay = anyio.CancelScope()
+
+    async def hold(self) -> None:
+        """Attach to the computer and stay until dismissed; never raises an error."""
+        try:
+            with self._stay:
+                async with attached_computer(self._computer_id) as self.computer:
+                    self.ready.set()
+                    await anyio.sleep_forever()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ready.set()
+
+    def dismiss(self) -> None:
+        """Have the computer left alone."""
+        self._stay.cancel()
 
 
 class WarmPool:

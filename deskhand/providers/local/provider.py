@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import math
 import os
@@ -13,13 +14,14 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from deskhand.errors import ComputerGoneError, ConflictError, InvalidInputError, NotFoundError
+from deskhand.errors import ComputerGoneError, ConflictError, InvalidInputError
 from deskhand.ids import new_id
 from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec, ExternalComputer, Screen
 from deskhand.providers.local.commands import check_command
 from deskhand.providers.local.computer import DEFAULT_SCREEN, LocalComputer, LocalSettings
 from deskhand.providers.local.folder import remove_stale_folders
-from deskhand.providers.local.pool import Holding, WarmPool
+from deskhand.providers.local.pool import Guest, Holding, WarmPool
+from deskhand.providers.local.share import list_shared
 
 __all__ = ["LocalProvider"]
 
@@ -49,6 +51,7 @@ class LocalProvider(ComputeProvider):
         self._pool = WarmPool(pool, lambda: self._boot(self._defaults))
         self._held: dict[str, Holding] = {}
         self._given: set[str] = set()
+        self._guests: builtins.list[Guest] = []
         self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -68,10 +71,13 @@ class LocalProvider(ComputeProvider):
         traceback: TracebackType | None,
     ) -> None:
         """End all computers that were created here, and wait until nothing of them is left."""
+        del exc_type, traceback
         tasks, self._tasks = self._tasks, None
-        held = list(self._held.values())
+        held = [*self._held.values()]
         for holding in held:
             holding.release()
+        for guest in self._guests:
+            guest.dismiss()
         if tasks is not None:
             # No computer raises into the group; told of the block's own error, it would wrap that in a group.
             await tasks.__aexit__(None, None, None)
@@ -97,40 +103,50 @@ class LocalProvider(ComputeProvider):
         holding = self._pool.take() if settings == self._defaults else None
         holding = holding or self._boot(settings)
         try:
-            await holding.ready.wait()
-        except BaseException:  # cancelled: nobody will use it
+            computer = await holding.give(name=name, metadata=spec.metadata, ttl=spec.ttl)
+        except BaseException:  # cancelled too: nobody will use it
             holding.release()
             raise
-        if holding.computer is None:
-            raise holding.error or ComputerGoneError(
-                "the computer was not created: its provider was left meanwhile", effect="no", provider="local"
-            )
-        holding.computer.describe(name=name, metadata=spec.metadata)
-        if spec.ttl is not None:
-            holding.live_for(spec.ttl)
         self._given.add(holding.computer_id)
-        return holding.computer
+        return computer
 
     async def get(self, computer_id: str) -> ExternalComputer:
-        """Return a computer that was created here, borrowed."""
+        """Return a computer, borrowed: one that was created here, or that another process of this user holds.
+
+        Raises:
+            NotFoundError: If there is none with that id.
+        """
         holding = self._held.get(computer_id)
-        if holding is None or holding.computer is None or computer_id not in self._given:
-            raise NotFoundError(
-                f"there is no local computer {computer_id}", hint="`deskhand ls local` lists them", provider="local"
-            )
-        return holding.computer
+        if holding is not None and holding.computer is not None and computer_id in self._given:
+            return holding.computer
+        guest = Guest(computer_id)
+        self._guests.append(guest)
+        self._open_tasks().start_soon(guest.hold, name=f"guest of {computer_id}")
+        try:
+            await guest.ready.wait()
+        except BaseException:  # cancelled too
+            guest.dismiss()
+            raise
+        if guest.computer is None:
+            raise guest.error or ComputerGoneError("the provider was left meanwhile", effect="no", provider="local")
+        return guest.computer
 
-    async def list(self) -> list[ComputerInfo]:
-        """List the computers that were created here, the oldest first."""
-        given = (self._held[computer_id] for computer_id in sorted(self._given & self._held.keys()))
-        return [holding.computer.info for holding in given if holding.computer is not None]
+    async def list(self) -> builtins.list[ComputerInfo]:
+        """List this user's local computers, whichever process holds them, the oldest first."""
+        given = (self._held[computer_id] for computer_id in self._given & self._held.keys())
+        found = {info.id: info for info in await list_shared()}
+        found |= {holding.computer_id: holding.computer.info for holding in given if holding.computer is not None}
+        return [found[computer_id] for computer_id in sorted(found)]
 
-    def _boot(self, settings: LocalSettings) -> Holding:
+    def _open_tasks(self) -> anyio.abc.TaskGroup:
         if self._tasks is None:
             raise ConflictError("this provider is not open", hint="async with LocalProvider() as provider: ...")
-        holding = Holding(new_id("cmp"), settings)
+        return self._tasks
+
+    def _boot(self, settings: LocalSettings) -> Holding:
+        tasks, holding = self._open_tasks(), Holding(new_id("cmp"), settings)
         self._held[holding.computer_id] = holding
-        self._tasks.start_soon(self._hold, holding, name=f"computer {holding.computer_id}")
+        tasks.start_soon(self._hold, holding, name=f"computer {holding.computer_id}")
         return holding
 
     async def _hold(self, holding: Holding) -> None:
