@@ -1,0 +1,1 @@
+"""Measures deskhand beside floors and peers in one run; ``benchmarks/run --help``."""

@@ -1,0 +1,69 @@
+"""The benchmark's command: what it prints has the shape that its readers rely on; no time is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.report import Goal, Line, Missing, markdown
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return subprocess.run(
+        [str(ROOT / "benchmarks" / "run"), *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.slow
+def test_benchmark_prints_values_ratios_and_goals_as_json() -> None:
+    """The rows that need no peer's environment: what was counted and published, with goals that were judged."""
+    done = run("--quick", "--json", "counters", "publish")
+    assert done.returncode == 0, done.stderr
+    printed: Any = json.loads(done.stdout)
+    assert set(printed) == {"machine", "lines", "missing"}
+    assert printed["machine"]["quick"] is True
+    assert printed["missing"] == []
+    assert {line["row"] for line in printed["lines"]} == {4, 12}
+    for line in printed["lines"]:
+        assert set(line) == {"row", "metric", "unit", "ours", "floor", "over_floor", "peers", "goals", "lost", "note"}
+        assert line["ours"] > 0
+        assert all(set(goal) == {"goal", "met"} for goal in line["goals"])
+    assert all(line["ours"] == 1 and not line["lost"] for line in printed["lines"] if line["row"] == 4)
+
+
+def test_benchmark_refuses_rows_that_it_does_not_know() -> None:
+    """A name that is none is answered with those that are."""
+    done = run("nonsense")
+    assert done.returncode == 2
+    assert "counters" in done.stderr
+
+
+def test_table_begins_with_what_is_lost() -> None:
+    """Lines come first in which a peer is better or a goal is missed; what was not measured is said below."""
+    lines = [
+        Line(1, "won", "ms", 1.0, ("floor", 0.5), {"peer": 3.0}, goals=[Goal.at_most("p50", 1.0, 2.0, " ms")]),
+        Line(2, "missed", "ms", 3.0, goals=[Goal.at_most("p50", 3.0, 2.0, " ms")]),
+        Line(3, "beaten", "events/s", 100.0, peers={"peer": 200.0}, better="more"),
+    ]
+    printed = markdown(lines, [Missing(4, "a peer", "it is not installed")]).splitlines()
+    assert [line.split("|")[1].strip() for line in printed[2:5]] == ["2", "3", "1"]
+    assert "**no**" in printed[2]
+    assert "peer 0.5x" in printed[3]
+    assert "2x floor" in printed[4]
+    assert "peer 3x" in printed[4]
+    assert printed[-1] == "- row 4, a peer: not measured: it is not installed"
+
+
+@pytest.mark.parametrize(("better", "value", "ratio"), [("less", 4.0, 2.0), ("more", 1.0, 2.0)])
+def test_ratio_says_how_many_times_as_good_deskhand_is(better: Any, value: float, ratio: float) -> None:
+    """Above 1 deskhand is better, whether less or more is wanted."""
+    assert Line(1, "x", "", 2.0, better=better).worse(value) == ratio
