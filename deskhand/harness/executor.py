@@ -287,7 +287,7 @@ class Executor:
             JournalError: If its intent cannot be made durable.
             ConflictError: If the run has ended.
         """
-        self._run.check_alive()
+        await self._run.check_alive()
         call = replace(call, id=call.id or self._run.next_call_id())
         async with AsyncExitStack() as stack:
             action = Action(run=self._run, actor=actor, stack=stack)
@@ -353,7 +353,7 @@ class Executor:
         After a failed screen or input action, later ones of the batch on that computer are skipped: they were planned
         on a screen that is not there. Other tools neither halt nor are halted.
         """
-        self._run.check_alive()
+        await self._run.check_alive()
         numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
         found: dict[int, Observation] = {}
         by_computer: dict[str | None, list[int]] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, cast
 
 import anyio
+import anyio.lowlevel
 from typing_extensions import TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, NotFoundError
@@ -174,7 +175,7 @@ class Run(Generic[OutputT]):
         Raises:
             ConflictError: If the run has ended.
         """
-        state = self._control()
+        state = await self._control()
         if state.control.pause():
             state.emit(RunPaused, {"actor": actor, "reason": reason})
 
@@ -184,7 +185,7 @@ class Run(Generic[OutputT]):
         Raises:
             ConflictError: If the run has ended.
         """
-        state = self._control()
+        state = await self._control()
         if state.control.resume():
             state.emit(RunResumed, {"actor": actor})
 
@@ -194,7 +195,7 @@ class Run(Generic[OutputT]):
         Raises:
             ConflictError: If the run has ended.
         """
-        state = self._control()
+        state = await self._control()
         if state.control.step():
             state.emit(RunPaused, {"actor": actor, "reason": "step"})
 
@@ -223,8 +224,9 @@ class Run(Generic[OutputT]):
             raise NotFoundError(f"the run {self._id} has no frame {frame_id!r} at hand")
         return await live.state.blobs.get(live.state.known_frames[frame_id].sha256)
 
-    def _control(self) -> RunState:
+    async def _control(self) -> RunState:
         if self._live is None or self._live.ended.is_set():
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what cancels the caller may have ended the run too
             raise ConflictError(f"the run {self._id} has ended", hint="start another run")
         return self._live.state
 

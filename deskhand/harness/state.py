@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, InvalidInputError
@@ -118,11 +119,12 @@ class RunState:
         self.calls_in_turn = 0
         return self.turn
 
-    def check_alive(self) -> None:
+    async def check_alive(self) -> None:
         """Raise if the run has ended.
 
         Raises:
             ConflictError: If it has.
         """
         if self.finished is not None:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what cancels the caller may have ended the run too
             raise ConflictError(f"the run {self.run_id} has ended", hint="start another run")

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
-import itertools
-import random
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from deskhand import MemoryLog, SqliteLog, ToolCall, open_run
-from deskhand.harness import EventLog, ProbeHarness
+from deskhand import MemoryLog, RunContext, SqliteLog, ToolCall, open_run
+from deskhand.harness import Engine, EventLog, ProbeHarness, Run
+from deskhand.harness.events import FrameCaptured, Usage
 from deskhand.providers import MouseDown, MouseUp
-from tests.cancellation.injector import Mode, explore, explore_pairs, open_descriptors, run_once
-from tests.harness.driving import computer_with_screen
+from deskhand.tools import ToolRegistry
+from tests.cancellation.injector import Counted, Mode, Schedule, explore, explore_pairs, open_descriptors, pairs_of
+from tests.harness.driving import Driver, computer_with_screen
 from tests.tools.recording import RecordingComputer
 
 pytestmark = pytest.mark.slow
+
+
+class StopNow(anyio.CancelScope):
+    """Stops a run where another scope would be cancelled."""
+
+    def __new__(cls, run: Run[str]) -> StopNow:
+        return object.__new__(cls)
+
+    def __init__(self, run: Run[str]) -> None:
+        self.run = run
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Stop the run."""
+        with suppress(StopIteration):  # (it never waits)
+            self.run.stop(now=True).send(None)
+
+
+async def look_and_wait(run: RunContext) -> None:
+    """Drive until stopped."""
+    await run.act("left_mouse_down")
+    await run.look()
+    while True:
+        await run.act("exec", command="x")
+        await anyio.lowlevel.checkpoint()
+
+
+def tools() -> ToolRegistry:
+    """Make tools that wait in every way there is."""
+    registry = ToolRegistry()
+
+    @registry.tool
+    async def waits() -> str:
+        """Wait on the loop."""
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        return "waited"
+
+    @registry.tool
+    def works() -> str:
+        """Work in a thread."""
+        return "worked"
+
+    return registry
+
+
+async def everything(run: RunContext) -> None:
+    """Use all that a driver has."""
+    await run.act("left_mouse_down")
+    async with run.turn(model="m") as turn:
+        await anyio.lowlevel.checkpoint()
+        calls = await turn.record("text", [ToolCall("waits"), ToolCall("works")], Usage(input=1), raw=b"{}")
+    await run.act_batch(calls)
+    frame = await run.look()
+    await run.image(frame)
+    await run.on("cmp_1").act("type", text="a")
 
 
 class Bench:
@@ -59,6 +117,53 @@ class Bench:
         finally:
             await self.remember(log)
 
+    async def steering(self) -> None:
+        """Everything that one can ask of an engine and a run."""
+        self.computer, self.outcomes = computer_with_screen(), {}
+        log = self.log()
+        try:
+            async with log, Engine(log=log) as engine:
+                run = await engine.start(Driver(look_and_wait), self.computer, "look", workspace="w")
+                async for event in run.events(types=["frame.captured"]):
+                    assert isinstance(event, FrameCaptured)
+                    await run.frame(event.data.frame_id)
+                    break
+                await run.pause()
+                await run.step()
+                await run.resume()
+                await engine.get(run.id)
+                across = engine.events(types=["run.*"], workspace="w")
+                await anext(across)
+                await across.aclose()
+                await run.stop(now=True)
+                await run.result()
+                await (await engine.get(run.id)).result()
+        finally:
+            await self.remember(log)
+
+    async def stopped(self, schedule: Schedule) -> None:
+        """A driver that does everything, stopped at some suspension."""
+        self.computer, self.outcomes = computer_with_screen(), {}
+        holder: list[Run[str]] = []
+        started = anyio.Event()
+
+        async def drive(run: RunContext) -> None:
+            await started.wait()
+            schedule.task = asyncio.current_task()
+            schedule.scope = StopNow(holder[0])
+            await Counted(everything(run), schedule)
+
+        async with MemoryLog() as log:
+            try:
+                async with Driver(drive).start(self.computer, "everything", tools=[*tools()], log=log) as run:
+                    holder.append(run)
+                    started.set()
+                    with anyio.fail_after(20):
+                        result = await run.result()
+                    assert result.outcome == ("stopped" if schedule.where else "completed"), result
+            finally:
+                await self.remember(log)
+
     async def remember(self, log: EventLog) -> None:
         """Keep what a memory log tells; a file is read afterwards."""
         if isinstance(log, MemoryLog):
@@ -89,7 +194,7 @@ class Bench:
         assert len(open_descriptors()) <= self.descriptors
 
 
-@pytest.mark.parametrize("scenario", ["own_loop", "bundled_loop"])
+@pytest.mark.parametrize("scenario", ["own_loop", "bundled_loop", "steering"])
 def test_run_cancelled_once_at_any_suspension_ends_in_one_outcome(scenario: str) -> None:
     """Scope and native cancellation, in memory."""
     bench = Bench()
@@ -103,12 +208,23 @@ def test_run_cancelled_once_leaves_a_sound_file(scenario: str, tmp_path: Path) -
     assert explore(getattr(bench, scenario), bench.check) > 5
 
 
-@pytest.mark.parametrize("mode", ["scope", "native"])
-def test_run_cancelled_twice_at_any_pair_of_suspensions_ends_in_one_outcome(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", ["scope", "native", "mixed"])
+@pytest.mark.parametrize("scenario", ["own_loop", "bundled_loop", "steering"])
+def test_run_cancelled_twice_at_any_pair_of_suspensions_ends_in_one_outcome(scenario: str, mode: Mode) -> None:
     """A second cancellation during the clean-up after the first changes nothing."""
     bench = Bench()
-    total = run_once(bench.own_loop, frozenset(), "scope").seen
-    pairs = list(itertools.combinations(range(1, total + 3), 2))
-    if len(pairs) > 600:
-        pairs = random.Random(7).sample(pairs, 600)
-    explore_pairs(bench.own_loop, bench.check, pairs, mode=mode)
+    act = getattr(bench, scenario)
+    explore_pairs(act, bench.check, pairs_of(act, most=400), mode=mode)
+
+
+def test_run_stopped_now_at_any_suspension_of_its_driver_ends_in_one_outcome() -> None:
+    """Whatever the driver waits for: an action, a batch on two computers, a turn, a tool."""
+    bench = Bench()
+    total, n = 1, 0
+    while n < total:  # the first pass, with no stop, counts
+        schedule = Schedule(frozenset({n} if n else ()), "scope")
+        asyncio.run(bench.stopped(schedule))
+        total = max(total, schedule.seen) if n == 0 else total
+        bench.check()
+        n += 1
+    assert total > 10
