@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+GRACE = 10.0
+"""Seconds that a followed command gets beyond the time that it was given, before the computer ends it by itself."""
+
 MOST_INPUT = 100 * 1024 * 1024
 """Bytes of standard input that are passed on."""
 
@@ -91,13 +94,15 @@ def tell_result(terminal: Terminal, result: ExecResult) -> int:
             "dropped": result.dropped,
         }
     )
-    return Exit.EXEC if result.exit_code is None else result.exit_code
+    return Exit.EXEC if result.exit_code is None else shell_code(result.exit_code)
 
 
 async def _pass_through(
     terminal: Terminal, machine: ExternalComputer, line: str, timeout: float, stdin: bytes | None
 ) -> int:
     """Print the output as it comes where the computer can stream, else at the end."""
+    import anyio
+
     from deskhand.providers.contract import Capability
 
     if Capability.EXEC_STREAM not in machine.capabilities:
@@ -106,27 +111,37 @@ async def _pass_through(
             _write(stream, (text or "").encode(errors="replace"))  # type: ignore[arg-type]
         if result.stdout is None:
             _write("stdout", result.output.encode(errors="replace"))
-        return _ended(terminal, result.exit_code, result.error, timeout)
-    async with machine.exec_stream(line, timeout=timeout, stdin=stdin) as running:
-        async for chunk in running:
-            await _print(chunk)
-        return _ended(terminal, running.exit_code, None, timeout)
+        return _ended(terminal, result.exit_code, result.error)
+    # The stream's own deadline tells nothing: a killed command has an exit code too.
+    async with machine.exec_stream(line, timeout=timeout + GRACE, stdin=stdin) as running:
+        with anyio.move_on_after(timeout):
+            async for chunk in running:
+                await _print(chunk)
+            return _ended(terminal, running.exit_code, None)
+    return _ended(terminal, None, f"timed out after {timeout:g} s")
 
 
-def _ended(terminal: Terminal, exit_code: int | None, error: str | None, timeout: float) -> int:
+def _ended(terminal: Terminal, exit_code: int | None, error: str | None) -> int:
+    """Return the exit code of a command that has ended, or tell why it has none."""
     if exit_code is None:
         from deskhand.errors import DeadlineExceededError
 
-        why = error or f"the command was killed after {timeout:g} s"
+        why = error or "the command did not end by itself"
         terminal.error(DeadlineExceededError(why, hint="give it longer: --timeout SECONDS"), Exit.EXEC)
         return Exit.EXEC
-    return exit_code
+    return shell_code(exit_code)
+
+
+def shell_code(exit_code: int) -> int:
+    """Return an exit code as a shell tells it: 128 and the signal's number for what a signal ended."""
+    return exit_code if exit_code >= 0 else 128 - exit_code
 
 
 async def _print(chunk: ExecChunk) -> None:
     import anyio.to_thread
 
-    await anyio.to_thread.run_sync(_write, chunk.stream, chunk.data)  # a slow reader must not hold the loop
+    # A slow reader must hold neither the loop nor the deadline.
+    await anyio.to_thread.run_sync(_write, chunk.stream, chunk.data, abandon_on_cancel=True)
 
 
 def _write(stream: Literal["stdout", "stderr"], data: bytes) -> None:

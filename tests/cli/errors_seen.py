@@ -29,7 +29,7 @@ from deskhand.harness import FrameLimits
 from deskhand.harness.events import RunPaused
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.loops.claude import ClaudeComputerUseHarness
-from deskhand.harness.models.door import map_error
+from deskhand.harness.models.failures import map_error
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, text, tool_use
 from deskhand.tools.calls import ErrorInfo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 
@@ -128,3 +129,17 @@ async def test_the_demo_without_an_x_server_says_that_it_is_make_believe(tmp_pat
     assert "verified on the machine:" in ended.out
     assert "the model of this demo is scripted" in ended.out
     assert "nothing is billed" in ended.out
+
+
+async def test_exec_passes_on_whatever_a_command_writes(tmp_path: Path) -> None:
+    """A hundred megabytes of bytes that are no text arrive as they are; a command that a signal ended has its code."""
+    program = Program(tmp_path, {"PATH": poorer_path(tmp_path, "Xvnc", "Xvfb")})
+    command = shlex.join(program.command("exec", "local", "head -c 104857600 /dev/zero | tr '\\0' '\\377'"))
+    counted = await anyio.run_process(
+        ["bash", "-c", f"{command} | cksum"], env=program.environment(), cwd=program.folder, check=True
+    )
+    assert counted.stdout == b"10677597 104857600\n"
+    assert (await program.run("exec", "local", "kill -9 $$")).code == 128 + signal.SIGKILL
+    ended = await program.run("exec", "--timeout", "0.5", "local", "echo begun; sleep 1000")
+    assert (ended.code, ended.out) == (Exit.EXEC, "begun\n")
+    assert ended.err.startswith("error: timed out after 0.5 s\n")
