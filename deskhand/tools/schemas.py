@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue
 
 from deskhand.tools.registry import Tool
 
-__all__ = ["anthropic_tool", "openai_tool", "plain_tool", "schema_of"]
+__all__ = ["anthropic_tool", "openai_tool", "plain_tool"]
 
 JsonDict = dict[str, JsonValue]
 
@@ -102,11 +102,6 @@ def _free_form(node: JsonValue) -> bool:
     if node.get("type") == "object" and node.get("additionalProperties") is not False:
         return True
     return any(_free_form(value) for value in node.values())
-
-
-def schema_of(model: type[BaseModel]) -> JsonDict:
-    """Print a model as a JSON Schema without references, closed to undeclared fields."""
-    return copy.deepcopy(_schema(model))
 
 
 def plain_tool(tool: Tool) -> JsonDict:

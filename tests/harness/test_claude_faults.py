@@ -156,7 +156,7 @@ async def test_answer_that_is_always_cut_ends_the_run() -> None:
         events = [event async for event in started.events()]
     assert (result.outcome, result.turns, computer.performed) == ("failed", 0, [])
     assert result.error is not None
-    assert result.error.code == "truncated_stream"
+    assert (result.error.code, result.error.request_id) == ("truncated_stream", "req_fake00000003")
     assert len(fake.requests) == 3
     counted = [event for event in events if isinstance(event, UsageRecorded)]
     assert len(counted) == 3

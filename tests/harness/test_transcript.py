@@ -105,8 +105,9 @@ async def test_chunks_are_the_body(sizes: list[int]) -> None:
     for size in sizes:
         transcript.append(user("x" * size), assistant("ö"))
     request = transcript.request()
-    chunks = [chunk async for chunk in request.chunks()]
+    chunks = [chunk async for chunk in request]
     assert b"".join(chunks) == request.joined()
+    assert chunks == [chunk async for chunk in request], "a client may send it twice"
     assert request.size == sum(map(len, chunks))
     assert len(chunks) <= 3 + request.size // 30_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, JsonValue
 from typing_extensions import TypeVar
@@ -140,9 +140,9 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
     def _settings(self) -> Settings:
         schema: Json | None = None
         if self._output_type is not None and issubclass(self._output_type, BaseModel):
-            from deskhand.tools.schemas import schema_of
+            from anthropic import transform_schema
 
-            schema = schema_of(self._output_type)
+            schema = cast("Json", transform_schema(self._output_type))
         return Settings(
             model=self._model,
             profile=self._profile,

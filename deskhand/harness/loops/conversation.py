@@ -219,7 +219,7 @@ class Conversation(Generic[OutputT]):
                 async for batch in batches:
                     for delta in decoder.feed(batch):
                         events.delta(delta.text, kind=delta.kind)
-            return decoder.turn()
+                return decoder.turn()
         except BaseException:  # (a cancelled answer has been paid for as well)
             events.again(decoder.usage)
             raise

@@ -120,6 +120,9 @@ class AnthropicDoor:
         events = self._events(answer)
         try:
             yield events
+        except DeskhandError as error:
+            error.request_id = error.request_id or answer.response.headers.get("request-id")
+            raise
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
                 await events.aclose()
@@ -139,7 +142,7 @@ class AnthropicDoor:
         if _wants_mapping(self._client):
             body = json.loads(request.joined())
         elif _streams_bodies(self._client):
-            content, headers["content-length"] = request.chunks(), str(request.size)
+            content, headers["content-length"] = request, str(request.size)
         else:
             content = request.joined()
         try:

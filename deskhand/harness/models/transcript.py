@@ -107,8 +107,8 @@ class Request:
     size: int
     betas: Sequence[str] = ()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body, small fragments joined."""
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the body, small fragments joined; as often as someone begins to read it."""
         small: list[bytes] = []
         held = 0
         for fragment in self.fragments:
