@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime
 from typing import Final
 
-from deskhand.errors import ConflictError, FileMissingError, InvalidInputError, PayloadTooLargeError
+from deskhand.errors import FileMissingError, InvalidInputError, PayloadTooLargeError
 from deskhand.providers import FileInfo
 
 HOME: Final = "/home/agent"
@@ -126,7 +126,9 @@ class FakeFiles(MutableMapping[str, bytes]):
             return
         inside = self.list_folder(path)
         if inside and not recursive:
-            raise ConflictError(f"the directory {path} is not empty", hint="recursive=True deletes what is in it too")
+            raise InvalidInputError(
+                f"the directory {path} is not empty", hint="recursive=True deletes what is in it too"
+            )
         for entry in inside:
             self.delete(entry.path, recursive=True)
         self._folders.discard(full)

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from deskhand.errors import ComputerGoneError, DeskhandError, FileMissingError, InvalidInputError
+from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, FileMissingError, InvalidInputError
 from deskhand.providers import (
     Capability,
     ComputerInfo,
@@ -292,7 +292,7 @@ class FakeComputer(ExternalComputer):
         async def run(write: Write) -> int | None:
             with anyio.move_on_after(limit), self._until_gone():
                 return (await self._run(command, shell, stdin or b"", write))[0]
-            return None
+            raise DeadlineExceededError(f"the command timed out after {limit:g} s", provider="fake")
 
         return _streaming(run)
 
@@ -395,8 +395,10 @@ class FakeComputer(ExternalComputer):
         self._check(Capability.PORTS)
         if not 1 <= port <= 65_535:
             raise InvalidInputError(f"{port} is not a port", hint="1 to 65535")
+        if not path.startswith("/"):
+            raise InvalidInputError(f"{path!r} is no path of a URL", hint="it starts with /")
         await anyio.lowlevel.checkpoint()
-        return f"http://127.0.0.1:{port}/{path.lstrip('/')}"
+        return f"http://127.0.0.1:{port}{path}"
 
     async def resize(self, width: int, height: int) -> None:
         """Change the screen's size."""
@@ -452,7 +454,7 @@ class FakeComputer(ExternalComputer):
     async def _collect(self, command: str, shell: ShellState, stdin: bytes, timeout: float | None) -> ExecResult:
         """Run a command line and keep what it prints, within bounds."""
         began = time.monotonic()
-        kept: dict[str, _Kept] = {"stdout": _Kept(), "stderr": _Kept(), "both": _Kept()}
+        kept: dict[str, _Kept] = {"stdout": _Kept(), "stderr": _Kept(), "both": _Kept(2 * KEPT_OUTPUT)}
 
         async def write(stream: StreamName, data: bytes) -> None:
             kept[stream].add(data)
@@ -470,7 +472,7 @@ class FakeComputer(ExternalComputer):
             exit_code=exit_code,
             error=error,
             duration=time.monotonic() - began,
-            dropped=kept["both"].dropped,
+            dropped=kept["stdout"].dropped + kept["stderr"].dropped,
         )
 
     async def _run(self, command: str, shell: ShellState, stdin: bytes, write: Write) -> tuple[int | None, str | None]:
@@ -556,17 +558,18 @@ class _DesktopTruth:
 class _Kept:
     """Output within bounds: the first and the last half of what may be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = KEPT_OUTPUT) -> None:
+        self._half = limit // 2
         self._head = bytearray()
         self._tail = bytearray()
         self.dropped = 0
 
     def add(self, data: bytes) -> None:
         """Take more output."""
-        room = KEPT_OUTPUT // 2 - len(self._head)
+        room = self._half - len(self._head)
         self._head += data[:room]
         self._tail += data[max(0, room) :]
-        if (excess := len(self._tail) - KEPT_OUTPUT // 2) > 0:
+        if (excess := len(self._tail) - self._half) > 0:
             del self._tail[:excess]
             self.dropped += excess
 

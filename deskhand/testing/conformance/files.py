@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import DeskhandError, FileMissingError, InvalidInputError
+from deskhand.errors import FileMissingError, InvalidInputError
 from deskhand.providers import Capability
 from deskhand.testing.conformance import case as kit
 from deskhand.testing.conformance.case import Case, Target, expect, expect_equal, refuses
@@ -145,11 +145,11 @@ async def files_and_folders_are_told_apart(target: Target) -> None:
     await computer.write_file(f"{_FOLDER}/folder/file", "content")
     with refuses(InvalidInputError, "read_bytes of a folder"):
         await computer.read_bytes(f"{_FOLDER}/folder")
-    with refuses(DeskhandError, "write_file over a folder"):
+    with refuses(InvalidInputError, "write_file over a folder"):
         await computer.write_file(f"{_FOLDER}/folder", "content")
-    with refuses(DeskhandError, "write_file below a file"):
+    with refuses(InvalidInputError, "write_file below a file"):
         await computer.write_file(f"{_FOLDER}/folder/file/below", "content")
-    with refuses(DeskhandError, "list_dir of a file"):
+    with refuses(InvalidInputError, "list_dir of a file"):
         await computer.list_dir(f"{_FOLDER}/folder/file")
     expect_equal("the file after all that", await computer.read_file(f"{_FOLDER}/folder/file"), "content")
     await computer.delete(_FOLDER, recursive=True)
@@ -164,7 +164,7 @@ async def files_are_deleted(target: Target) -> None:
     await computer.delete(f"{_FOLDER}/file")
     with refuses(FileMissingError, "read_bytes of a deleted file"):
         await computer.read_bytes(f"{_FOLDER}/file")
-    with refuses(DeskhandError, "delete of a folder that is not empty"):
+    with refuses(InvalidInputError, "delete of a folder that is not empty"):
         await computer.delete(f"{_FOLDER}/folder")
     expect_equal("what is in the folder", await computer.read_file(f"{_FOLDER}/folder/file"), "content")
     await computer.delete(_FOLDER, recursive=True)
