@@ -40,6 +40,7 @@ ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
 _WRONG_PATH = {
     errno.ENOTDIR: "one of its folders is a file",
+    errno.EEXIST: "one of its folders is a file",
     errno.EISDIR: "it is a directory",
     errno.ELOOP: "its links go in a circle",
     errno.ENAMETOOLONG: "it is too long",
