@@ -9,19 +9,22 @@ import pytest
 
 from deskhand import ComputerSpec
 from deskhand.providers import Capability, Screen
-from deskhand.providers.local import LocalComputer, LocalProvider
-from deskhand.testing.conformance import CASES, DESKTOP, Case, Target, Verdict
+from deskhand.providers.local import LocalProvider
+from deskhand.providers.local.xserver import available_server
+from deskhand.testing.conformance import CASES, DESKTOP, SHELL_AND_FILES, Case, Target, Verdict
 from deskhand.testing.x_ground_truth import x_ground_truth
 
-SCREENS = (Screen(1280, 800), Screen(1920, 1080))
+SMALL, LARGE = Screen(1280, 800), Screen(1920, 1080)
 REPETITIONS = 3
-ENDING = [case for case in CASES if case.ends_computer]
-LASTING = [case for case in CASES if not case.ends_computer]
-TRUTH = [case for case in CASES if case.needs_truth]
+WITHOUT_A_SCREEN = SHELL_AND_FILES | {Capability.PORTS}
+ALONE = [case for case in CASES if case.ends_computer]
+TOGETHER = [case for case in CASES if not case.ends_computer and not case.needs_truth]
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+CATALOGUE = [case for case in CASES if case.needs_truth]
 
 
 @asynccontextmanager
-async def a_target(screen: Screen, *, desktop: bool = True) -> AsyncIterator[Target]:
+async def a_target(screen: Screen = SMALL, *, desktop: bool = True) -> AsyncIterator[Target]:
     """Open a local computer, watched by an X client where it has a desktop."""
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(LocalProvider())
@@ -30,18 +33,57 @@ async def a_target(screen: Screen, *, desktop: bool = True) -> AsyncIterator[Tar
         if (display := computer.display) is not None:
             truth = await stack.enter_async_context(x_ground_truth(display.name, display.xauthority))
             await computer.settle()
+        assert computer.capabilities >= (WITHOUT_A_SCREEN | DESKTOP if desktop else WITHOUT_A_SCREEN)
         yield Target(computer, truth)
 
 
-def has_all(computer: LocalComputer) -> bool:
-    """Whether it can do all that the suite is about, so that no case ends as unsupported."""
-    return computer.capabilities >= DESKTOP | {Capability.PORTS}
+async def run_catalogue(target: Target) -> None:
+    """Run every case that is about input."""
+    for case in CATALOGUE:
+        assert await case.run(target) is Verdict.VERIFIED, case.name
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen.width}x{screen.height}")
-@pytest.mark.parametrize("case", CASES, ids=str)
-async def test_local_computer_conforms(case: Case, screen: Screen) -> None:
-    """A local desktop passes every case, verified, at two sizes."""
+@pytest.mark.parametrize("case", [*ALONE, *TOGETHER], ids=str)
+@pytest.mark.needs_x
+@without_x_skipped
+async def test_local_desktop_conforms(case: Case) -> None:
+    """A local desktop does what a case says, verified."""
+    async with a_target() as target:
+        verdict = await case.run(target)
+    assert verdict is Verdict.VERIFIED or case.needs - target.computer.capabilities == {Capability.RESIZE}
+
+
+@pytest.mark.parametrize("case", CATALOGUE, ids=str)
+@pytest.mark.needs_x
+@without_x_skipped
+async def test_local_desktop_gets_its_input(case: Case) -> None:
+    """Every kind of input arrives on the desktop as asked for."""
+    async with a_target() as target:
+        assert await case.run(target) is Verdict.VERIFIED
+
+
+@pytest.mark.needs_x
+@without_x_skipped
+async def test_large_local_desktop_gets_its_input() -> None:
+    """The whole catalogue of input arrives on one large desktop, one case after the other."""
+    async with a_target(LARGE) as target:
+        await run_catalogue(target)
+
+
+@pytest.mark.parametrize("screen", [SMALL, LARGE], ids=["1280x800", "1920x1080"])
+@pytest.mark.needs_x
+@without_x_skipped
+@pytest.mark.long
+async def test_local_desktop_gets_its_input_again_and_again(screen: Screen) -> None:
+    """The whole catalogue arrives three times over, on one desktop, without a flake, at two sizes."""
     async with a_target(screen) as target:
-        assert target.computer.capabilities >= DESKTOP | {Capability.PORTS}
+        for _ in range(REPETITIONS):
+            await run_catalogue(target)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.needs - WITHOUT_A_SCREEN], ids=str)
+async def test_local_computer_without_a_desktop_conforms(case: Case) -> None:
+    """Where there is no screen, shell and files are as everywhere, and the rest is said to be missing."""
+    async with a_target(desktop=False) as target:
+        assert target.computer.info.screen is None
         assert await case.run(target) is Verdict.VERIFIED
