@@ -30,8 +30,8 @@ async def a_target(screen: Screen = SMALL, *, desktop: bool = True) -> AsyncIter
         provider = await stack.enter_async_context(LocalProvider())
         computer = await provider.create(name="conformance", spec=ComputerSpec(screen=screen), desktop=desktop)
         truth = None
-        if (display := computer.display) is not None:
-            truth = await stack.enter_async_context(x_ground_truth(display.name, display.xauthority))
+        if (access := computer.x_access) is not None:
+            truth = await stack.enter_async_context(x_ground_truth(*access))
             await computer.settle()
         assert computer.capabilities >= (WITHOUT_A_SCREEN | DESKTOP if desktop else WITHOUT_A_SCREEN)
         yield Target(computer, truth)

@@ -20,7 +20,7 @@ from deskhand.errors import ConfigError
 __all__ = ["ComputerFolder", "open_folder", "remove_stale_folders"]
 
 _LOCK = "owner.lock"
-_PASSABLE = 0o711
+_PASSABLE = 0o711  # whatever the umask is, a computer's own user must be able to pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ def folders_root() -> Path:
         ConfigError: If somebody else could change it.
     """
     root = Path(tempfile.gettempdir(), f"deskhand-computers-{os.geteuid()}")
-    root.mkdir(exist_ok=True)
+    root.mkdir(mode=_PASSABLE, exist_ok=True)
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise ConfigError(
             f"{root} does not belong to this user alone", hint=f"remove {root}, or set TMPDIR to a folder of your own"
         )
     if stat.S_IMODE(found.st_mode) != _PASSABLE:
-        root.chmod(_PASSABLE)  # whatever the umask is, a computer's own user must be able to pass
+        root.chmod(_PASSABLE)
     return root
 
 
@@ -99,8 +99,8 @@ def remove_tree(path: Path) -> None:
     """Remove a folder, whatever a computer has made of its permissions and its depth."""
 
     def make_writable(_function: object, name: str, _info: object) -> None:
-        parent = os.path.dirname(name)
-        for folder in (parent, name):
+        inside = (name,) if Path(name) == path else (os.path.dirname(name), name)  # what holds the tree is not its own
+        for folder in inside:
             if os.path.isdir(folder) and not os.path.islink(folder):
                 os.chmod(folder, 0o700)
 
@@ -159,7 +159,7 @@ def _make(name: str, uid: int | None) -> tuple[ComputerFolder, int]:
     root = folders_root()
     folder = ComputerFolder(root / name)
     with _turn(root):
-        folder.path.mkdir()
+        folder.path.mkdir(mode=_PASSABLE)
         folder.path.chmod(_PASSABLE)
         lock = _locked(folder.path)
     assert lock is not None  # noqa: S101 - nobody else can have it: the folder is new
@@ -179,7 +179,8 @@ def _make(name: str, uid: int | None) -> tuple[ComputerFolder, int]:
 
 def _remove(folder: ComputerFolder, lock: int) -> None:
     try:
-        remove_tree(folder.path)
+        with _turn(folder.path.parent):  # a sweep would find the lock file gone, and make a new one in what goes
+            remove_tree(folder.path)
     finally:
         os.close(lock)
 
