@@ -358,7 +358,10 @@ class ExternalComputer(abc.ABC):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> AbstractAsyncContextManager[ExecStream]:
-        """Run a command and follow its output; leaving the block kills it."""
+        """Run a command and follow its output; leaving the block kills it.
+
+        One that takes longer than ``timeout`` seconds is killed: iterating then raises `DeadlineExceededError`.
+        """
         raise self._unsupported(Capability.EXEC_STREAM)
 
     async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:

@@ -292,7 +292,7 @@ class FakeComputer(ExternalComputer):
         async def run(write: Write) -> int | None:
             with anyio.move_on_after(limit), self._until_gone():
                 return (await self._run(command, shell, stdin or b"", write))[0]
-            raise DeadlineExceededError(f"the command timed out after {limit:g} s", provider="fake")
+            raise DeadlineExceededError(f"the command timed out after {limit:g} s", provider="fake", effect="yes")
 
         return _streaming(run)
 

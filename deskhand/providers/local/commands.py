@@ -15,7 +15,7 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from deskhand.errors import FileMissingError, InvalidInputError
+from deskhand.errors import DeadlineExceededError, FileMissingError, InvalidInputError
 from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT, ExecChunk, ExecResult, ExecStream
 from deskhand.providers.local.output import KeptOutput, PipeReader
 from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
@@ -239,7 +239,9 @@ class _LocalExecStream(ExecStream):
     """Follows a running command; a reader that lags makes the command wait."""
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._deadline = anyio.current_time() + seconds
+        self._is_late = False
         self._chunks: deque[ExecChunk] = deque()
         self._size = 0
         self._changed = anyio.Event()
@@ -262,13 +264,15 @@ class _LocalExecStream(ExecStream):
                 if self._size < _STREAM_BUFFER // 2:
                     self._resume()
                 yield chunk
+            if self._complete and self._is_late:
+                raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider="local", effect="yes")
             if self._complete:
                 return
             self._changed = anyio.Event()
             with anyio.move_on_at(self._deadline):
                 await self._changed.wait()
             if not self._changed.is_set() and self._running is not None:
-                self._deadline = math.inf
+                self._deadline, self._is_late = math.inf, True
                 self._running.process.kill()
 
     def take(self, name: StreamName, data: bytes) -> None:
