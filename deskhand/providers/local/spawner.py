@@ -54,7 +54,7 @@ def set_limits() -> None:
     wanted = (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 8192),
-        (resource.RLIMIT_NPROC, 4096),
+        (resource.RLIMIT_NPROC, 2048),
         (resource.RLIMIT_DATA, memory // 4 * 3),  # not AS: browsers reserve terabytes that they never use
     )
     for kind, limit in wanted:
