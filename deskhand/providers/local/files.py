@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -67,16 +68,17 @@ class Files:
         if len(content) > MAX_FILE:
             raise PayloadTooLargeError(f"{path}: {len(content)} bytes are more than {MAX_FILE}", provider="local")
         with self._mapped(path):
-            answer = await self._sandbox.request("create", path=self._absolute(path))
-            self._check_kind(answer, path)
-            temporary, committed = answer.fields["temporary"], False
+            place = {"path": self._absolute(path), "token": secrets.token_hex(6)}
+            committed = False
             try:
+                answer = await self._sandbox.request("create", **place)
+                self._check_kind(answer, path)
                 await _in_thread(answer.descriptors[0], _write_all, content)
-                await self._sandbox.request("commit", temporary=temporary, target=answer.fields["target"])
+                await self._sandbox.request("commit", **place)
                 committed = True
             finally:
                 if not committed:
-                    self._sandbox.request_nowait("delete", path=temporary)
+                    self._sandbox.request_nowait("discard", **place)
 
     async def list(self, path: str) -> list[FileInfo]:
         """List a directory."""

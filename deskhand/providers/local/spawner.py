@@ -115,6 +115,18 @@ def kill_tree(root: int, *, spare_root: bool = False) -> None:
         stopped |= new
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _KILLED_DEADLINE
+    while any(map(is_alive, stopped)) and time.monotonic() < deadline:
+        time.sleep(0.0005)  # so that the end that is told is the end of all
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended yet."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+    except OSError:
+        return False
 
 
 class Spawner:
@@ -275,10 +287,9 @@ class Spawner:
         return {}
 
     def op_create(self, request: Message, given: list[int]) -> Message:
-        """Open a new file beside the one that it shall replace, making the folders; pass it back with its name."""
-        target = os.path.realpath(request["path"])
-        folder, name = os.path.split(target)
-        os.makedirs(folder, exist_ok=True)
+        """Open a new file beside the one that it shall replace, making the folders; pass it back."""
+        target, temporary = places(request)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         mode = 0o644
         try:
             found = os.stat(target)
@@ -289,15 +300,21 @@ class Spawner:
             if reason:
                 return {"refused": reason}
             mode = stat.S_IMODE(found.st_mode) & 0o777
-        temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.part")
         given.append(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         os.fchmod(given[0], mode)
-        return {"temporary": temporary, "target": target}
+        return {}
 
     def op_commit(self, request: Message, given: list[int]) -> Message:
         """Put a written file in its place."""
         del given
-        os.replace(request["temporary"], request["target"])
+        target, temporary = places(request)
+        os.replace(temporary, target)
+        return {}
+
+    def op_discard(self, request: Message, given: list[int]) -> Message:
+        """Remove what was to replace a file."""
+        del given
+        os.unlink(places(request)[1])
         return {}
 
     def op_delete(self, request: Message, given: list[int]) -> Message:
@@ -309,6 +326,13 @@ class Spawner:
         else:
             os.unlink(path)
         return {}
+
+
+def places(request: Message) -> tuple[str, str]:
+    """Return where a file shall be, links followed, and where it is while it is written."""
+    target = os.path.realpath(request["path"])
+    folder, name = os.path.split(target)
+    return target, os.path.join(folder, f".{name[:60]}.{request['token']}.part")
 
 
 def refusal(found: os.stat_result) -> str | None:

@@ -25,16 +25,16 @@ needs_bwrap = [
 
 
 @asynccontextmanager
-async def a_computer(**options: object) -> AsyncIterator[LocalComputer]:
+async def a_computer(*, network: bool = True) -> AsyncIterator[LocalComputer]:
     """Create a computer without a screen."""
     async with LocalProvider() as provider:
-        yield await provider.create(name="test", **{"desktop": False, **options})
+        yield await provider.create(name="test", desktop=False, network=network)
 
 
 def path_without(folder: Path, *programs: str) -> str:
     """Return a search path that finds everything but some programs."""
-    for place in os.environ["PATH"].split(os.pathsep):
-        for program in Path(place).iterdir() if Path(place).is_dir() else ():
+    for place in map(Path, os.environ["PATH"].split(os.pathsep)):
+        for program in place.iterdir() if place.is_dir() else ():
             link = folder / program.name
             if program.name not in programs and not link.is_symlink():
                 link.symlink_to(program)
