@@ -162,6 +162,14 @@ class Running:
                 self.seen.append(line)
                 yield line
 
+    async def says(self, words: str) -> None:
+        """Read standard error until it says this."""
+        assert self.process.stderr is not None
+        said = ""
+        with anyio.fail_after(LIMIT):
+            while words not in said:
+                said += (await self.process.stderr.receive()).decode(errors="replace")
+
     async def end(self) -> Ended:
         """Wait for the end; return what was not yet read."""
         assert self.process.stdout is not None

@@ -113,6 +113,7 @@ async def test_ctrl_c_twice_leaves_nothing_of_a_local_computer(tmp_path: Path) -
                 break
         started = {pid: command_of(pid) for pid in family(running.process.pid)}
         running.signal(signal.SIGINT)
+        await running.says("stops now")
         running.signal(signal.SIGINT)
         ended = await running.end()
         left = [command for pid, command in started.items() if command and command_of(pid) == command]

@@ -85,10 +85,7 @@ async def test_ctrl_c_twice_ends_a_command_that_never_ends(tmp_path: Path) -> No
         await reaches(running, '"action.started", ')
         await reaches(running, '"action.started", ')
         running.signal(signal.SIGINT)
-        assert running.process.stderr is not None
-        said = b""
-        while b"stops now" not in said:
-            said += await running.process.stderr.receive()
+        await running.says("stops now")
         assert running.process.returncode is None
         running.signal(signal.SIGINT)
         ended = await running.end()
