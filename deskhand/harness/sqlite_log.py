@@ -120,7 +120,7 @@ class SqliteLog(EventLog):
         """
         stack = AsyncExitStack()
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        stack.callback(self._writer.queue.put, None)
+        stack.callback(self._writer.put, None)
         opened = Job()
         try:
             tasks.start_soon(self._write, asyncio.get_running_loop(), opened)
@@ -237,7 +237,7 @@ class SqliteLog(EventLog):
     async def _ask(self, job: Job) -> object:
         if not self._open:
             raise self._is_closed()
-        self._writer.queue.put(job)
+        self._writer.put(job)
         return await job.wait()
 
     async def claim(self, run_id: str, listener: Committed | None = None) -> int:
@@ -275,7 +275,7 @@ class SqliteLog(EventLog):
         numbered = [event.numbered(seq) for seq, event in enumerate(events, run.last + 1)]
         run.last += len(numbered)
         self._waiting += len(numbered)
-        self._writer.queue.put(Rows(run_id, epoch, numbered))
+        self._writer.put(Rows(run_id, epoch, numbered))
         return numbered
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,9 @@ from deskhand.harness.log import fenced
 __all__ = ["Job", "News", "Rows", "Writer", "advice", "mapped"]
 
 _BATCH = 2_000
+_LINGER = 0.004
+"""Seconds that an event waits for others to be committed with it, unless a barrier or another job comes."""
+
 _INSERT = "INSERT INTO events (run_id, seq, epoch, type, time, payload) VALUES (?, ?, ?, ?, ?, ?)"
 _ADVICE = {
     "full": "free some space on that disk",
@@ -106,7 +110,14 @@ class Writer:
         self._wal = -1
         self._files: list[tuple[int, int]] = []
         self._broken: JournalError | None = None
-        self.queue: queue.SimpleQueue[Rows | Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Rows | Job | None] = queue.SimpleQueue()
+        self._awaited = threading.Event()
+
+    def put(self, item: Rows | Job | None) -> None:
+        """Have events written, a job done, or the thread end."""
+        self._queue.put(item)
+        if not isinstance(item, Rows):
+            self._awaited.set()
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Write until told to end."""
@@ -116,9 +127,12 @@ class Writer:
             self._sync_folder()
             going = True
             while going:
-                items = [self.queue.get()]
-                while len(items) < _BATCH and not self.queue.empty():
-                    items.append(self.queue.get())
+                items = [self._queue.get()]
+                if isinstance(items[0], Rows):  # nobody waits for it: let others come along
+                    self._awaited.wait(_LINGER)
+                self._awaited.clear()
+                while len(items) < _BATCH and not self._queue.empty():
+                    items.append(self._queue.get())
                 going = None not in items
                 self._work(connection, [item for item in items if item is not None])
         finally:
