@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from email.utils import formatdate
 
 import anthropic
@@ -29,8 +28,9 @@ from deskhand.errors import (
     RunStoppedError,
     TruncatedStreamError,
 )
+from deskhand.harness.models import door
 from deskhand.harness.models.failures import map_error
-from deskhand.harness.models.sse import EventReader
+from deskhand.harness.models.transcript import Transcript
 from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist, retry_after
 
 NOW = 1_800_000_000.0
@@ -257,57 +257,26 @@ def test_everything_that_the_vendors_client_raises_is_mapped(
     assert (type(error), error.retryable) == (expected, retryable)
 
 
-def pieces(data: bytes, size: int) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]
-
-
-def feed_all(reader: EventReader, chunks: list[bytes]) -> None:
-    for chunk in chunks:
-        reader.feed(chunk)
-
-
-def line_ends(data: bytes) -> list[bytes]:
-    return [data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r")]
-
-
-EVENTS = 'event: a\ndata: {"x": "ö"}\n\n: a comment\nid: 7\nretry: 5\ndata: one\ndata:two\n\nevent: none\n\ndata\n\n'
-
-
-@pytest.mark.parametrize("end", [0, 1, 2], ids=["lf", "crlf", "cr"])
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
-def test_events_are_read_however_they_are_cut(end: int, size: int, mark: bytes) -> None:
-    """Line ends of all kinds, a byte order mark, comments, several data lines, split characters."""
-    reader = EventReader()
-    found = [event for piece in pieces(mark + line_ends(EVENTS.encode())[end], size) for event in reader.feed(piece)]
-    assert found == [(b"a", '{"x": "ö"}'.encode()), (b"message", b"one\ntwo"), (b"message", b"")]
-
-
-def test_event_that_the_stream_ends_in_is_none() -> None:
-    """Without its empty line an event has not come."""
-    assert EventReader().feed(b"data: {}\n") == []
-
-
-@pytest.mark.parametrize("line", [b"data: " + b"x" * 90, b"data: xxxxxxxx\n" * 10, b": " + b"x" * 90])
-def test_event_without_end_is_refused(line: bytes) -> None:
-    """One event is bounded, be it one long line, many lines or a comment."""
-    reader = EventReader(max_event=64)
-    with pytest.raises(PayloadTooLargeError, match="event"):
-        feed_all(reader, pieces(line, 8))
-
-
-def test_stream_without_end_is_refused() -> None:
-    """The whole answer is bounded too."""
-    reader = EventReader(max_stream=100)
-    with pytest.raises(PayloadTooLargeError, match="answer"):
-        feed_all(reader, [b"data: {}\n\n"] * 20)
-
-
-def test_long_line_in_small_pieces_takes_linear_time() -> None:
-    """Pieces are joined once, when the line ends: a piece is handled the same whatever has come before it."""
-    reader = EventReader()
-    feed: Callable[[bytes], object] = reader.feed
-    feed(b"data: ")
-    for _ in range(2000):
-        feed(b"x" * 4000)
-    assert [len(event.data) for event in reader.feed(b"\n\n")] == [8_000_000]
+@pytest.mark.parametrize(
+    ("event", "what"),
+    [
+        pytest.param(b"data: " + b"x" * 90, "event", id="one long line"),
+        pytest.param(b"data: xxxxxxxx\n" * 10, "event", id="many lines"),
+        pytest.param(b'data: {"type": "x"}\n\n' * 20, "answer", id="many events"),
+    ],
+)
+async def test_answer_without_end_is_refused(event: bytes, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One event is bounded, and so is the whole answer."""
+    monkeypatch.setattr(door, "MAX_EVENT", 64)
+    monkeypatch.setattr(door, "MAX_ANSWER", 200)
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=event)
+    )
+    async with (
+        httpx2.AsyncClient(transport=transport) as http,
+        anthropic.AsyncAnthropic(api_key="sk-ant-fake", http_client=http) as client,
+        door.AnthropicDoor(client).stream(Transcript({"model": "claude-sonnet-5-5"}).request()) as batches,
+    ):
+        with pytest.raises(PayloadTooLargeError, match=what):
+            async for _ in batches:
+                pass

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import anyio
 import anyio.to_thread
 
-from deskhand.errors import ConfigError, DeskhandError, ProtocolError
+from deskhand.errors import ConfigError, DeskhandError, PayloadTooLargeError, ProtocolError
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import KEY_HINT, SHOWN, VENDOR, broken, idle, map_error, stream_error
-from deskhand.harness.models.sse import EventReader, ServerEvent
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Clock, Deadlines
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
     from anthropic.lib.vertex import AsyncAnthropicVertex
     from anthropic.types import RawMessageStreamEvent
+    from httpx2 import ServerSentEvent
 
     AnthropicClient: TypeAlias = (
         AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex
@@ -43,6 +43,12 @@ MAX_BODY: Final[dict[str, int]] = {
     "": 30 * 1024 * 1024,
 }
 """Bytes of a request that are sent, by where the client's class lives; a little below what is refused."""
+
+MAX_EVENT: Final = 8 * 1024 * 1024
+"""Bytes of one event of an answer."""
+
+MAX_ANSWER: Final = 64 * 1024 * 1024
+"""Characters of a whole answer."""
 
 CLOSE: Final = 1.0
 """Seconds for a connection to be closed, also where the run is cancelled meanwhile."""
@@ -215,20 +221,36 @@ async def _source(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[
 
 
 async def _parsed(response: httpx2.Response) -> AsyncGenerator[list[Json], None]:
-    """Read server-sent events from the bytes of a response; pings are left out."""
-    reader = EventReader()
-    async with aclosing(response.aiter_bytes()) as chunks:
-        async for chunk in chunks:
-            yield [_value(event) for event in reader.feed(chunk) if event.name != b"ping" and event.data]
+    """Read server-sent events; a ping, or an event without data, brings nothing.
+
+    Raises:
+        PayloadTooLargeError: If an event or the whole answer passes its limit.
+    """
+    from httpx2 import EventSource, SSEError
+
+    received = 0
+    try:
+        async with aclosing(cast("AsyncGenerator[ServerSentEvent]", aiter(EventSource(response, MAX_EVENT)))) as events:
+            async for event in events:
+                received += len(event.data)
+                if received > MAX_ANSWER:
+                    raise _too_large("answer", MAX_ANSWER)
+                yield [_value(event)] if event.event != "ping" and event.data else []
+    except SSEError as error:
+        raise _too_large("event", MAX_EVENT) from error
 
 
-def _value(event: ServerEvent) -> Json:
+def _too_large(what: str, limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(f"an {what} of the model's stream has more than {limit} bytes", provider=VENDOR)
+
+
+def _value(event: ServerSentEvent) -> Json:
     value = json.loads(event.data)
     if not isinstance(value, dict):
         raise ProtocolError(
             "an event of the model's stream is no JSON object", provider=VENDOR, effect="no", retryable=True
         )
-    if value.get("type") == "error" or event.name == b"error":
+    if value.get("type") == "error" or event.event == "error":
         raise stream_error(value)
     return value
 
