@@ -14,7 +14,7 @@ from tests.cancellation.injector import explore
 from tests.harness.logs import LOGS, custom, finished
 
 pytestmark = pytest.mark.slow
-LAST = 8
+LAST = 5
 
 
 class Bench:
@@ -102,4 +102,4 @@ WAYS = [
 def test_subscriber_cancelled_at_any_suspension_can_go_on(kind: str, way: str, tmp_path: Path) -> None:
     """Where it was, with no hole and no double; the other one and the run notice nothing."""
     bench = Bench(tmp_path, kind, way)
-    explore(bench.follow, bench.check)
+    explore(bench.follow, bench.check, every=1 if kind == "memory" else 3)
