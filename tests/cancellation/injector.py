@@ -210,6 +210,27 @@ def explore(
     return total
 
 
+async def inject(act: Callable[[], Coroutine[object, object, object]], at: frozenset[int], mode: Mode) -> Schedule:
+    """Cancel an act at these suspensions on the loop that runs, beside what lives on it.
+
+    Raises:
+        AssertionError: If it hangs, or ends in anything but success or cancellation.
+    """
+    schedule = Schedule(at, mode)
+
+    async def scenario() -> None:
+        await act()
+
+    async def counted() -> None:
+        await Counted(_drive(scenario, schedule), schedule)
+
+    task = asyncio.get_running_loop().create_task(counted())
+    _, late = await asyncio.wait([task], timeout=HARD_DEADLINE)
+    assert not late, f"{mode} cancel at {schedule.where} hangs in {innermost(task.get_coro())}"
+    _judge(task, schedule)
+    return schedule
+
+
 def pairs_of(scenario: Scenario, *, most: int = 600, seed: int = 7) -> list[tuple[int, int]]:
     """Count a scenario's suspensions and pair them, with a few behind the last, where the clean-up may suspend.
 

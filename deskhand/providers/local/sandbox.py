@@ -242,6 +242,7 @@ class Sandbox:
         for future in self._answers.values():
             if not future.done():
                 future.set_exception(_gone())
+                future.exception()  # whoever waited may have been cancelled, and the loop complains of errors unseen
         processes, self._processes = self._processes, {}
         for process in processes.values():
             process._end(None)

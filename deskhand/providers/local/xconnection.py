@@ -134,6 +134,7 @@ class XConnection:
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(ComputerGoneError(f"the computer has no screen any more: {why}"))
+                future.exception()  # whoever waited may have been cancelled, and the loop complains of errors unseen
 
     def _drain(self) -> None:
         """Read what has come: events to their handlers, replies to those who wait."""
