@@ -10,9 +10,9 @@ import anyio
 
 from deskhand.errors import ComputerGoneError
 from deskhand.providers.contract import ComputerStatus, ExternalComputer
-from deskhand.providers.local.attached import attached_computer
 from deskhand.providers.local.computer import LocalComputer, LocalSettings, boot_computer
-from deskhand.providers.local.share import share_computer
+from deskhand.providers.local.register import registered
+from deskhand.providers.local.share import serve_computer
 
 __all__ = ["Guest", "Holding", "WarmPool"]
 
@@ -47,14 +47,16 @@ class Holding:
         """Boot the computer and hold it until it is released; never raises an error."""
         try:
             with self._life:
-                async with AsyncExitStack() as stack:
+                async with AsyncExitStack() as entry, AsyncExitStack() as stack:
                     async with boots:
                         computer = await stack.enter_async_context(boot_computer(self.computer_id, self._settings))
                     computer.on_destroy(self.destroy)
                     self.computer = computer
                     self.ready.set()
                     await self._given.wait()
-                    await stack.enter_async_context(share_computer(computer))
+                    # It stays written down until nothing of it is left: that is when others have destroyed it.
+                    path = entry.enter_context(registered(computer.info))
+                    await stack.enter_async_context(serve_computer(computer, path))
                     self._shared.set()
                     await anyio.sleep_forever()
         except Exception as error:
@@ -125,6 +127,8 @@ class Guest:
 
     async def hold(self) -> None:
         """Attach to the computer and stay until dismissed; never raises an error."""
+        from deskhand.providers.local.attached import attached_computer
+
         try:
             with self._stay:
                 async with attached_computer(self._computer_id) as self.computer:
