@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -64,11 +63,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench in a runtime folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="dh-") as name:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
-        yield Bench(Path(name) / "deskhand")
+def bench() -> Bench:
+    """A bench in the runtime folder of the test's own."""
+    return Bench(Path(os.environ["XDG_RUNTIME_DIR"]) / "deskhand")
 
 
 def test_sharing_cancelled_once_at_any_suspension_leaves_nothing(bench: Bench) -> None:
@@ -76,6 +73,7 @@ def test_sharing_cancelled_once_at_any_suspension_leaves_nothing(bench: Bench) -
     assert explore(bench.share_and_use, bench.check) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["scope", "native"])
 def test_sharing_cancelled_twice_leaves_nothing(bench: Bench, mode: Mode) -> None:
     """A second cancellation during the clean-up after the first changes nothing."""

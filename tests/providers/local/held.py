@@ -153,9 +153,10 @@ class HeldComputer(RecordingComputer):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> AsyncIterator[ExecStream]:
-        process = await anyio.open_process(
-            ["bash", "-c", command], cwd=cwd, env={**os.environ, **(env or {})}, start_new_session=True
-        )
+        with anyio.CancelScope(shield=True):  # cancelled halfway, it would leave a process that nobody holds
+            process = await anyio.open_process(
+                ["bash", "-c", command], cwd=cwd, env={**os.environ, **(env or {})}, start_new_session=True
+            )
         try:
             assert process.stdin is not None
             with contextlib.suppress(anyio.BrokenResourceError):  # it has ended without reading

@@ -9,7 +9,7 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -54,12 +54,10 @@ from deskhand.providers.local.share import list_shared, share_computer
 from tests.providers.local.held import HeldComputer
 
 
-@pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of the test's own, with a path short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="dh-") as name:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
-        yield Path(name) / "deskhand"
+@pytest.fixture
+def folder() -> Path:
+    """Where the sockets of the test's computers are."""
+    return Path(os.environ["XDG_RUNTIME_DIR"]) / "deskhand"
 
 
 @asynccontextmanager
