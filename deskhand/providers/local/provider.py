@@ -151,7 +151,7 @@ class LocalProvider(ComputeProvider):
 
     async def _hold(self, holding: Holding) -> None:
         await holding.hold(self._boots)
-        if holding.error is None:
+        if holding.error is None or holding.computer_id not in self._given:  # whoever asked for it has been told
             del self._held[holding.computer_id]
 
     def _settings(self, spec: ComputerSpec, options: Mapping[str, object]) -> LocalSettings:
