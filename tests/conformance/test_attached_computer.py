@@ -13,7 +13,6 @@ from deskhand.providers.local.share import share_computer
 from deskhand.testing import FakeComputer
 from deskhand.testing.conformance import CASES, Case, Target, Verdict
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -145,7 +145,10 @@ async def _running(
         yield _Running(process, readers)
     finally:
         for reader in readers:
-            reader.close()
+            if process.ended and not process.doomed:
+                sandbox.adopt(reader)  # what it left running in the background may go on writing
+            else:
+                reader.close()
         if not process.ended:
             await end_process(process)
 

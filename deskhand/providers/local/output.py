@@ -12,6 +12,7 @@ __all__ = ["KeptOutput", "PipeReader"]
 
 _READ = 262_144
 _DRAIN_READS = 64
+_FORGET_PAUSE = 0.05  # seconds between two reads of what nobody wants any more
 
 
 class KeptOutput:
@@ -96,6 +97,16 @@ class PipeReader:
         for _ in range(_DRAIN_READS):
             if self.ended or self.paused or not self._read():
                 return
+
+    def forget(self) -> None:
+        """Read on, slowly, and keep nothing: whoever still writes is neither killed by a closed pipe nor held up."""
+        self._take, self._at_end = self._discard, lambda: None
+        self.resume()
+
+    def _discard(self, data: bytes) -> None:
+        del data
+        self.pause()
+        self._loop.call_later(_FORGET_PAUSE, self.resume)
 
     def close(self) -> None:
         """Stop reading for good."""

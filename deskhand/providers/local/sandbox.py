@@ -30,6 +30,7 @@ from deskhand.providers.local.isolation import (
     spawner_command,
     write_system_files,
 )
+from deskhand.providers.local.output import PipeReader
 
 __all__ = ["Answer", "Process", "Sandbox", "open_sandbox", "out_of_descriptors"]
 
@@ -37,6 +38,7 @@ _PACKET: Final = 65_536  # as in the spawner
 _MAX_DESCRIPTORS = 4
 _START_DEADLINE = 15.0
 _END_DEADLINE = 3.0
+_ADOPTED = 128  # descriptors: two a command
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 
 
@@ -128,6 +130,7 @@ class Sandbox:
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._processes: dict[int, Process] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._adopted: deque[PipeReader] = deque()
         self._gone = anyio.Event()
         self._answers[0] = self.loop.create_future()
         channel.setblocking(False)
@@ -228,8 +231,23 @@ class Sandbox:
             raise ConfigError(f"the computer's sandbox did not start: {why}", hint="deskhand doctor") from error
         del self._answers[0]
 
+    def adopt(self, reader: PipeReader) -> None:
+        """Keep the output of an ended command open for what it left running, at most that of the last 64 commands."""
+        if self._gone.is_set():
+            reader.close()
+        if reader.ended:
+            return
+        reader.forget()
+        self._adopted = deque(kept for kept in self._adopted if not kept.ended)
+        self._adopted.append(reader)
+        while len(self._adopted) > _ADOPTED:
+            self._adopted.popleft().close()
+
     def close(self) -> None:
         """End the sandbox and everything in it, and tell those who wait."""
+        for reader in self._adopted:
+            reader.close()
+        self._adopted.clear()
         if self._gone.is_set():
             return
         self._gone.set()

@@ -380,3 +380,12 @@ async def test_ended_computer_says_so(call: str) -> None:
             await computer.destroy()
             with pytest.raises(ComputerGoneError):
                 await use(computer)
+
+
+async def test_program_left_in_the_background_may_go_on_writing() -> None:
+    """What a command starts with `&` is not killed by an output pipe that its command no longer needs."""
+    async with a_computer() as computer:
+        await computer.exec("(until [ -e go ]; do sleep 0.01; done; echo late && echo later >&2 && touch done) &")
+        with anyio.fail_after(20):
+            ended = await computer.exec("touch go; until [ -e done ]; do sleep 0.01; done", timeout=10)
+        assert ended.ok, ended.error
