@@ -37,7 +37,7 @@ def path_without(folder: Path, *programs: str) -> str:
         for program in place.iterdir() if place.is_dir() else ():
             link = folder / program.name
             if program.name not in programs and not link.is_symlink():
-                link.symlink_to(program)
+                link.symlink_to(entry)
     for program in programs:
         assert shutil.which(program, path=str(folder)) is None
     return str(folder)
