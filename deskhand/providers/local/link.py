@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +15,8 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 from pydantic import JsonValue
-from websockets.asyncio.client import ClientConnection, unix_connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
@@ -32,25 +31,18 @@ from deskhand.errors import (
 from deskhand.providers.contract import Capability, ComputerInfo
 from deskhand.providers.local import wire
 from deskhand.providers.local.companion import companion
+from deskhand.providers.local.connect import CLOSE_DEADLINE, connect, hello_of
 from deskhand.providers.local.operations import MARGIN, Arguments, Nothing
-from deskhand.providers.local.register import is_live, socket_path
+from deskhand.providers.local.register import is_live
 
 __all__ = ["Channel", "Link", "open_link"]
-
-OPEN_DEADLINE = 10.0
-"""Seconds until the owner must have said its first word."""
 
 WITHDRAW_DEADLINE = 10.0
 """Seconds that the owner gets to end what a cancelled call began."""
 
-CLOSE_DEADLINE = 2.0
-PING_INTERVAL = 20.0
 GONE_LOOKS = 20
 GONE_DEADLINE = 0.5
 """Seconds after the end of a connection in which it shows whether the owner has ended too."""
-
-_LOGGER = logging.getLogger(__name__)
-_LOGGER.addHandler(logging.NullHandler())
 
 
 @dataclass(eq=False)
@@ -382,62 +374,12 @@ async def open_link(folder: Path, computer_id: str) -> AsyncIterator[Link]:
 
 async def _hold(folder: Path, computer_id: str, *, task_status: TaskStatus[Link]) -> None:
     """Own the connection: open it, read it, close it."""
-    socket = await _connect(folder, computer_id)
+    socket = await connect(folder, computer_id)
     try:
-        link = Link(socket, folder, await _hello(socket, computer_id))
+        link = Link(socket, folder, await hello_of(socket, computer_id))
         task_status.started(link)
         await link.read()
         await anyio.sleep_forever()  # the block finds out by itself that the connection has ended
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE + 1):
             await socket.close(CloseCode.GOING_AWAY)
-
-
-async def _connect(folder: Path, computer_id: str) -> ClientConnection:
-    try:
-        return await unix_connect(
-            str(socket_path(folder, computer_id)),
-            "ws://localhost/",
-            compression=None,
-            logger=_LOGGER,
-            max_size=wire.LONGEST_MESSAGE,
-            open_timeout=OPEN_DEADLINE,
-            ping_interval=PING_INTERVAL,
-            ping_timeout=PING_INTERVAL,
-            close_timeout=CLOSE_DEADLINE,
-            proxy=None,
-            user_agent_header=None,
-        )
-    except (OSError, WebSocketException) as error:
-        raise ComputerGoneError(
-            f"the owner of the computer {computer_id} does not answer: {error or type(error).__name__}",
-            hint="deskhand ls lists the computers that are there",
-            effect="no",
-            provider="local",
-        ) from error
-
-
-async def _hello(socket: ClientConnection, computer_id: str) -> wire.Hello:
-    """Wait for the owner's first word."""
-    with anyio.move_on_after(OPEN_DEADLINE):
-        try:
-            frame = await socket.recv()
-        except ConnectionClosed as error:
-            raise ComputerGoneError(
-                f"the owner of the computer {computer_id} does not let us in: {error}", effect="no", provider="local"
-            ) from error
-        hello = wire.decode_from_owner(frame) if isinstance(frame, str) else None
-        if isinstance(hello, wire.Hello) and hello.version == wire.VERSION:
-            return hello
-        raise ProtocolError(
-            f"the owner of the computer {computer_id} does not speak version {wire.VERSION} of this protocol",
-            hint="create it with the version of deskhand that is used here",
-            effect="no",
-            provider="local",
-        )
-    raise DeadlineExceededError(
-        f"the owner of the computer {computer_id} said nothing within {OPEN_DEADLINE:g} s",
-        hint="is it stopped? deskhand ls tells its process id in --json",
-        effect="no",
-        provider="local",
-    )

@@ -563,7 +563,7 @@ async def test_attaching_to_what_is_not_there_says_so(name: str) -> None:
 
 async def test_attaching_to_a_stopped_owner_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its kernel accepts, nobody answers."""
-    monkeypatch.setattr("deskhand.providers.local.link.OPEN_DEADLINE", 0.3)
+    monkeypatch.setattr("deskhand.providers.local.connect.OPEN_DEADLINE", 0.3)
     async with owner_process() as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(ComputerGoneError, match="does not answer"):
