@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 import pytest
 
 from deskhand.providers import Click, Drag, HoldKey, Type
@@ -184,12 +184,29 @@ async def a_computer() -> AsyncIterator[LocalComputer]:
         yield await provider.create(name="used")
 
 
+async def left_running(computer: LocalComputer) -> str:
+    """Ask the computer which of the acts' commands it still runs."""
+    return (await computer.exec("cat /proc/[0-9]*/comm 2>/dev/null | grep -xE 'yes|sleep'")).output
+
+
 async def check_works(computer: LocalComputer) -> None:
     """Hold that a computer still does what it should, holds nothing and runs nothing that was cancelled."""
     assert (await computer.exec("echo works")).output == "works\n"
-    left = await computer.exec("cat /proc/[0-9]*/comm 2>/dev/null | grep -xE 'yes|sleep|bash'")
-    assert left.output == "bash\n"  # the one that asks
+    assert await left_running(computer) == ""
     assert await pressed(computer) == 0
+
+
+async def test_what_is_left_would_be_seen() -> None:
+    """The checks below are no use if they see nothing."""
+    async with a_computer() as computer:
+        async with computer.exec_stream("yes & sleep 60"):
+            await computer.mouse_down()
+            with anyio.fail_after(10):
+                while sorted((await left_running(computer)).split()) != ["sleep", "yes"]:
+                    await anyio.lowlevel.checkpoint()
+            assert await pressed(computer) == 1
+        await computer.mouse_up()
+        await check_works(computer)
 
 
 @pytest.mark.parametrize("name", list(ACTS))
