@@ -34,9 +34,9 @@ async def a_computer(*, network: bool = True) -> AsyncIterator[LocalComputer]:
 def path_without(folder: Path, *programs: str) -> str:
     """Return a search path that finds everything but some programs."""
     for place in map(Path, os.environ["PATH"].split(os.pathsep)):
-        for program in place.iterdir() if place.is_dir() else ():
-            link = folder / program.name
-            if program.name not in programs and not link.is_symlink():
+        for entry in place.iterdir() if place.is_dir() else ():
+            link = folder / entry.name
+            if entry.name not in programs and not link.is_symlink():
                 link.symlink_to(entry)
     for program in programs:
         assert shutil.which(program, path=str(folder)) is None
