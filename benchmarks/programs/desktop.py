@@ -64,7 +64,7 @@ def _receiver() -> Iterator[_Receiver]:
 @contextmanager
 def _text_on_screen() -> Iterator[None]:
     """Fill the screen with text, as a terminal shows it."""
-    command = ["xterm", "-geometry", "200x60+0+0", "-e", "seq -s ' ' 1 3000; sleep 600"]
+    command = ["xterm", "-geometry", "100x30+100+100", "-e", "seq -s ' ' 1 3000; sleep 600"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         time.sleep(2)
         try:

@@ -109,19 +109,16 @@ class Request:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body, small fragments joined; as often as someone begins to read it."""
-        small: list[bytes] = []
-        held = 0
+        held: list[bytes] = []
+        size = 0
         for fragment in self.fragments:
-            if held and held + len(fragment) > SMALL:
-                yield b"".join(small)
-                small, held = [], 0
-            if len(fragment) >= SMALL:
-                yield fragment
-            else:
-                small.append(fragment)
-                held += len(fragment)
-        if small:
-            yield b"".join(small)
+            held.append(fragment)
+            size += len(fragment)
+            if size >= SMALL:
+                yield fragment if len(held) == 1 else b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
 
     def joined(self) -> bytes:
         """Return the body in one piece, for who must see all of it."""
