@@ -292,6 +292,31 @@ async def test_tool_called_computer_is_refused() -> None:
     assert result.error.code == "config"
 
 
+async def test_tool_named_like_a_member_is_a_function() -> None:
+    """What is not the computer's own is called with its own arguments, not as the member of that name."""
+    registry = ToolRegistry()
+
+    @registry.tool
+    async def zoom(factor: int) -> str:
+        """Zoom a map."""
+        return f"{factor}x"
+
+    computer = RecordingComputer(without=frozenset({Capability.REGION}))
+    computer.image = png(1280, 800)
+    script = Script(FakeTurn([tool_use("zoom", factor=2)]), FakeTurn("Done."))
+    await script.run(computer, tools=registry)
+    assert "zoom" not in script.views[0].members
+    assert script.views[1].results[0].text == "2x"
+
+
+async def test_goal_must_be_a_sentence_that_can_be_sent() -> None:
+    """An empty goal is refused before anything is asked; half a character is replaced."""
+    result = await Script().run(goal=" \n")
+    assert result.error is not None
+    assert result.error.code == "invalid_input"
+    assert (await Script(FakeTurn("Done.")).run(goal="\ud83d go")).outcome == "completed"
+
+
 async def test_members_that_a_computer_cannot_back_are_switched_off() -> None:
     """Without a keyboard the model is not offered keys; without a screen there is no toolset at all."""
     script = Script(FakeTurn("Done."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import resource
 import struct
 import zlib
@@ -13,6 +14,7 @@ import anthropic
 import anyio
 import httpx2
 import pytest
+from PIL import Image
 
 from deskhand import ClaudeComputerUseHarness, Engine, RunResult, ToolRegistry, computer_tools
 from deskhand.errors import ConfigError, ConnectionLostError, TruncatedStreamError
@@ -520,9 +522,19 @@ def claiming(width: int, height: int) -> bytes:
     return picture[:12] + head + struct.pack(">I", zlib.crc32(head)) + picture[33:]
 
 
+def moving(kind: str) -> bytes:
+    """Draw a picture of two frames."""
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
 BAD_IMAGES: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
     "text": lambda: b"no picture",
+    "animation": lambda: moving("PNG"),
+    "gif": lambda: moving("GIF"),
     "truncated": lambda: png(64, 48)[:-20],
     "header only": lambda: png(64, 48)[:30],
     "bomb": lambda: claiming(12_000, 12_000),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
+import anyio.to_thread
 from pydantic import BaseModel, JsonValue
 from typing_extensions import TypeVar
 
@@ -17,7 +18,7 @@ from deskhand.harness.frames import FrameLimits
 from deskhand.harness.loops.conversation import Conversation, Rules
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.anthropic import AnthropicCodec, Settings
-from deskhand.harness.models.door import AnthropicDoor, own_client
+from deskhand.harness.models.door import AnthropicDoor, load, own_client
 from deskhand.harness.models.profiles import PROFILES, profile_of
 from deskhand.harness.models.transport import Clock, Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
@@ -120,6 +121,7 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[AnthropicDoor]:
         if self._client is not None:
+            await anyio.to_thread.run_sync(load)
             yield AnthropicDoor(self._client, deadlines=self._deadlines)
             return
         async with own_client(os.environ) as client:

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeAlias
 from pydantic import JsonValue, ValidationError
 from typing_extensions import TypeVar
 
-from deskhand.errors import BudgetExceededError, ProtocolError, RefusedError
+from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError
 from deskhand.harness.context import RunContext, TurnContext
 from deskhand.harness.models.adapter import Turn
 from deskhand.harness.models.anthropic import AnthropicCodec, refused
@@ -170,7 +170,13 @@ class Conversation(Generic[OutputT]):
         )
 
     async def _open(self) -> None:
-        """Tell the goal, and show the screen where there is one."""
+        """Tell the goal, and show the screen where there is one.
+
+        Raises:
+            InvalidInputError: If there is no goal.
+        """
+        if not self.run.goal.strip():
+            raise InvalidInputError("the goal is empty", hint="say what the run is to reach")
         said: list[str | Observation] = [self.run.goal]
         if "screenshot" in self.codec.members:
             seen = await self.run.act("screenshot")

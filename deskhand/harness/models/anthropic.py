@@ -94,7 +94,7 @@ class AnthropicCodec(ModelAdapter):
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
         self._profile = settings.profile
-        self.members = frozenset(name for name in MEMBERS if name in tools)
+        self.members = frozenset(name for name in MEMBERS if name in tools and tools.get(name).on_screen)
         self._functions = frozenset(tools.names) - self.members
         self._params = _parameters(settings, tools, self.members)
 
@@ -128,7 +128,7 @@ class AnthropicCodec(ModelAdapter):
         images = 0
         for item in items:
             if isinstance(item, str):
-                blocks.append(encode_json({"type": "text", "text": item}))
+                blocks.append(_text(item))
             elif item.image is not None and item.frame is not None:
                 blocks.append(encode_image(item.image, item.frame.mime))
                 images += 1
@@ -148,12 +148,16 @@ class AnthropicCodec(ModelAdapter):
             raise ProtocolError("every call is answered once, in order", effect="no")
         blocks = [_result(observation) for observation in observations]
         if text:
-            blocks.append(encode_json({"type": "text", "text": text}))
+            blocks.append(_text(text))
         return Item.user(blocks, images=sum(observation.image is not None for observation in observations))
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
         return AnthropicDecoder(self.members, self._functions)
+
+
+def _text(text: str) -> bytes:
+    return encode_json({"type": "text", "text": text.encode(errors="replace").decode()})
 
 
 def _parameters(settings: Settings, tools: ToolRegistry, members: frozenset[str]) -> Json:

@@ -18,10 +18,12 @@ import anyio
 import anyio.to_thread
 
 from deskhand.errors import ConfigError, DeskhandError, PayloadTooLargeError, ProtocolError
+from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import KEY_HINT, SHOWN, VENDOR, broken, idle, map_error, stream_error
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Clock, Deadlines
+from deskhand.harness.prices import price_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
         AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex
     )
 
-__all__ = ["AnthropicDoor", "own_client"]
+__all__ = ["AnthropicDoor", "load", "own_client"]
 
 MAX_BODY: Final[dict[str, int]] = {
     "anthropic.lib.bedrock": 10 * 1024 * 1024,
@@ -66,8 +68,9 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 def load() -> None:
-    """Import the vendor's client: seconds of work where nothing is cached, so not on the event loop."""
+    """Import what the first turn needs: seconds of work where nothing is cached, so not on the event loop."""
     importlib.import_module("anthropic.types")
+    price_of("", Usage())
 
 
 @asynccontextmanager
