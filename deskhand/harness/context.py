@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Generic, Literal, cast, overload
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from deskhand.errors import DeskhandError, InvalidInputError, ToolError
@@ -31,6 +32,16 @@ from deskhand.tools.registry import ToolRegistry
 __all__ = ["OnComputer", "RunContext", "TurnContext"]
 
 DepsT = TypeVar("DepsT", default=object)
+
+MAX_VALUE = 256 * 1024
+"""Bytes of JSON that an event of one's own may hold."""
+
+_MESSAGE_TEXT = 64 * 1024
+"""Characters of a model's text that its event holds; the vendor's items, a blob where they are given, hold all of it."""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MESSAGE_TEXT else text[:_MESSAGE_TEXT] + "…"
 
 
 class TurnContext:
@@ -82,8 +93,8 @@ class TurnContext:
             ModelMessage,
             {
                 "message_id": self.message_id,
-                "text": text,
-                "thinking": thinking,
+                "text": _shortened(text),
+                "thinking": None if thinking is None else _shortened(thinking),
                 "calls": [
                     {"call_id": call.id, "name": call.name, "provider_call_id": call.provider_call_id}
                     for call in numbered
@@ -254,7 +265,20 @@ class RunContext(OnComputer, Generic[DepsT]):
         self._run_state.control.check()
 
     def emit(self, name: str, value: JsonValue = None) -> None:
-        """Emit an event of one's own; the name is namespaced (``myapp.progress``)."""
+        """Emit an event of one's own; the name is namespaced (``myapp.progress``).
+
+        Raises:
+            InvalidInputError: If the value is no JSON, nested too deeply, or has more than 256 KiB.
+        """
+        try:
+            size = len(to_json(value))
+        except ValueError as error:
+            raise InvalidInputError(f"the event's value is no JSON: {error}") from error
+        if size > MAX_VALUE:
+            raise InvalidInputError(
+                f"the event's value has {size} bytes; allowed are {MAX_VALUE}",
+                hint="keep it elsewhere, and name it here",
+            )
         self._run_state.emit(CustomEvent, {"name": name, "value": value})
 
     @asynccontextmanager

@@ -1,8 +1,7 @@
-"""The log in a file under faults: kills, full disks, other programs, damage; and that a barrier is one."""
+"""The log in a file under faults: kills, damage, other programs."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import random
@@ -12,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,16 +19,12 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from deskhand import RunContext, SqliteLog, ToolCall
+from deskhand import SqliteLog
 from deskhand.errors import ConfigError, CorruptJournalError, FencedError, JournalError
-from deskhand.harness import Run, sqlite_log
-from deskhand.harness.events import ActionStarted, CustomEvent
+from deskhand.harness import sqlite_log
+from deskhand.harness.events import CustomEvent
 from deskhand.harness.stream import subscribe
-from deskhand.providers import Click, MouseDown, MouseUp
-from tests.harness.disks import SmallDisk, small_disk
-from tests.harness.driving import Driver, computer_with_screen
 from tests.harness.logs import attribute, custom, finished, value_of
-from tests.tools.recording import RecordingComputer
 
 
 def digest(path: Path) -> str:
@@ -86,6 +80,7 @@ async def check_after_kill(path: Path, durable: int) -> None:
         assert event.seq == last + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_kill_in_the_middle_of_commits_loses_nothing_durable(seed: int, tmp_path: Path) -> None:
     """The database opens, is whole, and holds every event that a barrier vouched for."""
@@ -341,215 +336,3 @@ async def test_closed_log_refuses_instead_of_waiting(tmp_path: Path) -> None:
                 await late
     async with SqliteLog(tmp_path / "log.db") as again:
         assert [value_of(event) for event in await again.read("a")] == [1]
-
-
-# The barrier
-
-
-class Disk:
-    """Stands between the log and the disk: sees each sync, holds it up, or fails it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, computer: RecordingComputer | None = None) -> None:
-        self.syncs: list[int] = []
-        self.let = threading.Event()
-        self.let.set()
-        self.reached = threading.Event()
-        self.error: OSError | None = None
-        self._computer = computer
-        self._really = os.fdatasync
-        monkeypatch.setattr(os, "fdatasync", self.sync)
-
-    def sync(self, descriptor: int) -> None:
-        """Sync for the log."""
-        assert os.readlink(f"/proc/self/fd/{descriptor}").endswith("log.db-wal")
-        self.reached.set()
-        assert self.let.wait(20)
-        if self.error is not None:
-            raise self.error
-        self._really(descriptor)
-        self.syncs.append(len(self._computer.performed) if self._computer else 0)
-
-
-async def test_effect_is_sent_only_after_its_intent_was_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk is still at it, nothing is done; the intent is in the file that is synced."""
-    computer = computer_with_screen()
-    disk = Disk(monkeypatch, computer)
-
-    async def drive(run: RunContext) -> None:
-        await run.look()
-        await run.act("left_click", x=1, y=1)
-        await run.act("left_click", x=2, y=2)
-
-    async with SqliteLog(tmp_path / "log.db") as log, SqliteLog(tmp_path / "log.db") as other:
-        with anyio.fail_after(20):
-            disk.let.clear()
-            async with Driver(drive).start(computer, "click", log=log) as run:
-                await anyio.to_thread.run_sync(disk.reached.wait)
-                await anyio.wait_all_tasks_blocked()
-                assert computer.performed == []
-                intents = await other.read(run.id, types=["action.started"])
-                assert [event.data.name for event in intents if isinstance(event, ActionStarted)] == [
-                    "screenshot",
-                    "left_click",
-                ]
-                disk.let.set()
-                (await run.result()).raise_for_outcome()
-    assert computer.performed == [Click(1, 1), Click(2, 2)]
-    assert disk.syncs[:2] == [0, 1]  # one before each click
-    assert len(disk.syncs) == 3  # and one for the run's end
-
-
-async def test_failed_sync_stops_all_effects_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it the kernel may call lost pages clean, so that a later success proves nothing: the log is opened anew."""
-    computer = computer_with_screen()
-    disk = Disk(monkeypatch)
-    disk.error = OSError(errno.EIO, "Input/output error")
-
-    async def drive(run: RunContext) -> None:
-        await run.act("left_click", x=1, y=1)
-
-    async with SqliteLog(tmp_path / "log.db") as log:
-        for _ in range(2):
-            result = await Driver(drive).run(computer, "click", log=log)
-            assert (result.outcome, result.reason) == ("failed", "journal")
-            assert result.error is not None
-            assert "cannot be synced: Input/output error" in result.error.message
-            disk.error = None
-    assert computer.performed == []
-    async with SqliteLog(tmp_path / "log.db") as log:
-        (await Driver(drive).run(computer, "click", log=log)).raise_for_outcome()
-
-
-async def test_barriers_that_wait_together_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Group commit: fifty runs that wait at once are served by one more sync."""
-    disk = Disk(monkeypatch)
-    async with SqliteLog(tmp_path / "log.db") as log:
-        epochs = {f"r{n}": await log.claim(f"r{n}") for n in range(51)}
-        disk.let.clear()
-        with anyio.fail_after(20):
-            async with anyio.create_task_group() as tasks:
-                for run_id, epoch in epochs.items():
-                    log.append(run_id, epoch, [custom(run_id, 1)])
-                    tasks.start_soon(log.barrier, run_id)
-                    if run_id == "r0":
-                        await anyio.to_thread.run_sync(disk.reached.wait)
-                await anyio.wait_all_tasks_blocked()
-                disk.let.set()
-    assert len(disk.syncs) == 2
-
-
-async def test_barrier_with_nothing_new_costs_no_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is synced is synced; what was written since without a barrier is not."""
-    disk = Disk(monkeypatch)
-    async with SqliteLog(tmp_path / "log.db") as log:
-        epoch = await log.claim("a")
-        log.append("a", epoch, [custom("a", 1)])
-        await log.barrier("a")
-        await log.barrier("a")
-        assert len(disk.syncs) == 1
-        log.append("a", epoch, [custom("a", 2)])
-        await log.wait("a", 1)  # committed, but not synced
-        assert len(disk.syncs) == 1
-        await log.barrier("a")
-        assert len(disk.syncs) == 2
-
-
-# Full disks
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk to fill."""
-    with small_disk(tmp_path) as small:
-        yield small
-
-
-async def test_full_disk_is_told_and_nothing_is_lost_when_space_returns(disk: SmallDisk) -> None:
-    """The barrier refuses as long as it is full; then everything is written, in order and once."""
-    async with SqliteLog(disk.path / "log.db") as log:
-        epoch = await log.claim("a")
-        log.append("a", epoch, [custom("a", 1)])
-        await log.barrier("a")
-        disk.fill()
-        for value in (2, 3):
-            log.append("a", epoch, [custom("a", value)])
-            with pytest.raises(JournalError) as caught:
-                await log.barrier("a")
-            assert caught.value.hint
-        disk.free()
-        log.append("a", epoch, [custom("a", 4)])
-        await log.barrier("a")
-        assert [value_of(event) for event in await log.read("a")] == [1, 2, 3, 4]
-
-
-async def read_to_the_end(run: Run[str]) -> None:
-    """Follow a run."""
-    async for event in run.events():
-        assert event.type != "run.finished"
-
-
-async def test_full_disk_ends_the_run_before_the_effect(disk: SmallDisk) -> None:
-    """No click without a kept intent, a held button is let go, and the next run on the same log works."""
-
-    async def drive(run: RunContext) -> None:
-        await run.act("left_mouse_down")
-        disk.fill()
-        await run.act("left_click", x=1, y=1)
-
-    async def after(run: RunContext) -> None:
-        await run.act("left_click", x=2, y=2)
-
-    computer = computer_with_screen()
-    async with SqliteLog(disk.path / "log.db") as log:
-        with anyio.fail_after(20):
-            async with Driver(drive).start(computer, "click", log=log) as run:
-                result = await run.result()
-                assert (result.outcome, result.reason) == ("failed", "journal")
-                with pytest.raises(JournalError):
-                    await read_to_the_end(run)
-            assert computer.performed == [MouseDown("left"), MouseUp("left")]
-            disk.free()
-            (await Driver(after).run(computer, "click", log=log)).raise_for_outcome()
-            assert computer.performed[2:] == [Click(2, 2)]
-            kinds = [event.type for event in await log.read(run.id)]
-    assert kinds.count("run.finished") == 1  # kept in memory while the disk was full
-    assert kinds[-1] == "run.finished"
-
-
-async def test_too_many_events_that_wait_let_no_further_action_start(disk: SmallDisk) -> None:
-    """Memory is bounded on a full disk, for a run that only looks too."""
-
-    async def drive(run: RunContext) -> None:
-        disk.fill()
-        while True:
-            await run.look()
-
-    with attribute(sqlite_log, "PENDING_LIMIT", 50):
-        async with SqliteLog(disk.path / "log.db") as log:
-            with anyio.fail_after(20):
-                result = await Driver(drive).run(computer_with_screen(), "look for ever", log=log)
-            assert (result.outcome, result.reason) == ("failed", "journal")
-            disk.free()
-
-
-# What a model may send
-
-
-async def test_half_a_character_is_kept_as_a_replacement(tmp_path: Path) -> None:
-    """JSON can name half a surrogate pair, UTF-8 cannot: the log goes on."""
-
-    async def drive(run: RunContext) -> str:
-        await run.act(ToolCall("exec", '{"command": "echo \\ud83d"}'))
-        run.emit("test.odd", {"\udc00": ["\ud800x"]})
-        await run.act("left_click", x=1, y=1)
-        return "half \ud83d"
-
-    async with SqliteLog(tmp_path / "log.db") as log:
-        with anyio.fail_after(20):
-            result = await Driver(drive).run(computer_with_screen(), "write \ud83d", log=log)
-        result.raise_for_outcome()
-        [odd] = await log.read(result.run_id, types=["custom"])
-        assert value_of(odd) == {"\ufffd": ["\ufffdx"]}
-        events = await log.read(result.run_id)
-    assert events[-1].type == "run.finished"
-    assert "\ufffd" in events[0].to_json().decode()
