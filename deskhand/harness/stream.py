@@ -6,11 +6,12 @@ Transient events live in the ring alone, so a subscriber that lags misses some o
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import Final, Literal, Self
 
 import anyio
 import anyio.lowlevel
@@ -28,6 +29,7 @@ _PAGE = 500
 _LAST = "run.finished"
 _GAP = "stream.gap"
 _BREATHER = 255
+_CROWD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class _Batch:
 
 
 _NOTHING = _Batch(-1, -1, (), 0)
+_NONE: Iterator[EventBase] = iter(())
+_Phase = Literal["new", "open", "ended", "closed"]
+"""Of a stream: not yet begun, following, nothing comes behind what it has, left."""
+
+_OVER: Final = ("ended", "closed")
 
 
 class Feed:
@@ -57,7 +64,8 @@ class Feed:
         self._committed = 0
         self._last = 0
         self._dropped = 0  # the highest number that has left the ring
-        self._grown: anyio.Event | None = None  # only while somebody waits, so that idle subscribers cost nothing
+        self._waiters: list[asyncio.Future[None]] = []
+        self._crowd = _CROWD  # how many may wait before those that gave up are cleared away
         self._wakes = 0
         self._taken = _NOTHING
         self._refused: JournalError | None = None
@@ -154,17 +162,18 @@ class Feed:
             visible += 1
         if visible != self._visible:
             self._visible = visible
-            if self._grown is not None:
-                self.wake()
+            self.wake()
 
     # What an EventStream needs
 
     def wake(self) -> None:
         """Let those who wait look again."""
-        if self._grown is not None:
+        if self._waiters:
             self._wakes += 1
-            self._grown.set()
-            self._grown = None
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def join(self, seq: int) -> int | None:
         """Return the absolute index behind a number, or ``None`` where the ring no longer reaches back so far."""
@@ -198,17 +207,23 @@ class Feed:
         self._taken = _Batch(cursor, self._visible, events, seq)
         return self._taken
 
-    def growth(self) -> anyio.Event:
-        """Return what is set when there is more to be seen.
+    def growth(self) -> asyncio.Future[None]:
+        """Return what is done once there is more to be seen.
+
+        A bare future for each who waits, and nothing to undo for who gives up: where a thousand subscribers wait, every
+        frame between them and it counts.
 
         Raises:
             JournalError: If there will never be more, though the run's end is missing.
         """
         if self._failed is not None:
             raise self._failed
-        if self._grown is None:
-            self._grown = anyio.Event()
-        return self._grown
+        if len(self._waiters) >= self._crowd:
+            self._waiters = [waiter for waiter in self._waiters if not waiter.done()]
+            self._crowd = 2 * len(self._waiters) + _CROWD
+        waiter: asyncio.Future[None] = asyncio.Future()
+        self._waiters.append(waiter)
+        return waiter
 
 
 class EventStream:
@@ -219,14 +234,12 @@ class EventStream:
 
     __slots__ = (
         "_batch",
-        "_closed",
         "_cursor",
         "_feed",
-        "_index",
         "_log",
+        "_phase",
         "_run_id",
         "_seq",
-        "_started",
         "_types",
         "_waiting",
     )
@@ -247,10 +260,8 @@ class EventStream:
         self._types = None if types is None else tuple(event_name(kind) for kind in types)
         self._feed = feed
         self._cursor: int | None = None
-        self._batch: Sequence[EventBase] = ()
-        self._index = 0
-        self._started = False
-        self._closed = False
+        self._batch: Iterator[EventBase] = _NONE
+        self._phase: _Phase = "new"
         self._waiting: anyio.CancelScope | None = None
 
     def __repr__(self) -> str:
@@ -269,25 +280,26 @@ class EventStream:
             NotFoundError: If the log has no such run.
             JournalError: If the log cannot be read, or could not take the run's last events.
         """
-        while not self._closed:
-            if self._index >= len(self._batch) and not self._advance():
-                if self._cursor is None or self._feed is None or self._ended():
+        while True:
+            for event in self._batch:  # an iterator, which goes on where it was left
+                if self._types is None or event.type == _GAP or matches(event.type, self._types):
+                    return event  # type: ignore[return-value]
+                if event.seq is not None and event.seq & _BREATHER == 0:
+                    await anyio.lowlevel.checkpoint()  # a filter that lets little through must not hold up the loop
+                    if self._phase == "closed":
+                        break
+            if self._phase in _OVER:
+                raise StopAsyncIteration
+            if not self._advance():
+                if self._cursor is None or self._feed is None:
                     await self._catch_up()
                 else:
-                    await self._feed.growth().wait()
-                continue
-            event = self._batch[self._index]
-            self._index += 1
-            if self._types is None or event.type == _GAP or matches(event.type, self._types):
-                return event  # type: ignore[return-value]
-            if self._index & _BREATHER == 0:
-                await anyio.lowlevel.checkpoint()  # a filter that lets little through must not hold up the loop
-        raise StopAsyncIteration
+                    await self._feed.growth()
 
     async def aclose(self) -> None:
         """End the stream."""
-        self._closed = True
-        self._batch = ()
+        self._phase = "closed"
+        self._batch = _NONE
         if self._waiting is not None:
             self._waiting.cancel()
         if self._feed is not None:
@@ -303,21 +315,22 @@ class EventStream:
             return False
         if not batch.events:
             return False
-        self._batch, self._index, self._cursor = batch.events, 0, batch.stop
+        self._cursor = batch.stop
         self._seq = batch.seq or self._seq
+        self._hand_on(batch.events)
         return True
 
-    def _ended(self) -> bool:
-        """Close the stream behind the run's last event."""
-        if self._batch and self._batch[-1].type == _LAST:
-            self._closed = True
-        return self._closed
+    def _hand_on(self, events: Sequence[EventBase]) -> None:
+        """Let the reader have events next; behind the run's last there is nothing."""
+        if self._phase == "closed":  # meanwhile, by another task
+            return
+        if events[-1].type == _LAST:
+            self._phase = "ended"
+        self._batch = iter(events)
 
     async def _catch_up(self) -> None:
         """Go on in the ring where it reaches back to the last number seen, else in the log."""
-        if self._ended():
-            return
-        if not self._started:
+        if self._phase == "new":
             await self._start()
         if self._feed is not None:
             self._cursor = self._feed.join(self._seq)
@@ -328,7 +341,7 @@ class EventStream:
 
     async def _start(self) -> None:
         """Refuse a beginning that cannot be."""
-        self._started = True
+        self._phase = "open"
         last = self._feed.last_seq if self._feed is not None else (await self._log.bounds(self._run_id))[1]
         if self._feed is None and last == 0:
             raise NotFoundError(f"the log has no run {self._run_id!r}", hint="see the list: deskhand events")
@@ -349,7 +362,7 @@ class EventStream:
             return
         newest = await self._log.read(self._run_id, last - 1, limit=1) if last >= first else []
         if self._seq >= last and newest and newest[0].type == _LAST:
-            self._closed = True
+            self._phase = "ended"
             return
         await self._log.wait(self._run_id, self._seq)
 
@@ -362,7 +375,7 @@ class EventStream:
                     batch.append(self._gap(event.seq - 1))
                 self._seq = event.seq
             batch.append(event)
-        self._batch, self._index = batch, 0
+        self._hand_on(batch)
 
     def _gap(self, to_seq: int) -> EventBase:
         """Make the event that tells of numbers that are gone."""
