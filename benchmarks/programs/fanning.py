@@ -6,7 +6,7 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from measuring import arguments, cpu, report
 
@@ -96,9 +96,11 @@ async def _idle(hub: Hub, count: int) -> float:
             pass
 
     await _turns(5)
+    tasks: list[Any] = [None] * count
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    tasks = [asyncio.create_task(wait(hub.subscribe())) for _ in range(count)]  # noqa: TID251 (the least there is)
+    for index in range(count):
+        tasks[index] = asyncio.create_task(wait(hub.subscribe()))  # noqa: TID251 (the least there is)
     await _turns(5)
     gc.collect()
     held = tracemalloc.get_traced_memory()[0] - before

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from deskhand import MemoryLog
 from deskhand.errors import FencedError, InvalidInputError, JournalError, NotFoundError
 from deskhand.harness import EventLog
-from deskhand.harness.events import Event, ModelDelta, StreamGap
+from deskhand.harness.events import Event, ModelDelta, RunFinished, StreamGap
 from deskhand.harness.stream import EventStream, Feed, subscribe
 from tests.harness.logs import LOGS, custom, finished, value_of
 
@@ -371,3 +371,20 @@ async def test_memory_log_that_is_full_lets_no_further_action_start() -> None:
         assert await log.bounds("a") == (1, 4)
         await log.trim("a", 3)
         feed.check()
+
+
+async def test_batch_gives_what_is_there_and_nothing_at_the_end() -> None:
+    """Batches hold every wanted event once and in order, mix with single reads, and end with an empty one."""
+    async with MemoryLog() as log:
+        feed = await Feed.open(log, "a")
+        stream, only = feed.subscribe(), feed.subscribe(types=[RunFinished])
+        for value in range(5):
+            feed.emit(custom("a", value))
+        with anyio.fail_after(10):
+            assert (await anext(stream)).seq == 1
+            assert [event.seq for event in await stream.batch()] == [2, 3, 4, 5]
+            feed.emit(finished("a"))
+            assert [event.seq for event in await stream.batch()] == [6]
+            assert [event.type for event in await only.batch()] == ["run.finished"]
+            assert await stream.batch() == []
+            assert await only.batch() == []
