@@ -28,8 +28,12 @@ class RunView:
     """
 
     def __init__(self, terminal: Terminal, model: str | None) -> None:
+        from deskhand.providers.contract import Capability
+        from deskhand.tools.computer import computer_tools
+
         self._terminal = terminal
         self._model = model or "the driver"
+        self._inputs = frozenset(computer_tools({Capability.POINTER, Capability.KEYBOARD}).names)
         self._intents: dict[str, str] = {}
         self._said = ""
 
@@ -79,9 +83,11 @@ class RunView:
 
         assert isinstance(event, ActionFinished)  # noqa: S101 (the caller looked)
         data = event.data
-        intent = self._intents.pop(data.call_id, data.name)
+        intent = one_line(self._intents.pop(data.call_id, data.name), 120)
+        if data.outcome == "ok" and data.name in self._inputs:  # that it was clicked is said already
+            return f"{intent} → ok"
         frame = f" ({data.frame_id})" if data.frame_id else ""
-        return one_line(intent, 120) + event.summary.removeprefix(data.name) + frame
+        return intent + event.summary.removeprefix(data.name) + frame
 
     def _wait(self, event: EventBase) -> None:
         """Say what comes next."""

@@ -57,7 +57,7 @@ async def test_run_shows_each_action_and_what_it_took(tmp_path: Path) -> None:
     assert lines[0].startswith("run run_")
     assert lines[0].endswith(" on testbed:box with claude-sonnet-5-5")
     assert "│ I click." in lines
-    assert "  left_click x=640 y=360 → ok: clicked" in lines
+    assert "  left_click x=640 y=360 → ok" in lines
     assert any(line.startswith("  exec command='echo hello'") and "→ ok" in line for line in lines)
     assert "All done." in ended.out
     [took] = [line for line in lines if line.startswith("completed: 2 turns · ")]
@@ -243,7 +243,7 @@ async def test_run_shows_progress_on_a_terminal(tmp_path: Path) -> None:
         code, shown = await program.on_terminal("run", "greet", "--computer", "testbed")
     assert code == 0
     assert "turn 1: claude-sonnet-5-5 answers" in shown
-    assert "left_click x=640 y=360 → ok: clicked" in shown
+    assert "left_click x=640 y=360 → ok" in shown
 
 
 async def test_run_of_a_computer_that_dies(tmp_path: Path) -> None:

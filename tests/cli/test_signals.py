@@ -19,7 +19,7 @@ from tests.cli.test_run import served
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = sorted(random.Random(20).sample(range(1, 70), 8))
+MOMENTS = sorted(random.Random(20).sample(range(1, 70), 6))
 """After how many lines of output the signal comes: deltas, intents, outcomes, frames."""
 
 RUN = ("run", "work on", "--computer", "testbed", "--json")
