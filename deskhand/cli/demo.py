@@ -15,6 +15,8 @@ from deskhand.cli.terminal import Terminal
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
+    from deskhand.demo import Verdict
+
     from deskhand.cli.stopping import Stopper
 
 __all__ = ["register", "scripted_client"]
@@ -52,6 +54,7 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
 
     terminal.note("the model of this demo is scripted; all else is what a live one would drive")
+    code = Exit.FAILED
     async with anyio.create_task_group() as loading:
         # The vendor's client takes as long to be imported as a desktop to be started: both at once.
         loading.start_soon(_load_client)
@@ -59,15 +62,22 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
             harness = ClaudeComputerUseHarness(model=MODEL, client=client)
             conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
             verdict = await verify(computer) if conducted.result.ok else None
-    code = tell_result(terminal, stopper, conducted, scripted=True)
-    if verdict is not None:
-        terminal.note(str(verdict))
-        code = code if verdict.ok else Exit.FAILED
-        if terminal.json:
-            terminal.line({"type": "verdict", "ok": verdict.ok, "checks": [check.found for check in verdict.checks]})
-    terminal.note(f"frames: {conducted.folder / 'frames'}")
+        code = tell_result(terminal, stopper, conducted, scripted=True)
+        if verdict is not None and not verdict.ok:
+            code = Exit.FAILED
+        _tell_verdict(terminal, verdict)
+        terminal.note(f"frames: {conducted.folder / 'frames'}")
     terminal.note('with a live model: export ANTHROPIC_API_KEY=... && deskhand run "open the editor and write hello"')
     return code
+
+
+def _tell_verdict(terminal: Terminal, verdict: Verdict | None) -> None:
+    """Print what the machine says of the outcome, where it was asked."""
+    if verdict is None:
+        return
+    terminal.note(str(verdict))
+    if terminal.json:
+        terminal.line({"type": "verdict", "ok": verdict.ok, "checks": [check.found for check in verdict.checks]})
 
 
 async def _load_client() -> None:

@@ -29,6 +29,7 @@ async def demo_computer(screen: tuple[int, int] | None, say: Callable[[str], Non
         say: Told why it is a make-believe one, where it is.
     """
     async with AsyncExitStack() as stack:
+        computer: ExternalComputer | None = None
         missing: str | None
         try:
             computer = await stack.enter_async_context(
@@ -37,7 +38,7 @@ async def demo_computer(screen: tuple[int, int] | None, say: Callable[[str], Non
             missing = await _missing(computer)
         except (ConfigError, UnsupportedError) as error:
             missing = error.message
-        if missing is None:
+        if computer is not None and missing is None:
             yield computer
             return
         await stack.aclose()

@@ -136,7 +136,7 @@ def find_entry(frame: Image) -> Box | None:
 
 def find_first_line(frame: Image, page: Box) -> Box | None:
     """Find the ink of the first line of text on a page."""
-    ink = frame.crop(page).convert("L").point(lambda value: 255 if value < 128 else 0)
+    ink = frame.crop(page).convert("L").point([255 if value < 128 else 0 for value in range(256)])
     line = next((rows for rows in _runs([share > 0 for share in _rows(ink)]) if rows[1] - rows[0] >= 5), None)
     if line is None:
         return None
