@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeAlias
 
@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError
 from deskhand.harness.context import RunContext, TurnContext
-from deskhand.harness.models.adapter import Turn
+from deskhand.harness.models.adapter import Delta, Turn
 from deskhand.harness.models.anthropic import AnthropicCodec, refused
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist
@@ -23,6 +23,9 @@ OutputT = TypeVar("OutputT", default=str)
 
 MAX_CALLS: Final = 64
 """Calls of one turn that are run; the rest are answered with an error."""
+
+MOMENT: Final = 0.03
+"""Seconds within which pieces of an answer are told as one."""
 
 MAX_CUT: Final = 3
 """How often in a row an answer may be cut off at its token limit."""
@@ -125,6 +128,35 @@ class Rules(Generic[OutputT]):
     on_request: Callable[[Mapping[str, JsonValue]], None] | None = None
 
 
+class _Teller:
+    """Tells the pieces of an answer, those that come within a moment as one: each is an event for every subscriber.
+
+    A piece is held back until the next event at most, and that one only while it comes within the moment.
+    """
+
+    def __init__(self, turn: TurnContext, clock: Clock) -> None:
+        self._turn = turn
+        self._clock = clock
+        self._held: list[Delta] = []
+        self._since = 0.0
+
+    def tell(self, deltas: Sequence[Delta]) -> None:
+        """Take in what an event brought; nothing where it brought nothing to be told."""
+        now = self._clock.monotonic()
+        if self._held and (not deltas or deltas[0].kind != self._held[0].kind or now - self._since > MOMENT):
+            self._flush()
+        for delta in deltas:
+            if self._held and self._held[0].kind != delta.kind:
+                self._flush()
+            if not self._held:
+                self._since = now
+            self._held.append(delta)
+
+    def _flush(self) -> None:
+        self._turn.delta("".join(delta.text for delta in self._held), kind=self._held[0].kind)
+        self._held = []
+
+
 @dataclass(eq=False)
 class Conversation(Generic[OutputT]):
     """One run's conversation: the driver that asks, acts and appends.
@@ -220,11 +252,11 @@ class Conversation(Generic[OutputT]):
         """Ask once; what a cut answer used counts too."""
         self.run.check()
         decoder = self.codec.decoder()
+        teller = _Teller(events, self.rules.clock)
         try:
             async with self.codec.stream(request) as batches:
                 async for batch in batches:
-                    for delta in decoder.feed(batch):
-                        events.delta(delta.text, kind=delta.kind)
+                    teller.tell(decoder.feed(batch))
                 return decoder.turn()
         except BaseException:  # (a cancelled answer has been paid for as well)
             events.again(decoder.usage)

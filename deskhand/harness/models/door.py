@@ -125,17 +125,21 @@ class AnthropicDoor:
         Raises:
             DeskhandError: Whatever goes wrong, mapped once.
         """
-        answer = await self._post(request)
-        events = self._events(answer)
-        try:
-            yield events
-        except DeskhandError as error:
-            error.request_id = error.request_id or answer.response.headers.get("request-id")
-            raise
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
-                await events.aclose()
-                await answer.close()
+        watch = _Watch(self._deadlines.idle)
+        with watch.scope:
+            answer = await self._post(request)
+            events = self._events(answer, watch)
+            try:
+                yield events
+            except DeskhandError as error:
+                error.request_id = error.request_id or answer.response.headers.get("request-id")
+                raise
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
+                    await events.aclose()
+                    await answer.close()
+        if watch.scope.cancelled_caught:
+            raise idle(self._deadlines.idle)
 
     async def _post(self, request: Request) -> AsyncStream[RawMessageStreamEvent]:
         """Send a request; returns when the head of the answer is there."""
@@ -155,57 +159,71 @@ class AnthropicDoor:
         else:
             content = request.joined()
         try:
-            with anyio.fail_after(self._deadlines.idle):
-                return await self._client.post(
-                    "/v1/messages?beta=true" if request.betas else "/v1/messages",
-                    cast_to=Message,
-                    body=body,
-                    content=cast("bytes | None", content),
-                    options={
-                        "headers": headers,
-                        "max_retries": 0,
-                        "timeout": httpx2.Timeout(
-                            self._deadlines.idle + CLOSE,  # (ours comes first and says more)
-                            connect=self._deadlines.connect,
-                        ),
-                    },
-                    stream=True,
-                    stream_cls=AsyncStream[RawMessageStreamEvent],
-                )
-        except TimeoutError as error:
-            raise idle(self._deadlines.idle) from error
+            return await self._client.post(
+                "/v1/messages?beta=true" if request.betas else "/v1/messages",
+                cast_to=Message,
+                body=body,
+                content=cast("bytes | None", content),
+                options={
+                    "headers": headers,
+                    "max_retries": 0,
+                    "timeout": httpx2.Timeout(
+                        self._deadlines.idle + CLOSE,  # (ours comes first and says more)
+                        connect=self._deadlines.connect,
+                    ),
+                },
+                stream=True,
+                stream_cls=AsyncStream[RawMessageStreamEvent],
+            )
         except Exception as error:
             raise map_error(error, self._clock.wall) from error
 
-    async def _events(self, answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
+    async def _events(
+        self, answer: AsyncStream[RawMessageStreamEvent], watch: _Watch
+    ) -> AsyncGenerator[list[Json], None]:
         """Read an answer's events."""
+        begun = False
         async with aclosing(await _source(answer)) as source:
-            begun = False
-            waits_until = self._clock.monotonic() + self._deadlines.idle
             while True:
-                events = await self._next(source, waits_until, begun=begun)
+                try:
+                    events = await anext(source, None)
+                except DeskhandError:
+                    raise
+                except Exception as error:
+                    raise broken(error, begun=begun, wall=self._clock.wall) from error
                 if events is None:
                     return
                 if not events:  # (pings alone are no content)
                     continue
                 begun = True
-                waits_until = self._clock.monotonic() + self._deadlines.idle
+                watch.content()
                 yield events
                 if events[-1].get("type") == "message_stop":
                     await _drain(source)
                     return
 
-    async def _next(self, source: AsyncIterator[list[Json]], waits_until: float, *, begun: bool) -> list[Json] | None:
-        """Wait for what comes next; ``None`` at the end."""
-        try:
-            with anyio.fail_after(max(0.0, waits_until - self._clock.monotonic())):
-                return await anext(source, None)
-        except TimeoutError as error:
-            raise idle(self._deadlines.idle) from error
-        except DeskhandError:
-            raise
-        except Exception as error:
-            raise broken(error, begun=begun, wall=self._clock.wall) from error
+
+class _Watch:
+    """Gives an answer up on which nothing comes.
+
+    One scope for the whole answer, whose deadline moves with what comes; not with every event, since moving it costs
+    more than reading one: it may thus come a tenth early.
+
+    Args:
+        idle: Seconds without content.
+    """
+
+    def __init__(self, idle: float) -> None:
+        self._idle = idle
+        self._moved = anyio.current_time()
+        self.scope = anyio.CancelScope(deadline=self._moved + idle)
+
+    def content(self) -> None:
+        """Take note that content has come."""
+        now = anyio.current_time()
+        if now - self._moved > self._idle / 10:
+            self._moved = now
+            self.scope.deadline = now + self._idle
 
 
 async def _source(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
