@@ -15,9 +15,8 @@ from deskhand.cli.terminal import Terminal
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-    from deskhand.demo import Verdict
-
     from deskhand.cli.stopping import Stopper
+    from deskhand.demo import Verdict
 
 __all__ = ["register", "scripted_client"]
 
