@@ -231,12 +231,6 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def last_json(text: str) -> dict[str, JsonValue]:
-    """Return the last line as JSON."""
-    value: dict[str, JsonValue] = json.loads(text.splitlines()[-1])
-    return value
-
-
 def types_of(lines: Sequence[Mapping[str, JsonValue]]) -> list[JsonValue]:
     """Return the lines' types."""
     return [line["type"] for line in lines]

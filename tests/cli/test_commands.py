@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import anyio
+import pytest
 
 from deskhand import TOOL_SCHEMAS, computer_tools
 from deskhand.cli.exits import Exit
@@ -145,6 +146,7 @@ async def test_events_without_a_log_says_how_to_get_one(program: Program) -> Non
     assert not program.home.exists()
 
 
+@pytest.mark.slow
 async def test_doctor_tells_what_is_ready(tmp_path: Path) -> None:
     """Every check is a line; a broken plug-in is named with what to do; a key is never printed."""
     program = Program(tmp_path, {"ANTHROPIC_API_KEY": "sk-ant-do-not-print-me"})
@@ -159,6 +161,7 @@ async def test_doctor_tells_what_is_ready(tmp_path: Path) -> None:
     assert "do-not-print-me" not in ended.out + ended.err
 
 
+@pytest.mark.slow
 async def test_doctor_fails_for_what_is_required(program: Program) -> None:
     """``--require`` makes a check count; a name that is none is refused with the nearest."""
     assert (await program.run("doctor", "--require", "python", "--require", "home")).code == 0
