@@ -37,7 +37,7 @@ MAX_VALUE = 256 * 1024
 """Bytes of JSON that an event of one's own may hold."""
 
 _MESSAGE_TEXT = 64 * 1024
-"""Characters of a model's text that its event holds; the vendor's items, a blob where they are given, hold all of it."""
+"""Characters of a model's text that its event holds; the vendor's items, kept as a blob, hold all of it."""
 
 
 def _shortened(text: str) -> str:

@@ -75,6 +75,7 @@ class Engine:
         self._blobs: BlobStore = blobs or MemoryBlobs()
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
+        self._failures: list[Exception] = []
 
     async def __aenter__(self) -> Self:
         """Open the task group that owns the runs."""
@@ -89,7 +90,11 @@ class Engine:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop what still runs, gracefully within 10 s, then by cancellation, and wait for its end."""
+        """Stop what still runs, gracefully within 10 s, then by cancellation, and wait for its end.
+
+        Raises:
+            DeskhandError: If a computer that the engine made for a run could not be given up.
+        """
         try:
             for live in self._live.values():
                 live.state.control.stop(live.stop_reason or "left")
@@ -105,6 +110,9 @@ class Engine:
             finally:
                 for stream in self._streams:
                     stream.end()
+        failures, self._failures = self._failures, []
+        if failures and exc is None:
+            raise failures[0] if len(failures) == 1 else ExceptionGroup("computers were not given up cleanly", failures)
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -260,30 +268,43 @@ class Engine:
         *,
         task_status: TaskStatus[LiveRun] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Own one run from its first event to its last."""
-        async with AsyncExitStack() as stack:
-            live = LiveRun(await self._prepare(order, stack), anyio.Event())
-            state = live.state
-            self._announce(order, state)
-            self._live[state.run_id] = live
-            ending = Ending("stopped", "cancelled")
-            try:
-                task_status.started(live)
-                ending = Ending("completed", output=await drive(live))
-            except anyio.get_cancelled_exc_class():
-                if live.state.control.stopping:
-                    ending = Ending("stopped", live.stop_reason or "left")
-                raise
-            except KeyboardInterrupt as error:
-                ending = ending_of(error)
-                raise
-            except BaseException as error:  # (whatever a driver raises ends its run, never the engine)
-                ending = ending_of(error)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await finish(live, ending)
-                    live.ended.set()
-                    self._live.pop(state.run_id, None)
+        """Own one run, from the lease of its computers to their release."""
+        live: LiveRun | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                live = LiveRun(await self._prepare(order, stack), anyio.Event())
+                self._announce(order, live.state)
+                self._live[live.state.run_id] = live
+                await self._pursue(live, drive, task_status)
+        except Exception as error:
+            if live is None or live.state.finished is None:
+                raise  # to whoever wanted to start it
+            self._failures.append(error)  # a computer could not be given up: no matter of the other runs
+        finally:
+            if live is not None:
+                self._live.pop(live.state.run_id, None)
+                live.ended.set()
+
+    async def _pursue(
+        self, live: LiveRun, drive: Callable[[LiveRun], Awaitable[object]], task_status: TaskStatus[LiveRun]
+    ) -> None:
+        """Drive one run, and write how it ended."""
+        ending = Ending("stopped", "cancelled")
+        try:
+            task_status.started(live)
+            ending = Ending("completed", output=await drive(live))
+        except anyio.get_cancelled_exc_class():
+            if live.state.control.stopping:
+                ending = Ending("stopped", live.stop_reason or "left")
+            raise
+        except KeyboardInterrupt as error:
+            ending = ending_of(error)
+            raise
+        except BaseException as error:  # (whatever a driver raises ends its run, never the engine)
+            ending = ending_of(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await finish(live, ending)
 
     async def _prepare(self, order: _Order, stack: AsyncExitStack) -> RunState:
         """Lease the computers and open the run's feed."""

@@ -11,11 +11,11 @@ import anyio.lowlevel
 import pytest
 
 from deskhand import MemoryLog, RunContext, SqliteLog, open_run
-from deskhand.errors import ConflictError, InvalidInputError, NotFoundError
+from deskhand.errors import ConflictError, ConnectionLostError, InvalidInputError, NotFoundError
 from deskhand.harness import Engine, LogEntry, OpenRun
 from deskhand.harness import engine as engine_module
 from deskhand.harness.events import CustomEvent, RunStarted
-from deskhand.providers import ComputerSpec, MouseDown, MouseUp, Screen
+from deskhand.providers import Click, ComputerSpec, MouseDown, MouseUp, Screen
 from tests.harness.driving import Driver, computer_with_screen
 from tests.harness.logs import LOGS, attribute
 from tests.tools.recording import RecordingComputer
@@ -183,6 +183,67 @@ async def test_run_owns_the_computer_that_was_made_for_it(monkeypatch: pytest.Mo
             await anyio.wait_all_tasks_blocked()
             assert made == closed
             assert len(made) == 2
+
+
+async def test_computer_that_cannot_be_given_up_is_told_on_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It harms neither its own run's result nor any other run."""
+
+    @asynccontextmanager
+    async def opened(name: str, *, spec: ComputerSpec | None = None):  # type: ignore[no-untyped-def]
+        yield computer_with_screen()
+        raise ConnectionLostError(f"{name} did not answer")
+
+    monkeypatch.setattr(engine_module, "open_computer", opened)
+
+    async def main() -> None:
+        async with Engine() as engine:
+            other = await engine.start(Driver(wait), computer_with_screen(), "wait")
+            run = await engine.start(Driver(count), ComputerSpec(), "count", provider="flaky")
+            assert (await run.result()).output == "counted"
+            await anyio.wait_all_tasks_blocked()
+            assert not other.ended
+            await other.stop(now=True)
+            assert (await other.result()).reason == "user"
+
+    with anyio.fail_after(10), pytest.raises(ConnectionLostError, match="flaky did not answer"):
+        await main()
+
+
+async def test_computer_is_free_when_its_run_has_ended() -> None:
+    """Whoever awaited a run's result can start the next on the same computer at once."""
+    computer = computer_with_screen()
+    with anyio.fail_after(10):
+        async with Engine() as engine:
+            for _ in range(5):
+                run = await engine.start(Driver(count), computer, "count")
+                (await run.result()).raise_for_outcome()
+
+
+async def test_run_that_another_process_took_over_ends_before_its_next_effect(tmp_path: Path) -> None:
+    """The older owner of a run neither acts nor writes any more."""
+    computer = computer_with_screen()
+    taken = anyio.Event()
+
+    async def drive(run: RunContext) -> None:
+        await run.act("left_click", x=1, y=1)
+        await taken.wait()
+        await run.act("left_click", x=2, y=2)
+
+    path = tmp_path / "log.db"
+    with anyio.fail_after(20):
+        async with SqliteLog(path) as ours, SqliteLog(path) as theirs, Engine(log=ours) as engine:
+            run = await engine.start(Driver(drive), computer, "click")
+            async for event in run.events(types=["action.finished"]):
+                await theirs.claim(event.run_id)
+                taken.set()
+                break
+            result = await run.result()
+            kinds = [event.type for event in await theirs.read(run.id)]
+    assert (result.outcome, result.reason) == ("failed", "journal")
+    assert result.error is not None
+    assert result.error.code == "fenced"
+    assert computer.performed == [Click(1, 1)]
+    assert kinds[-1] == "action.finished"
 
 
 async def test_run_that_cannot_start_leaves_nothing() -> None:
