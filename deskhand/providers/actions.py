@@ -6,8 +6,9 @@ are seconds. Chords and modifiers are canonical key names (``deskhand.providers.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.keys import Chord, modifiers, parse_chord
@@ -30,15 +31,43 @@ __all__ = [
 MouseButton = Literal["left", "middle", "right", "back", "forward"]
 """A pointer button."""
 
+BUTTONS: tuple[MouseButton, ...] = get_args(MouseButton)
+
 MAX_DURATION = 300.0
 MAX_REPEAT = 100
 MAX_NOTCHES = 1_000
 MAX_CLICKS = 3
+MAX_POINTS = 1_000
 
 
 def _bounded(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidInputError(f"{name} is {value}; allowed is {low:g} to {high:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InvalidInputError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+
+
+def _counted(name: str, value: int, low: int, high: int) -> None:
+    _bounded(name, value, low, high)
+    if not isinstance(value, int):
+        raise InvalidInputError(f"{name} is {value!r}; it must be a whole number")
+
+
+def _place(x: int | None, y: int | None) -> None:
+    """Check a point: whole pixels, or ``None`` twice."""
+    if x is None and y is None:
+        return
+    if x is None or y is None:
+        raise InvalidInputError(f"x is {x} and y is {y}", hint="give both, or neither for where the pointer is")
+    for name, value in (("x", x), ("y", y)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidInputError(f"{name} is {value!r}; it must be a whole number of pixels")
+
+
+def _button(name: str) -> None:
+    if name in BUTTONS:
+        return
+    nearest = difflib.get_close_matches(str(name), BUTTONS, n=1)
+    meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise InvalidInputError(f"no button is called {name!r}{meant}", hint=f"buttons are {', '.join(BUTTONS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +81,10 @@ class Click:
     modifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the count and canonicalise the modifiers."""
-        _bounded("count", self.count, 1, MAX_CLICKS)
+        """Check point, button and count, and canonicalise the modifiers."""
+        _place(self.x, self.y)
+        _button(self.button)
+        _counted("count", self.count, 1, MAX_CLICKS)
         object.__setattr__(self, "modifiers", modifiers(self.modifiers))
 
 
@@ -64,6 +95,12 @@ class Move:
     x: int
     y: int
 
+    def __post_init__(self) -> None:
+        """Check the point."""
+        if self.x is None:
+            raise InvalidInputError("a move needs x and y")
+        _place(self.x, self.y)
+
 
 @dataclass(frozen=True, slots=True)
 class MouseDown:
@@ -71,12 +108,20 @@ class MouseDown:
 
     button: MouseButton = "left"
 
+    def __post_init__(self) -> None:
+        """Check the button."""
+        _button(self.button)
+
 
 @dataclass(frozen=True, slots=True)
 class MouseUp:
     """Release a button."""
 
     button: MouseButton = "left"
+
+    def __post_init__(self) -> None:
+        """Check the button."""
+        _button(self.button)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +133,13 @@ class Drag:
     modifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is a way to go and canonicalise the modifiers."""
-        _bounded("the number of points of a drag", len(self.path), 2, 1_000)
+        """Check that there is a way to go and a button, and canonicalise the modifiers."""
+        _bounded("the number of points of a drag", len(self.path), 2, MAX_POINTS)
+        for point in self.path:
+            if len(point) != 2 or point[0] is None:
+                raise InvalidInputError(f"{point!r} is no point of a drag", hint="each is (x, y)")
+            _place(*point)
+        _button(self.button)
         object.__setattr__(self, "modifiers", modifiers(self.modifiers))
 
 
@@ -104,7 +154,10 @@ class Scroll:
     modifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the amount and canonicalise the modifiers."""
+        """Check point and amount, and canonicalise the modifiers."""
+        _place(self.x, self.y)
+        for name, value in (("dx", self.dx), ("dy", self.dy)):
+            _counted(name, value, -MAX_NOTCHES, MAX_NOTCHES)
         _bounded("scroll notches", abs(self.dx) + abs(self.dy), 1, MAX_NOTCHES)
         object.__setattr__(self, "modifiers", modifiers(self.modifiers))
 
@@ -118,7 +171,7 @@ class Key:
 
     def __post_init__(self) -> None:
         """Check the repetition and parse the chord."""
-        _bounded("repeat", self.repeat, 1, MAX_REPEAT)
+        _counted("repeat", self.repeat, 1, MAX_REPEAT)
         object.__setattr__(self, "chord", parse_chord(self.chord))
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator
+import inspect
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 
@@ -13,10 +14,15 @@ from deskhand.providers.contract import ComputeProvider, ComputerSpec, ExternalC
 __all__ = ["attach", "open_computer", "provider", "provider_names"]
 
 ENTRY_POINTS = "deskhand.providers"
+BUNDLED = "deskhand.providers."
 
 
 def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    """Return what is installed by name; a bundled provider's name cannot be taken by another package."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: not entry.value.startswith(BUNDLED)):
+        found.setdefault(entry.name, entry)
+    return found
 
 
 def provider_names() -> list[str]:
@@ -33,22 +39,43 @@ def provider(name: str, **options: object) -> ComputeProvider:
 
     Raises:
         ConfigError: If there is no such provider, or it cannot be loaded.
+        InvalidInputError: If ``name`` names a computer, or the provider has no such option.
     """
+    if ":" in name:
+        raise InvalidInputError(f"{name!r} names a computer, not a provider", hint=f"borrow it: attach({name!r})")
     registered = _registered()
     if name not in registered:
-        nearest = difflib.get_close_matches(name, registered, n=1)
-        meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ConfigError(
-            f"no provider is called {name!r}{meant}",
+            f"no provider is called {name!r}{_meant(name.lower(), registered)}",
             hint=f"use one that is installed: {', '.join(sorted(registered)) or 'there is none'}",
         )
     try:
         loaded = registered[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # (whatever a third party's module does when it is imported)
         raise ConfigError(f"the provider {name!r} cannot be loaded: {error}", hint="deskhand doctor") from error
     if not (isinstance(loaded, type) and issubclass(loaded, ComputeProvider)):
         raise ConfigError(f"the provider {name!r} is not a ComputeProvider", hint="deskhand doctor")
+    _check_options(name, loaded, options)
     return loaded(**options)
+
+
+def _check_options(name: str, loaded: type[ComputeProvider], options: Mapping[str, object]) -> None:
+    """Refuse what a provider's constructor does not take."""
+    parameters = inspect.signature(loaded).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY]
+    for option in options:
+        if option not in known:
+            raise InvalidInputError(
+                f"the provider {name!r} has no option {option!r}{_meant(option, known)}",
+                hint=f"use one of: {', '.join(known) or 'it has none'}",
+            )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, [*known], n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 @asynccontextmanager
