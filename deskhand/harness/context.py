@@ -270,6 +270,7 @@ class RunContext(OnComputer, Generic[DepsT]):
         Raises:
             InvalidInputError: If the value is no JSON, nested too deeply, or has more than 256 KiB.
         """
+        value = self._run_state.redactor.clean(value)
         try:
             size = len(to_json(value))
         except ValueError as error:
