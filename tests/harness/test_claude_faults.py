@@ -144,6 +144,7 @@ async def test_cut_answer_is_asked_for_again(clean: bool) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "broken"])
 async def test_cut_answer_is_asked_for_again_at_every_byte(clean: bool) -> None:
     """The same, cut at every byte."""
