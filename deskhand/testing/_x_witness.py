@@ -19,7 +19,7 @@ import xcffib.xtest
 
 MARKER: Final = 10  # a button that nobody else presses
 READY_DEADLINE: Final = 10.0
-SYNC_DEADLINE: Final = 5.0
+SYNC_DEADLINE: Final = 40.0  # a window manager takes its time over a changed keyboard, and holds clicks back meanwhile
 
 _client: Any = xcffib
 _MASK: Final = (

@@ -23,14 +23,15 @@ __all__ = ["x_ground_truth"]
 
 _PROGRAM: Final = "deskhand.testing._x_witness"
 _LINE: Final = 65_536
-_DEADLINE: Final = 20.0
+_DEADLINE: Final = 45.0
 _RECEIVED: Final = TypeAdapter(Received)
 
 
 class _Witness:
     """The program at work."""
 
-    def __init__(self, commands: ByteSendStream, output: ByteReceiveStream) -> None:
+    def __init__(self, process: Process, commands: ByteSendStream, output: ByteReceiveStream) -> None:
+        self._process = process
         self._commands = commands
         self._output = BufferedByteReceiveStream(output)
         self._received: list[Received] = []
@@ -46,8 +47,13 @@ class _Witness:
             with anyio.fail_after(_DEADLINE):
                 await self._commands.send(b"sync\n")
                 await self.read_until("synced")
-        except (anyio.BrokenResourceError, anyio.IncompleteRead, anyio.EndOfStream) as error:
-            raise ProviderError("the X client that writes down the input has ended", effect="no") from error
+        except (TimeoutError, anyio.BrokenResourceError, anyio.IncompleteRead, anyio.EndOfStream) as error:
+            why = await _last_words(self._process)
+            raise ProviderError(
+                f"the X client that writes down the input has ended: {why}",
+                hint="see that nothing lies over its window, and that nothing grabs pointer or keyboard",
+                effect="no",
+            ) from error
         return list(self._received)
 
     async def read_until(self, kind: str) -> None:
@@ -81,7 +87,7 @@ async def x_ground_truth(display: str, xauthority: str | Path | None = None) -> 
     try:
         if process.stdin is None or process.stdout is None:
             raise ConfigError("the X client has no pipes")
-        witness = _Witness(process.stdin, process.stdout)
+        witness = _Witness(process, process.stdin, process.stdout)
         try:
             with anyio.fail_after(_DEADLINE):
                 await witness.read_until("ready")
