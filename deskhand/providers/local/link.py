@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator
@@ -368,11 +367,15 @@ async def open_link(folder: Path, computer_id: str) -> AsyncIterator[Link]:
         ComputerGoneError: If nobody answers there.
         ProtocolError: If whoever answers does not speak this protocol.
     """
-    async with companion(functools.partial(_hold, folder, computer_id)) as link:
+
+    async def hold(*, task_status: TaskStatus[Link]) -> None:
+        await _hold(folder, computer_id, task_status)
+
+    async with companion(hold) as link:
         yield link
 
 
-async def _hold(folder: Path, computer_id: str, *, task_status: TaskStatus[Link]) -> None:
+async def _hold(folder: Path, computer_id: str, task_status: TaskStatus[Link]) -> None:
     """Own the connection: open it, read it, close it."""
     socket = await connect(folder, computer_id)
     try:

@@ -109,7 +109,7 @@ async def _serve(
         else:
             await owner.serve(guest, computer)
 
-    with anyio.CancelScope(shield=True):  # cancelled halfway, it would leave a server that nobody holds
+    with anyio.CancelScope(shield=True) as starting:  # cancelled halfway, it would leave a server that nobody holds
         server = await unix_serve(
             attend,
             sock=listener,
@@ -122,12 +122,13 @@ async def _serve(
             close_timeout=CLOSE_DEADLINE,
             server_header=None,
         )
-    try:
-        await anyio.sleep_forever()
-    finally:
-        server.close(reason="the computer is gone")
-        with anyio.CancelScope(shield=True), anyio.move_on_after(END_DEADLINE):
-            await server.wait_closed()
+        starting.shield = False
+        try:
+            await anyio.sleep_forever()
+        finally:
+            server.close(reason="the computer is gone")
+            with anyio.CancelScope(shield=True), anyio.move_on_after(END_DEADLINE):
+                await server.wait_closed()
 
 
 async def list_shared() -> list[ComputerInfo]:

@@ -570,6 +570,7 @@ async def test_attaching_to_a_stopped_owner_ends_in_time(monkeypatch: pytest.Mon
             async with attached_computer("cmp_far"):
                 pytest.fail("it is stopped")
         process.send_signal(signal.SIGCONT)
+        monkeypatch.setattr("deskhand.providers.local.connect.OPEN_DEADLINE", 10.0)
         async with attached_computer("cmp_far") as attached:
             assert (await attached.exec("echo on")).output == "on\n"
 
