@@ -83,10 +83,11 @@ async def conduct(
         terminal.note(f"frames and events: {folder.path}")
         try:
             with stopper.stops(run):
-                async for event in run.events():
-                    await folder.add(event)
+                events = run.events()
+                while batch := await events.batch():
+                    await folder.add(batch)
                     # A reader of the output that stalls must hold neither the run nor the signals.
-                    await anyio.to_thread.run_sync(view.show, event, abandon_on_cancel=True)
+                    await anyio.to_thread.run_sync(view.show, batch, abandon_on_cancel=True)
                 result = await run.result()
                 return Conducted(result, folder.path, view.said(str(result.output)))
         finally:

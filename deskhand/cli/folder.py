@@ -13,7 +13,7 @@ from deskhand.cli.home import private_folder
 from deskhand.errors import DeskhandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import JsonValue
 
@@ -48,15 +48,16 @@ class RunFolder:
         """The state at a glance."""
         return f"<RunFolder {self.path}{' broken' if self._broken else ''}>"
 
-    async def add(self, event: EventBase) -> None:
-        """Write one event, and the image that it tells of."""
+    async def add(self, events: Sequence[EventBase]) -> None:
+        """Write events, and the images that they tell of."""
         from deskhand.harness.events import FrameCaptured
 
-        if self._broken or not event.durable:
+        durable = [event for event in events if event.durable]
+        if self._broken or not durable:
             return
         try:
-            image = await self._image(event.data) if isinstance(event, FrameCaptured) else None
-            await anyio.to_thread.run_sync(self._write, event, image)
+            images = [await self._image(event.data) for event in durable if isinstance(event, FrameCaptured)]
+            await anyio.to_thread.run_sync(self._write, durable, images)
         except (OSError, DeskhandError) as error:
             self._give_up(error)
 
@@ -80,18 +81,19 @@ class RunFolder:
     async def _image(self, frame: FrameCapturedData) -> tuple[str, bytes]:
         return f"{frame.frame_id}.{_SUFFIXES.get(frame.mime, 'img')}", await self._blobs.get(frame.sha256)
 
-    def _write(self, event: EventBase, image: tuple[str, bytes] | None) -> None:
+    def _write(self, events: Sequence[EventBase], images: Sequence[tuple[str, bytes]]) -> None:
         from deskhand.harness.events import RunFinished, RunStarted
 
         if self._events is None:
             private_folder(self.path / "frames")
             self._events = (self.path / "events.jsonl").open("a", encoding="utf-8")
-        if image is not None:
-            (self.path / "frames" / image[0]).write_bytes(image[1])
-        self._events.write(event.to_json().decode() + "\n")
+        for name, image in images:
+            (self.path / "frames" / name).write_bytes(image)
+        self._events.writelines(event.to_json().decode() + "\n" for event in events)
         self._events.flush()
-        if isinstance(event, RunStarted | RunFinished):
-            self._describe(event)
+        for event in events:
+            if isinstance(event, RunStarted | RunFinished):
+                self._describe(event)
 
     def _describe(self, event: EventBase) -> None:
         """Keep what is worth knowing of the run as a whole in one file."""

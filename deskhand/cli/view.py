@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from deskhand.cli.text import indented, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from deskhand.cli.terminal import Terminal
     from deskhand.harness.events import EventBase, Usage
 
@@ -37,13 +39,14 @@ class RunView:
         self._intents: dict[str, str] = {}
         self._said = ""
 
-    def show(self, event: EventBase) -> None:
-        """Print one event: a line for people, or JSON."""
-        if self._terminal.json:
-            self._terminal.line(json.loads(event.to_json()))
-        else:
-            self._print(event)
-        self._wait(event)
+    def show(self, events: Iterable[EventBase]) -> None:
+        """Print events: a line for people, or JSON."""
+        for event in events:
+            if self._terminal.json:
+                self._terminal.line(json.loads(event.to_json()))
+            else:
+                self._print(event)
+            self._wait(event)
 
     def said(self, text: str) -> bool:
         """Whether this is what the model said last, so that it stands there already."""
