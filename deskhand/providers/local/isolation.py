@@ -147,12 +147,12 @@ def _pythons() -> list[str]:
     return [*([system] if system else []), own if os.path.exists(own) else sys.executable]
 
 
-_found: dict[str, Isolation] = {}  # what a search path gave: a fact about the machine, no resource
+_found: dict[tuple[str, str], Isolation] = {}  # by search path and place of the folders: facts, no resources
 
 
 async def find_isolation() -> Isolation:
     """Find out, once per process, how far a computer can be kept apart on this machine."""
-    key = os.environ.get("PATH", "")
+    key = (os.environ.get("PATH", ""), tempfile.gettempdir())
     if key not in _found:
         _found[key] = await _probe()
     return _found[key]

@@ -8,7 +8,7 @@ import shutil
 import struct
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -161,4 +161,9 @@ async def _end(process: anyio.abc.Process) -> None:
         await process.wait()
     if process.returncode is None:
         process.kill()
+    if process.stdout is not None:
+        # The event loop lets go of a pipe at its end of file only, which may be still to come.
+        with anyio.move_on_after(_END_DEADLINE), suppress(anyio.EndOfStream):
+            while True:
+                await process.stdout.receive()
     await process.aclose()

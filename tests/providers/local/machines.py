@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -41,6 +41,17 @@ def path_without(folder: Path, *programs: str) -> str:
     for program in programs:
         assert shutil.which(program, path=str(folder)) is None
     return str(folder)
+
+
+@pytest.fixture
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep computers in a folder of this test, so that those of others are not counted."""
+    tmp_path_factory.getbasetemp()  # chosen before the place of temporary files is changed
+    with tempfile.TemporaryDirectory(prefix="computers-") as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
 
 
 def folders() -> set[str]:
