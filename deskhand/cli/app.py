@@ -82,7 +82,7 @@ def _usage(error: BaseException, words: Sequence[str]) -> int:
     from deskhand.errors import InvalidInputError
 
     describe = getattr(error, "format_message", None)
-    message = describe() if callable(describe) else str(error)
+    message = str(describe() if callable(describe) else error)
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "deskhand")
     if type(error).__name__ == "NoArgsIsHelpError":

@@ -75,7 +75,8 @@ def _home() -> Check:
 def _programs() -> Iterator[Check]:
     for name, (programs, package) in PROGRAMS.items():
         found = next((path for program in programs if (path := shutil.which(program))), None)
-        missing = f"neither {' nor '.join(programs)} is" if len(programs) > 1 else f"{programs[0]} is not"
+        names = " nor ".join(programs)
+        missing = f"neither {names} is" if len(programs) > 1 else f"{names} is not"
         yield Check(name, found is not None, found or f"{missing} installed", f"{APT} {package}")
 
 

@@ -235,8 +235,9 @@ class OpenRun(RunContext[DepsT], Run[object]):
     """A run whose loop is the caller's own code: everything of `RunContext` and of `Run`."""
 
     def __init__(self, live: LiveRun, log: EventLog) -> None:
-        RunContext.__init__(self, live.state)
-        Run.__init__(self, live.state.run_id, log, live)
+        # Two bases with arguments of their own; the second checker takes each for its default specialisation.
+        RunContext.__init__(self, live.state)  # pyright: ignore[reportArgumentType]
+        Run.__init__(self, live.state.run_id, log, live)  # pyright: ignore[reportArgumentType]
         self.output: object = None
 
     def finish(self, output: object = None) -> None:

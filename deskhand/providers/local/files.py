@@ -228,14 +228,15 @@ def _list(descriptor: int, path: str) -> list[FileInfo]:
 
 
 def _info(path: str, status: os.stat_result) -> FileInfo:
-    kinds: tuple[tuple[bool, Literal["file", "directory", "symlink"]], ...] = (
+    kinds: tuple[tuple[bool, Literal["file", "directory", "symlink", "other"]], ...] = (
         (stat.S_ISREG(status.st_mode), "file"),
         (stat.S_ISDIR(status.st_mode), "directory"),
         (stat.S_ISLNK(status.st_mode), "symlink"),
+        (True, "other"),
     )
     return FileInfo(
         path=path,
-        kind=next((kind for is_kind, kind in kinds if is_kind), "other"),
+        kind=next(kind for is_kind, kind in kinds if is_kind),
         size=status.st_size,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
         mode=stat.S_IMODE(status.st_mode),
