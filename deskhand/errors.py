@@ -132,95 +132,95 @@ class ConfigError(DeskhandError):
     """Raised when a setting, key, extra or program is missing or wrong."""
 
     code = "config"
-    hint = "deskhand doctor tells what is missing"
-    effect = "no"
+    hint: str | None = "deskhand doctor tells what is missing"
+    effect: Effect = "no"
 
 
 class AuthError(DeskhandError):
     """Raised when the other side refused the key."""
 
     code = "auth"
-    hint = "give a key that the other side knows"
-    effect = "no"
+    hint: str | None = "give a key that the other side knows"
+    effect: Effect = "no"
 
 
 class PermissionDeniedError(DeskhandError, PermissionError):
     """Raised when the key or user is valid but may not do this."""
 
     code = "permission_denied"
-    hint = "see what this key or user may do"
-    effect = "no"
+    hint: str | None = "see what this key or user may do"
+    effect: Effect = "no"
 
 
 class NotFoundError(DeskhandError, LookupError):
     """Raised when the named computer, run, model or tool is not there."""
 
     code = "not_found"
-    hint = "check the name"
-    effect = "no"
+    hint: str | None = "check the name"
+    effect: Effect = "no"
 
 
 class FileMissingError(NotFoundError, FileNotFoundError):
     """Raised when a path on a computer is not there."""
 
     code = "file_not_found"
-    hint = "list the folder to see what is there"
+    hint: str | None = "list the folder to see what is there"
 
 
 class ConflictError(DeskhandError):
     """Raised when something is in use, or in a state that does not allow this."""
 
     code = "conflict"
-    hint = "wait until it is free, or use another"
-    effect = "no"
+    hint: str | None = "wait until it is free, or use another"
+    effect: Effect = "no"
 
 
 class InvalidInputError(DeskhandError, ValueError):
     """Raised when arguments are wrong; says which, and what is allowed."""
 
     code = "invalid_input"
-    hint = "correct the input and try again"
-    effect = "no"
+    hint: str | None = "correct the input and try again"
+    effect: Effect = "no"
 
 
 class UnsupportedError(DeskhandError, NotImplementedError):
     """Raised when a computer lacks the capability that a call needs."""
 
     code = "unsupported"
-    hint = "ask for its capabilities first, or use another computer"
-    effect = "no"
+    hint: str | None = "ask for its capabilities first, or use another computer"
+    effect: Effect = "no"
 
 
 class RateLimitedError(DeskhandError):
     """Raised when the other side asks to slow down; ``retry_at`` says until when."""
 
     code = "rate_limited"
-    hint = "wait a while, then try again"
+    hint: str | None = "wait a while, then try again"
     retryable = True
-    effect = "no"
+    effect: Effect = "no"
 
 
 class OverloadedError(DeskhandError):
     """Raised when the other side is over capacity."""
 
     code = "overloaded"
-    hint = "wait some minutes, then ask again"
+    hint: str | None = "wait some minutes, then ask again"
     retryable = True
-    effect = "no"
+    effect: Effect = "no"
 
 
 class DeadlineExceededError(DeskhandError, TimeoutError):
     """Raised when a deadline passed before the answer."""
 
     code = "deadline"
-    hint = "give it more time, or find out what holds it up"
+    hint: str | None = "give it more time, or find out what holds it up"
 
 
 class ConnectionLostError(DeskhandError, ConnectionError):
     """Raised when the connection to a computer or model broke."""
 
     code = "connection_lost"
-    hint = "check the network and the address, then try again"
+    hint: str | None = "check the network and the address, then try again"
     retryable = True
 
 
@@ -228,53 +228,53 @@ class ProtocolError(DeskhandError):
     """Raised when the other side broke its own protocol."""
 
     code = "protocol"
-    hint = "ask again; if it stays, another version of deskhand may know better"
+    hint: str | None = "ask again; if it stays, another version of deskhand may know better"
 
 
 class TruncatedStreamError(ProtocolError):
     """Raised when a model's answer ended before its terminal event; nothing of that answer is acted on."""
 
     code = "truncated_stream"
-    hint = "ask again"
+    hint: str | None = "ask again"
     retryable = True
-    effect = "no"
+    effect: Effect = "no"
 
 
 class PayloadTooLargeError(DeskhandError):
     """Raised when a message, file or image passed its limit."""
 
     code = "payload_too_large"
-    hint = "send less at once"
-    effect = "no"
+    hint: str | None = "send less at once"
+    effect: Effect = "no"
 
 
 class UnsafeContentError(DeskhandError):
     """Raised when an image or message could harm whoever decodes it."""
 
     code = "unsafe_content"
-    hint = "take it anew; if it stays, do not trust where it comes from"
-    effect = "yes"
+    hint: str | None = "take it anew; if it stays, do not trust where it comes from"
+    effect: Effect = "yes"
 
 
 class ProviderError(DeskhandError):
     """Raised when a vendor failed in a way that has no class of its own."""
 
     code = "provider"
-    hint = "ask again later, or see the status page of the vendor"
+    hint: str | None = "ask again later, or see the status page of the vendor"
 
 
 class ComputerGoneError(DeskhandError):
     """Raised when the computer ended or was destroyed."""
 
     code = "computer_gone"
-    hint = "open another computer"
+    hint: str | None = "open another computer"
 
 
 class OutcomeUnknownError(DeskhandError):
     """Raised when a request may have taken effect and got no answer; it is never sent again by itself."""
 
     code = "outcome_unknown"
-    hint = "look whether it happened before it is done again"
+    hint: str | None = "look whether it happened before it is done again"
 
 
 class ToolError(DeskhandError):
@@ -287,16 +287,16 @@ class RefusedError(DeskhandError):
     """Raised when the model declined the goal."""
 
     code = "refused"
-    hint = "say the goal in other words, or leave out what the model may not do"
-    effect = "no"
+    hint: str | None = "say the goal in other words, or leave out what the model may not do"
+    effect: Effect = "no"
 
 
 class BudgetExceededError(DeskhandError):
     """Raised when a run used up what it was given; ``reason`` names the budget (turns, actions, ...)."""
 
     code = "budget_exceeded"
-    hint = "raise the budget, or set a smaller goal"
-    effect = "no"
+    hint: str | None = "raise the budget, or set a smaller goal"
+    effect: Effect = "no"
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -307,8 +307,8 @@ class RunStoppedError(DeskhandError):
     """Raised inside a run that was stopped: no further action may start; ``reason`` says by whom."""
 
     code = "stopped"
-    hint = "start another run"
-    effect = "no"
+    hint: str | None = "start another run"
+    effect: Effect = "no"
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -319,19 +319,19 @@ class JournalError(DeskhandError):
     """Raised when the event log cannot be written or read; no effect is sent without a durable intent."""
 
     code = "journal"
-    hint = "see that the log's folder has space and can be written"
-    effect = "no"
+    hint: str | None = "see that the log's folder has space and can be written"
+    effect: Effect = "no"
 
 
 class FencedError(JournalError):
     """Raised when a newer epoch owns this run, so that this writer may neither act nor write."""
 
     code = "fenced"
-    hint = "leave the run to the process that took it over"
+    hint: str | None = "leave the run to the process that took it over"
 
 
 class CorruptJournalError(JournalError):
     """Raised when the event log is damaged."""
 
     code = "corrupt_journal"
-    hint = "restore the file from a copy, or move it away"
+    hint: str | None = "restore the file from a copy, or move it away"

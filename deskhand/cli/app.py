@@ -21,7 +21,7 @@ __all__ = ["app", "run_app"]
 _CODES = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 _EPILOG = f"\b\nExit codes:\n{_CODES}"
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="deskhand",
     help="Give any agent loop hands on any computer.",
     epilog=_EPILOG,

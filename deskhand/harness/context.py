@@ -51,10 +51,10 @@ class TurnContext:
         self._run = run
         self._model = model
         self._asked = 1
-        self.index = run.begin_turn()
-        self.message_id = f"{run.run_id}/{self.index}"
-        self.usage = Usage()
-        self.stop_reason = "end_turn"
+        self.index: int = run.begin_turn()
+        self.message_id: str = f"{run.run_id}/{self.index}"
+        self.usage: Usage = Usage()
+        self.stop_reason: str = "end_turn"
 
     def delta(self, text: str, *, kind: Literal["text", "thinking", "arguments"] = "text") -> None:
         """Pass on a piece of the answer as it comes."""

@@ -49,7 +49,7 @@ RunOutcome = Literal["completed", "failed", "stopped", "refused", "budget_exceed
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
 
 class Usage(_Model):

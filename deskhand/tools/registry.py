@@ -11,7 +11,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Generic, Literal, NamedTuple, cast, get_args, get_origin, overload
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, cast, get_args, get_origin, overload
 
 import anyio
 import anyio.to_thread
@@ -56,7 +56,7 @@ ScreenY = Annotated[int, Axis("y"), Field(strict=True, description="pixels from 
 class Arguments(BaseModel):
     """The base of every tool's parameters: nothing undeclared is let in."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

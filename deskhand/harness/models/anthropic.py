@@ -94,7 +94,9 @@ class AnthropicCodec(ModelAdapter):
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
         self._profile = settings.profile
-        self.members = frozenset(name for name in MEMBERS if name in tools and tools.get(name).on_screen)
+        self.members: frozenset[str] = frozenset(
+            name for name in MEMBERS if name in tools and tools.get(name).on_screen
+        )
         self._functions = frozenset(tools.names) - self.members
         self._params = _parameters(settings, tools, self.members)
 

@@ -44,11 +44,11 @@ class Display:
     """
 
     def __init__(self, server: XServer, connection: XConnection, screen: Screen) -> None:
-        self.name = f":{server.display}"
-        self.xauthority = server.xauthority
-        self.socket = server.socket
+        self.name: str = f":{server.display}"
+        self.xauthority: Path = server.xauthority
+        self.socket: Path = server.socket
         self.server: ServerKind = server.kind
-        self.vnc_socket = server.vnc_socket
+        self.vnc_socket: Path | None = server.vnc_socket
         self._screen = screen
         self._connection = connection
         self._damage = DamageTracker(connection)

@@ -143,7 +143,7 @@ class Keymap:
                     if known is None or (known.shift and not shift):
                         self._native[keysym] = Stroke(keycode, bool(shift))
         self._spare = [*empty, *media]
-        self.capacity = len(self._spare)
+        self.capacity: int = len(self._spare)
 
     @property
     def bound(self) -> dict[int, int]:

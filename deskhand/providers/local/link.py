@@ -78,7 +78,7 @@ class Link:
     def __init__(self, socket: ClientConnection, folder: Path, hello: wire.Hello) -> None:
         self.info: ComputerInfo = hello.info
         self.capabilities: frozenset[Capability] = hello.capabilities
-        self.ended = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
         self._socket = socket
         self._folder = folder
         self._pending: dict[int, _Pending] = {}

@@ -75,8 +75,8 @@ class PipeReader:
         self._take = take
         self._at_end = at_end
         self._loop = asyncio.get_running_loop()
-        self.paused = False
-        self.ended = False
+        self.paused: bool = False
+        self.ended: bool = False
         os.set_blocking(descriptor, False)
         self._loop.add_reader(descriptor, self._read)
 

@@ -35,8 +35,8 @@ class Holding:
         self.computer_id = computer_id
         self.computer: LocalComputer | None = None
         self.error: Exception | None = None
-        self.ready = anyio.Event()
-        self.ended = anyio.Event()
+        self.ready: anyio.Event = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
         self._settings = settings
         self._given = anyio.Event()
         self._shared = anyio.Event()
@@ -121,7 +121,7 @@ class Guest:
     def __init__(self, computer_id: str) -> None:
         self.computer: ExternalComputer | None = None
         self.error: Exception | None = None
-        self.ready = anyio.Event()
+        self.ready: anyio.Event = anyio.Event()
         self._computer_id = computer_id
         self._stay = anyio.CancelScope()
 

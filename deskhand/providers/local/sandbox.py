@@ -64,7 +64,7 @@ class Process:
         self._ended = anyio.Event()
         self._callbacks: list[Callable[[], None]] = []
         self.exit_code: int | None = None
-        self.doomed = False
+        self.doomed: bool = False
 
     @property
     def ended(self) -> bool:
@@ -125,7 +125,7 @@ class Sandbox:
         self.environment: Mapping[str, str] = environment
         self._channel = channel
         self._log = log
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._processes: dict[int, Process] = {}

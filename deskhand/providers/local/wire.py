@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
@@ -72,7 +72,7 @@ PAYLOAD, STDOUT, STDERR = 0, 1, 2
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class Call(_Message):

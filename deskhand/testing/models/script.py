@@ -174,8 +174,8 @@ class SeenImage:
 
     def __init__(self, block: Json, profile: ModelProfile) -> None:
         source = as_dict(block.get("source"))
-        self.media_type = as_text(source.get("media_type"))
-        self.data = base64.b64decode(as_text(source.get("data")))
+        self.media_type: str = as_text(source.get("media_type"))
+        self.data: bytes = base64.b64decode(as_text(source.get("data")))
         self._profile = profile
 
     def __repr__(self) -> str:
@@ -236,18 +236,20 @@ class ModelView:
     def __init__(self, conversation: Conversation, profile: ModelProfile) -> None:
         self._profile = profile
         self._turns = conversation.turns()
-        self.model = conversation.model
+        self.model: str = conversation.model
         self.params: Json = dict(conversation.params)
-        self.system = "\n".join(as_text(b.get("text")) for b in blocks_of({"content": conversation.system}))
+        self.system: str = "\n".join(as_text(b.get("text")) for b in blocks_of({"content": conversation.system}))
         self.tools: dict[str, Json] = {
             as_text(tool.get("name")) or as_text(tool.get("type")): tool for tool in conversation.tools
         }
-        self.members = enabled_members(conversation.tools)
+        self.members: frozenset[str] = enabled_members(conversation.tools)
         self.messages: tuple[Json, ...] = tuple(conversation.messages)
-        self.turn = sum(1 for turn in self._turns if turn.role == "assistant")
+        self.turn: int = sum(1 for turn in self._turns if turn.role == "assistant")
         last = self._turns[-1].blocks if self._turns[-1].role == "user" else []
-        self.text = "\n".join(as_text(block.raw.get("text")) for block in last if block.type == "text")
-        self.results = tuple(self._result(block.raw) for block in last if block.type == "tool_result")
+        self.text: str = "\n".join(as_text(block.raw.get("text")) for block in last if block.type == "text")
+        self.results: tuple[SeenResult, ...] = tuple(
+            self._result(block.raw) for block in last if block.type == "tool_result"
+        )
 
     def __repr__(self) -> str:
         return f"ModelView(model={self.model!r}, turn={self.turn}, results={len(self.results)})"

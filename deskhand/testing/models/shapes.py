@@ -7,7 +7,7 @@ that nothing is lost or reordered between what was sent and what is judged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, ValidationError
 
@@ -20,7 +20,7 @@ __all__ = ["check_shape"]
 class Shape(BaseModel):
     """A JSON object with exactly the declared fields."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 
 class CacheControl(Shape):
