@@ -168,10 +168,8 @@ def _check_points(action: InputAction, screen: Screen) -> None:
     elif isinstance(action, (Click, Move, Scroll)):
         points.append((action.x, action.y))
     for x, y in points:
-        if x is None and y is None:
+        if x is None or y is None:  # where the pointer is; half a point is none of the actions
             continue
-        if x is None or y is None:
-            raise InvalidInputError("x and y belong together: give both, or neither for where the pointer is")
         if not (0 <= x < screen.width and 0 <= y < screen.height):
             raise InvalidInputError(
                 f"the point {x},{y} is off the screen, which is {screen.width}x{screen.height}",

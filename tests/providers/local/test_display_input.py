@@ -263,18 +263,17 @@ async def test_cancellation_at_any_point_leaves_nothing_pressed(action: InputAct
     [
         Click(1000, 10),
         Click(10, -1),
-        Click(10, None),
         Move(10, 700),
         Scroll(-5, 5, dy=1),
         Drag(((1, 1), (2000, 1))),
     ],
-    ids=["right", "above", "half", "below", "left", "drag"],
+    ids=["right", "above", "below", "left", "drag"],
 )
 async def test_points_off_the_screen_are_refused_before_anything_is_sent(action: InputAction) -> None:
     """A point off the screen is refused, and the message names the screen's size."""
     async with a_display() as display:
         await display.perform(Move(3, 4))
-        with pytest.raises(InvalidInputError, match=r"1000x700|belong together"):
+        with pytest.raises(InvalidInputError, match="1000x700"):
             await display.perform(action)
         assert await display.cursor_position() == (3, 4)
         assert await pressed(display) == 0

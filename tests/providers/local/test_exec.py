@@ -248,7 +248,7 @@ async def test_owner_without_descriptors_says_so_and_recovers() -> None:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         fillers: list[int] = []
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), before[1]))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, before[1]))
             with contextlib.suppress(OSError):
                 while True:
                     fillers.append(os.open(os.devnull, os.O_RDONLY))
