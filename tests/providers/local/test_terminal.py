@@ -39,7 +39,9 @@ async def test_terminal_tells_programs_of_a_new_size() -> None:
     """The size is as given, and a program in front is told when it changes."""
     async with a_computer() as computer, computer.terminal(columns=90, rows=20) as terminal:
         output = aiter(terminal)
-        await terminal.send(b"stty size; trap 'stty size' WINCH; echo rea''dy\n")
+        # A program of its own: at its prompt, a shell heeds a trap only with the next line.
+        program = b"""bash -c "trap 'stty size' WINCH; echo rea''dy; while :; do sleep 0.05; done"\n"""
+        await terminal.send(b"stty size; " + program)
         assert b"20 90" in await until(output, b"ready")
         await terminal.resize(101, 33)
         await until(output, b"33 101")
