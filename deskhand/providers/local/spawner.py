@@ -36,6 +36,8 @@ PACKET = 65_536
 """Bytes of a packet; what is longer is passed as a file."""
 
 _MAX_DESCRIPTORS = 16
+_ENDED = frozenset((b"Z", b"X"))
+_AT_REST = _ENDED | {b"T", b"t", b"D"}  # stopped, or in a wait that nothing interrupts
 _ALL_FOUND_DEADLINE = 5.0  # seconds that a kill may look for what is still being started
 _KILLED_DEADLINE = 2.0
 _HAND_OVERS = 3
@@ -112,21 +114,27 @@ def kill_tree(root: int, *, spare_root: bool = False) -> None:
             break
         for pid in new:
             send_signal(pid, signal.SIGSTOP)
+        # One that is in the midst of starting another still does so before it stops.
+        wait_until(new, _AT_REST, deadline)
         stopped |= new
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _KILLED_DEADLINE
-    while any(map(is_alive, stopped)) and time.monotonic() < deadline:
-        time.sleep(0.0005)  # so that the end that is told is the end of all
+    wait_until(stopped, _ENDED, time.monotonic() + _KILLED_DEADLINE)  # so that the end that is told is the end of all
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process has not ended yet."""
+def wait_until(pids: set[int], states: frozenset[bytes], deadline: float) -> None:
+    """Wait until all processes are in one of these states, but not beyond a deadline."""
+    while time.monotonic() < deadline and not all(state_of(pid) in states for pid in pids):
+        time.sleep(0.0005)
+
+
+def state_of(pid: int) -> bytes:
+    """Return the letter of a process's state; that of a dead one where it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+            return file.read().rpartition(b")")[2].split()[0]
     except OSError:
-        return False
+        return b"X"
 
 
 class Spawner:
