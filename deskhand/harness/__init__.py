@@ -1,6 +1,7 @@
 """Loops, runs and their events."""
 
 from deskhand.harness.across import LogStream
+from deskhand.harness.approvals import ApprovalRequest, Decision, OnApproval
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, DirectoryBlobs, MemoryBlobs
 from deskhand.harness.context import OnComputer, RunContext, TurnContext
@@ -14,8 +15,10 @@ from deskhand.harness.sqlite_log import SqliteLog
 from deskhand.harness.stream import EventStream
 
 __all__ = [
+    "ApprovalRequest",
     "BlobStore",
     "Deadlines",
+    "Decision",
     "DirectoryBlobs",
     "Engine",
     "EventLog",
@@ -26,6 +29,7 @@ __all__ = [
     "LogStream",
     "MemoryBlobs",
     "MemoryLog",
+    "OnApproval",
     "OnComputer",
     "OpenRun",
     "Patience",

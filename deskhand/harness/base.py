@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic
 
 from typing_extensions import TypeVar
 
+from deskhand.harness.approvals import OnApproval, nobody
 from deskhand.harness.context import RunContext
 from deskhand.harness.frames import FrameLimits
 from deskhand.providers.contract import ExternalComputer
@@ -66,6 +67,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         deps: DepsT | None = None,
         log: EventLog | None = None,
         blobs: BlobStore | None = None,
+        on_approval: OnApproval | None = None,
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -79,6 +81,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             deps: What the tools and the driver get as ``deps``.
             log: Where events go; memory where not given.
             blobs: Where frames and raw model items go; memory where not given.
+            on_approval: Is asked where a call needs a person's approval; `Run.approve` and `Run.deny` answer too.
             user: Stands in every event.
             workspace: Stands in every event.
             metadata: Stands in ``run.started``.
@@ -88,7 +91,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         """
         from deskhand.harness.engine import Engine
 
-        async with Engine(log=log, blobs=blobs) as engine:
+        async with Engine(log=log, blobs=blobs, on_approval=on_approval) as engine:
             yield await engine.start(
                 self, computer, goal, tools=tools, deps=deps, user=user, workspace=workspace, metadata=metadata
             )
@@ -102,11 +105,15 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         deps: DepsT | None = None,
         log: EventLog | None = None,
         blobs: BlobStore | None = None,
+        on_approval: OnApproval | None = None,
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> RunResult[OutputT]:
-        """Start a run, wait for its end and tell how it ended; takes what `start` takes."""
+        """Start a run, wait for its end and tell how it ended; takes what `start` takes.
+
+        Without ``on_approval`` nobody can be asked, and what needs a person's approval is denied.
+        """
         async with self.start(
             computer,
             goal,
@@ -114,6 +121,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             deps=deps,
             log=log,
             blobs=blobs,
+            on_approval=on_approval or nobody,
             user=user,
             workspace=workspace,
             metadata=metadata,

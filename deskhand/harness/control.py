@@ -86,6 +86,11 @@ class Control:
                 return
             await self._changed.wait()
 
+    async def stopped(self) -> None:
+        """Wait until the run is stopped."""
+        while self._stop_reason is None:
+            await self._changed.wait()
+
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()

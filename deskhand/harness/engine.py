@@ -20,6 +20,7 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import InvalidInputError, NotFoundError, RunStoppedError
 from deskhand.harness.across import LogStream
+from deskhand.harness.approvals import Approvals, OnApproval
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, MemoryBlobs
 from deskhand.harness.context import RunContext
@@ -68,10 +69,18 @@ class Engine:
     Args:
         log: Where events go, already entered; memory where not given.
         blobs: Where frames and raw model items go; memory where not given.
+        on_approval: Is asked where a call needs a person's approval; whoever holds the run may answer before it.
     """
 
-    def __init__(self, *, log: EventLog | None = None, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        log: EventLog | None = None,
+        blobs: BlobStore | None = None,
+        on_approval: OnApproval | None = None,
+    ) -> None:
         self._given_log = log
+        self._on_approval = on_approval
         self._blobs: BlobStore = blobs or MemoryBlobs()
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
@@ -331,6 +340,7 @@ class Engine:
             computers=states,
             limiter=self._limiter,
             frame_limits=order.frame_limits,
+            approvals=Approvals(run_id, self._on_approval),
             deps=order.deps,
             user=order.user,
             workspace=order.workspace,
@@ -391,6 +401,7 @@ async def open_run(
     deps: object = None,
     log: EventLog | None = None,
     blobs: BlobStore | None = None,
+    on_approval: OnApproval | None = None,
     frame_limits: FrameLimits | None = None,
     user: str | None = None,
     workspace: str | None = None,
@@ -407,6 +418,7 @@ async def open_run(
         deps: What the tools get as ``deps``.
         log: Where events go; memory where not given.
         blobs: Where frames go; memory where not given.
+        on_approval: Is asked where a call needs a person's approval; `Run.approve` and `Run.deny` answer too.
         frame_limits: How large a frame may be for the model that is asked; as captured where not given.
         user: Stands in every event.
         workspace: Stands in every event.
@@ -416,7 +428,7 @@ async def open_run(
         ConflictError: If a computer is in use by another run.
     """
     async with (
-        Engine(log=log, blobs=blobs) as engine,
+        Engine(log=log, blobs=blobs, on_approval=on_approval) as engine,
         engine.open(
             computer,
             goal,

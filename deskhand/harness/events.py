@@ -20,6 +20,8 @@ __all__ = [
     "ActionFinished",
     "ActionOutput",
     "ActionStarted",
+    "ApprovalRequested",
+    "ApprovalResolved",
     "CallSummary",
     "ComputerStatusChanged",
     "CustomEvent",
@@ -387,6 +389,63 @@ class ActionFinished(EventBase):
         return f"{self.data.name} → {self.data.outcome}" + (f": {first}" if first else "")
 
 
+class CheckData(_Model):
+    """What a model's vendor wants a person to know before a call is run."""
+
+    id: str
+    code: str | None = None
+    message: str | None = None
+
+
+class ApprovalRequestedData(_Model):
+    """What is asked; ``expires`` is when it counts as denied."""
+
+    approval_id: str
+    call_id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    reason: str
+    checks: list[CheckData] = []
+    frame_id: str | None = None
+    expires: datetime
+
+
+class ApprovalRequested(EventBase):
+    """A call waits for a person's answer."""
+
+    type: Literal["approval.requested"] = "approval.requested"
+    data: ApprovalRequestedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        asked = f"{self.data.name} {_arguments(self.data.arguments)}".rstrip()
+        return f"approval wanted: {asked}: {self.data.reason}"
+
+
+class ApprovalResolvedData(_Model):
+    """The answer, and whose."""
+
+    approval_id: str
+    call_id: str
+    decision: Literal["approved", "denied", "expired"]
+    actor: str
+    reason: str | None = None
+
+
+class ApprovalResolved(EventBase):
+    """A call that waited was answered."""
+
+    type: Literal["approval.resolved"] = "approval.resolved"
+    data: ApprovalResolvedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        reason = f": {self.data.reason}" if self.data.reason else ""
+        return f"{self.data.decision} by {self.data.actor}{reason}"
+
+
 class FrameCapturedData(_Model):
     """A frame; the image itself is the blob ``sha256``. ``bytes`` is its size."""
 
@@ -544,6 +603,8 @@ _KNOWN: tuple[type[EventBase], ...] = (
     ActionStarted,
     ActionOutput,
     ActionFinished,
+    ApprovalRequested,
+    ApprovalResolved,
     FrameCaptured,
     FrameDropped,
     ComputerStatusChanged,
@@ -578,6 +639,8 @@ Event = Annotated[
     | Annotated[ActionStarted, Tag("action.started")]
     | Annotated[ActionOutput, Tag("action.output")]
     | Annotated[ActionFinished, Tag("action.finished")]
+    | Annotated[ApprovalRequested, Tag("approval.requested")]
+    | Annotated[ApprovalResolved, Tag("approval.resolved")]
     | Annotated[FrameCaptured, Tag("frame.captured")]
     | Annotated[FrameDropped, Tag("frame.dropped")]
     | Annotated[ComputerStatusChanged, Tag("computer.status")]

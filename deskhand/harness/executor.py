@@ -16,10 +16,13 @@ import anyio
 from pydantic import BaseModel, JsonValue
 
 from deskhand.errors import DeskhandError, Effect, InvalidInputError, JournalError, RunStoppedError, ToolError
+from deskhand.harness.approvals import ApprovalRequest, Decision
 from deskhand.harness.events import (
     ActionFinished,
     ActionOutput,
     ActionStarted,
+    ApprovalRequested,
+    ApprovalResolved,
     ErrorData,
     FrameCaptured,
     FrameCapturedData,
@@ -56,6 +59,7 @@ class Action:
     arguments: BaseModel | None = None
     intended: bool = False
     settle: float | None = None
+    approved: bool | None = None
 
     @property
     def on(self) -> ComputerState:
@@ -81,6 +85,64 @@ async def validate(call: ToolCall, action: Action) -> ToolCall | Observation:
     action.arguments = action.target.tools.validate(call.name, call.arguments)
     plain = cast("dict[str, JsonValue]", action.arguments.model_dump(mode="json", exclude_none=True))
     return replace(call, arguments=plain, computer_id=action.target.id)
+
+
+async def approve(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Wait for a person's answer where the call needs one; the wait counts in no deadline."""
+    if not call.checks:
+        return call
+    run, waited_from = action.run, time.monotonic()
+    request = run.approvals.request(call)
+    ids: dict[str, JsonValue] = {"approval_id": request.id, "call_id": str(call.id)}
+    checks: list[JsonValue] = [
+        {"id": check.id, "code": check.code, "message": check.message} for check in request.checks
+    ]
+    asked: dict[str, JsonValue] = {
+        "name": call.name,
+        "arguments": dict(call.arguments) if isinstance(call.arguments, Mapping) else {},
+        "reason": request.reason,
+        "checks": checks,
+        "frame_id": call.frame_id,
+        "expires": request.expires.isoformat(),
+    }
+    run.emit(ApprovalRequested, ids | asked, call_id=call.id, computer_id=call.computer_id)
+    decision = Decision("expired", "deskhand", "the run went on without it")
+    try:
+        decision = await _until_stopped(run, request)
+    finally:
+        answer: dict[str, JsonValue] = {
+            "decision": decision.verdict,
+            "actor": decision.actor,
+            "reason": decision.reason,
+        }
+        run.emit(ApprovalResolved, ids | answer, call_id=call.id, computer_id=call.computer_id)
+    action.began += time.monotonic() - waited_from
+    action.approved = decision.approved
+    if decision.approved:
+        return call
+    why = f"{decision.verdict} by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
+    return Observation(call, "denied", "no", text=f"Not executed: {why}", error=ErrorInfo("denied", why, effect="no"))
+
+
+async def _until_stopped(run: RunState, request: ApprovalRequest) -> Decision:
+    """Wait for an answer, or until the run is stopped.
+
+    Raises:
+        RunStoppedError: If it is.
+    """
+    decision: Decision | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            await run.control.stopped()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        decision = await run.approvals.wait(request)
+        tasks.cancel_scope.cancel()
+    if decision is None:
+        run.control.check()
+    return decision or Decision("expired", "deskhand")
 
 
 async def gate(call: ToolCall, action: Action) -> ToolCall | Observation:
@@ -262,11 +324,11 @@ async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, b
     return frame, prepared.data
 
 
-STAGES: tuple[Stage, ...] = (validate, gate, lock, recheck, scale, settle, intent, act)
+STAGES: tuple[Stage, ...] = (validate, approve, gate, lock, recheck, scale, settle, intent, act)
 """What every action passes, in order."""
 
-RELEASE_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage not in (gate, recheck))
-"""What the release of held buttons passes when a run has ended: it must not wait for a pause or heed a stop."""
+RELEASE_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage not in (approve, gate, recheck))
+"""What the release of held buttons passes when a run has ended: it must not wait for a person or heed a stop."""
 
 
 class Executor:
@@ -326,7 +388,8 @@ class Executor:
     def _finish(self, observation: Observation, action: Action) -> Observation:
         """Say how the action ended; synchronous, so that no cancellation comes between."""
         call = observation.call
-        observation = replace(observation, duration=max(0.0, time.monotonic() - action.began))
+        took = max(0.0, time.monotonic() - action.began)
+        observation = replace(observation, duration=took, approved=action.approved)
         error = observation.error
         text = observation.text
         self._run.emit(

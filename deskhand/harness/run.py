@@ -11,6 +11,7 @@ import anyio.lowlevel
 from typing_extensions import TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, NotFoundError
+from deskhand.harness.approvals import Decision
 from deskhand.harness.context import RunContext
 from deskhand.harness.events import EventBase, RunFinished, RunOutcome, RunPaused, RunResumed, Usage
 from deskhand.harness.log import EventLog
@@ -212,6 +213,34 @@ class Run(Generic[OutputT]):
         self._live.state.control.stop(reason)
         if now and self._live.scope is not None:
             self._live.scope.cancel()
+
+    async def approve(self, call_id: str, *, actor: str = "user", reason: str | None = None) -> None:
+        """Let a call run that waits for an approval; the first answer counts.
+
+        Args:
+            call_id: As the event ``approval.requested`` names it.
+            actor: Who says so.
+            reason: Why.
+
+        Raises:
+            ConflictError: If it was answered before, or the run has ended.
+            NotFoundError: If no such call waits.
+        """
+        (await self._control()).approvals.resolve(call_id, Decision("approved", actor, reason))
+
+    async def deny(self, call_id: str, reason: str | None = None, *, actor: str = "user") -> None:
+        """Keep a call from running that waits for an approval; the first answer counts.
+
+        Args:
+            call_id: As the event ``approval.requested`` names it.
+            reason: Why; the model is told.
+            actor: Who says so.
+
+        Raises:
+            ConflictError: If it was answered before, or the run has ended.
+            NotFoundError: If no such call waits.
+        """
+        (await self._control()).approvals.resolve(call_id, Decision("denied", actor, reason))
 
     async def frame(self, frame_id: str) -> bytes:
         """Return the encoded image of one of the run's frames.

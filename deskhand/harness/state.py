@@ -10,6 +10,7 @@ import anyio.lowlevel
 from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, InvalidInputError
+from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.control import Control
 from deskhand.harness.events import EventBase, RunFinished, Usage
@@ -52,6 +53,7 @@ class RunState:
     computers: Mapping[str, ComputerState]
     limiter: anyio.CapacityLimiter
     frame_limits: FrameLimits
+    approvals: Approvals
     deps: object = None
     workspace: str | None = None
     user: str | None = None

@@ -1,6 +1,6 @@
 """The dispatch registry: what models may call, in every vendor's format."""
 
-from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
+from deskhand.tools.calls import ErrorInfo, Frame, Observation, SafetyCheck, ToolCall
 from deskhand.tools.computer import computer_tools
 from deskhand.tools.registry import Arguments, ScreenX, ScreenY, Tool, ToolContext, ToolOutput, ToolRegistry
 from deskhand.tools.seed import TOOL_SCHEMAS, anthropic_tools, dispatch
@@ -11,6 +11,7 @@ __all__ = [
     "ErrorInfo",
     "Frame",
     "Observation",
+    "SafetyCheck",
     "ScreenX",
     "ScreenY",
     "Tool",

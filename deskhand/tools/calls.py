@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ __all__ = [
     "Frame",
     "Observation",
     "Risk",
+    "SafetyCheck",
     "ToolCall",
 ]
 
@@ -83,6 +84,21 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class SafetyCheck:
+    """What a model's vendor wants a person to know before a call is run; the call then waits for an approval.
+
+    Attributes:
+        id: The vendor's id, which an acknowledgement names.
+        code: The vendor's word for it.
+        message: What a person is told.
+    """
+
+    id: str
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """What a model, a driver or a person asks for.
 
@@ -94,6 +110,7 @@ class ToolCall:
         frame_id: The frame that its coordinates refer to; the last one seen where not given.
         provider_call_id: The model vendor's id; may repeat.
         format: The wire format in which it came.
+        checks: What a person must approve before it is run; never approved by itself.
     """
 
     name: str
@@ -103,6 +120,7 @@ class ToolCall:
     frame_id: str | None = None
     provider_call_id: str | None = None
     format: CallFormat = "deskhand"
+    checks: Sequence[SafetyCheck] = ()
 
     @classmethod
     def from_openai(cls, call: object) -> ToolCall:
@@ -141,6 +159,7 @@ class Observation:
         image: The frame's bytes, encoded.
         error: What went wrong.
         duration: Seconds that it took, waiting for people not counted.
+        approved: Whether a person let it run; ``None`` where nobody was asked.
     """
 
     call: ToolCall
@@ -152,6 +171,7 @@ class Observation:
     image: bytes | None = field(default=None, repr=False)
     error: ErrorInfo | None = None
     duration: float = 0.0
+    approved: bool | None = None
 
     @property
     def ok(self) -> bool:

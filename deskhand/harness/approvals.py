@@ -1,0 +1,172 @@
+"""Calls that wait for a person: who asks, who answers, and what is written of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+import anyio
+
+from deskhand.errors import ConflictError, NotFoundError
+from deskhand.tools.calls import SafetyCheck, ToolCall
+
+__all__ = ["ANSWER", "ApprovalRequest", "Approvals", "Decision", "OnApproval", "nobody"]
+
+ANSWER: Final = 3600.0
+"""Seconds that a call waits for an answer; then it is denied."""
+
+_REMEMBERED: Final = 1024
+"""Answers that are remembered, so that a late one is told so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """A call that runs only if a person says so.
+
+    Attributes:
+        id: The request's id.
+        run_id: The run.
+        call: The call, its arguments checked.
+        checks: What the model's vendor wants a person to know before.
+        reason: Why it is asked, in a line.
+        expires: When it counts as denied.
+    """
+
+    id: str
+    run_id: str
+    call: ToolCall
+    checks: Sequence[SafetyCheck]
+    reason: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to a request.
+
+    Attributes:
+        verdict: approved, denied, or expired where nobody answered.
+        actor: Who answered.
+        reason: Why.
+    """
+
+    verdict: Literal["approved", "denied", "expired"]
+    actor: str
+    reason: str | None = None
+
+    @property
+    def approved(self) -> bool:
+        """Whether the call may run."""
+        return self.verdict == "approved"
+
+
+OnApproval: TypeAlias = Callable[[ApprovalRequest], Awaitable[bool | Decision]]
+"""Answers a request: a plain yes or no, or a decision with its actor and reason."""
+
+
+async def nobody(request: ApprovalRequest) -> Decision:
+    """Deny: where nobody can be asked, nothing that needs asking runs."""
+    return Decision("denied", "deskhand", "nobody is there to approve it: give the run an on_approval")
+
+
+@dataclass(eq=False)
+class _Pending:
+    request: ApprovalRequest
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    decision: Decision | None = None
+
+    def answer(self, decision: Decision) -> bool:
+        """Take an answer; the first counts. Tell whether this was it."""
+        if self.decision is not None:
+            return False
+        self.decision = decision
+        self.answered.set()
+        return True
+
+
+class Approvals:
+    """The requests of one run that wait for an answer.
+
+    Args:
+        run_id: The run.
+        on_approval: Is asked; others may answer before it.
+    """
+
+    def __init__(self, run_id: str, on_approval: OnApproval | None = None) -> None:
+        self._run_id = run_id
+        self._on_approval = on_approval
+        self._pending: dict[str, _Pending] = {}
+        self._resolved: dict[str, Decision] = {}
+        self._count = 0
+
+    def request(self, call: ToolCall) -> ApprovalRequest:
+        """Note that a call waits for an answer; `wait` for it next."""
+        self._count += 1
+        request = ApprovalRequest(
+            id=f"{self._run_id}/approval/{self._count}",
+            run_id=self._run_id,
+            call=call,
+            checks=call.checks,
+            reason="; ".join(check.message or check.code or check.id for check in call.checks),
+            expires=datetime.fromtimestamp(time.time() + ANSWER, UTC),
+        )
+        self._pending[str(call.id)] = _Pending(request)
+        return request
+
+    async def wait(self, request: ApprovalRequest) -> Decision:
+        """Wait for the answer; a callback that fails has denied."""
+        key = str(request.call.id)
+        pending = self._pending[key]
+        decision: Decision | None = None
+        try:
+            left = max(0.0, request.expires.timestamp() - time.time())
+            with anyio.move_on_after(left):
+                await self._answered(pending)
+            decision = pending.decision or Decision("expired", "deskhand", "nobody answered in time")
+            return decision
+        finally:
+            del self._pending[key]
+            self._resolved[key] = decision or Decision("expired", "deskhand", "the run went on without it")
+            while len(self._resolved) > _REMEMBERED:
+                del self._resolved[next(iter(self._resolved))]
+
+    async def _answered(self, pending: _Pending) -> None:
+        """Wait for the first answer: the callback's, or that of whoever holds the run."""
+        ask = self._on_approval
+        if ask is None:
+            await pending.answered.wait()
+            return
+        async with anyio.create_task_group() as tasks:
+
+            async def consult() -> None:
+                try:
+                    answer = await ask(pending.request)
+                except Exception as error:  # (a user's callback may raise anything; nothing runs on its account)
+                    answer = Decision("denied", "on_approval", f"it failed: {type(error).__name__}: {error}")
+                if not isinstance(answer, Decision):
+                    answer = Decision("approved" if answer is True else "denied", "on_approval")
+                pending.answer(answer)
+
+            tasks.start_soon(consult)
+            await pending.answered.wait()
+            tasks.cancel_scope.cancel()
+
+    def resolve(self, call_id: str, decision: Decision) -> None:
+        """Answer a request.
+
+        Raises:
+            ConflictError: If it was answered before.
+            NotFoundError: If no such call waits.
+        """
+        pending = self._pending.get(call_id)
+        if pending is not None and pending.answer(decision):
+            return
+        earlier = pending.decision if pending is not None else self._resolved.get(call_id)
+        if earlier is not None:
+            raise ConflictError(f"{call_id} was answered before: {earlier.verdict} by {earlier.actor}")
+        raise NotFoundError(
+            f"no call {call_id!r} waits for an approval", hint="take the call_id of an approval.requested event"
+        )
