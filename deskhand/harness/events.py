@@ -156,6 +156,7 @@ class RunStartedData(_Model):
     model: str | None = None
     computers: list[str]
     tools: list[str]
+    metadata: dict[str, str] = {}
     budget: dict[str, JsonValue] = {}
 
 
