@@ -33,9 +33,11 @@ class RunView:
         from deskhand.providers.contract import Capability
         from deskhand.tools.computer import computer_tools
 
+        input_kinds = (Capability.POINTER, Capability.MOVE, Capability.DRAG, Capability.SCROLL)
+
         self._terminal = terminal
         self._model = model or "the driver"
-        self._inputs = frozenset(computer_tools({Capability.POINTER, Capability.KEYBOARD}).names)
+        self._inputs = frozenset(computer_tools({*input_kinds, Capability.KEYBOARD, Capability.FULL_INPUT}).names)
         self._intents: dict[str, str] = {}
         self._said = ""
 

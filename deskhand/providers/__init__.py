@@ -35,6 +35,7 @@ from deskhand.providers.contract import (
 )
 from deskhand.providers.keys import MODIFIERS, NAMED_KEYS, Chord, parse_chord, parse_key
 from deskhand.providers.lookup import attach, open_computer, provider, provider_names
+from deskhand.providers.needs import capabilities_for
 
 __all__ = [
     "MODIFIERS",
@@ -70,6 +71,7 @@ __all__ = [
     "Type",
     "Wait",
     "attach",
+    "capabilities_for",
     "open_computer",
     "parse_chord",
     "parse_key",

@@ -71,7 +71,14 @@ class ComputerStatus(enum.StrEnum):
 
 
 class Capability(enum.StrEnum):
-    """One thing that a computer can do, asked at run time."""
+    """One thing that a computer can do, asked at run time.
+
+    Input has six: ``POINTER`` is to click at a point with the left button, up to three times, or once with the right;
+    ``MOVE``, ``DRAG`` (left button, from one point to another) and ``SCROLL`` (up or down at a point) stand beside it;
+    ``KEYBOARD`` is to type and to strike chords. ``FULL_INPUT`` is all of that and the rest of the vocabulary:
+    buttons and keys that are held, modifiers with the pointer, other buttons, drags with corners, the wheel sideways,
+    and input where the pointer is. `capabilities_for` tells what an action needs.
+    """
 
     EXEC = "exec"
     EXEC_STREAM = "exec_stream"
@@ -82,7 +89,11 @@ class Capability(enum.StrEnum):
     REGION = "region"
     CURSOR = "cursor"
     POINTER = "pointer"
+    MOVE = "move"
+    DRAG = "drag"
+    SCROLL = "scroll"
     KEYBOARD = "keyboard"
+    FULL_INPUT = "full_input"
     PORTS = "ports"
     LIVE_VIEW = "live_view"
     RESIZE = "resize"
@@ -275,7 +286,11 @@ class ExternalComputer(abc.ABC):
             Capability.REGION: "screenshot",
             Capability.CURSOR: "cursor_position",
             Capability.POINTER: "perform",
+            Capability.MOVE: "perform",
+            Capability.DRAG: "perform",
+            Capability.SCROLL: "perform",
             Capability.KEYBOARD: "perform",
+            Capability.FULL_INPUT: "perform",
             Capability.PORTS: "preview_url",
             Capability.LIVE_VIEW: "live_view_url",
             Capability.RESIZE: "resize",
@@ -387,11 +402,14 @@ class ExternalComputer(abc.ABC):
 
         Args:
             region: The part to capture, in screen pixels; all of it where not given.
-            cursor: Whether the pointer is drawn.
+            cursor: Whether the pointer is drawn; a computer that cannot leave it out refuses to.
             format: ``png``, ``jpeg`` or ``auto`` (PNG, but JPEG where a photo-like PNG would be very large).
 
         Returns:
             The image, encoded.
+
+        Raises:
+            UnsupportedError: If it cannot be seen, or not without the pointer.
         """
         raise self._unsupported(Capability.SCREENSHOT)
 

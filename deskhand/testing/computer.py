@@ -28,13 +28,12 @@ from deskhand.providers import (
     FileInfo,
     HoldKey,
     InputAction,
-    Key,
     Region,
     Screen,
     Shell,
     Terminal,
-    Type,
     Wait,
+    capabilities_for,
 )
 from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT
 from deskhand.testing._desktop import RECEIVED_LIMIT, FakeDesktop
@@ -60,7 +59,11 @@ _CAN: Final = frozenset(
         Capability.REGION,
         Capability.CURSOR,
         Capability.POINTER,
+        Capability.MOVE,
+        Capability.DRAG,
+        Capability.SCROLL,
         Capability.KEYBOARD,
+        Capability.FULL_INPUT,
         Capability.PORTS,
         Capability.RESIZE,
     }
@@ -345,8 +348,7 @@ class FakeComputer(ExternalComputer):
 
     async def perform(self, action: InputAction) -> None:
         """Perform an input action: it arrives, as events, at what is shown."""
-        is_typing = isinstance(action, (Key, HoldKey, Type))
-        self._check(Capability.KEYBOARD if is_typing else Capability.POINTER)
+        self._check(*sorted(capabilities_for(action)))
         self._desktop.check(action)
         with self._until_gone():
             if isinstance(action, Wait):

@@ -266,7 +266,11 @@ _TABLE: Final[tuple[Tool, ...]] = (
     _tool("left_click", f"Click the left button {_CLICK}", Point, _input(_click("left", 1), "clicked"), _C.POINTER),
     _tool("right_click", f"Click the right button {_CLICK}", Point, _input(_click("right", 1), "clicked"), _C.POINTER),
     _tool(
-        "middle_click", f"Click the middle button {_CLICK}", Point, _input(_click("middle", 1), "clicked"), _C.POINTER
+        "middle_click",
+        f"Click the middle button {_CLICK}",
+        Point,
+        _input(_click("middle", 1), "clicked"),
+        _C.FULL_INPUT,
     ),
     _tool("double_click", f"Double-click {_CLICK}", Point, _input(_click("left", 2), "double-clicked"), _C.POINTER),
     _tool("triple_click", f"Triple-click {_CLICK}", Point, _input(_click("left", 3), "triple-clicked"), _C.POINTER),
@@ -275,14 +279,14 @@ _TABLE: Final[tuple[Tool, ...]] = (
         "Drag with the left button from one point of the last screenshot to another.",
         Way,
         _input(lambda a: Drag(((a.start_x, a.start_y), (a.x, a.y)), modifiers=tuple(a.modifiers or ())), "dragged"),
-        _C.POINTER,
+        _C.DRAG,
     ),
     _tool(
         "mouse_move",
         "Move the pointer to a point of the last screenshot.",
         Target,
         _input(lambda a: Move(a.x, a.y), "moved"),
-        _C.POINTER,
+        _C.MOVE,
         "idempotent",
     ),
     _tool(
@@ -290,12 +294,16 @@ _TABLE: Final[tuple[Tool, ...]] = (
         "Press the left button and keep it pressed.",
         Nothing,
         _input(lambda _: MouseDown("left"), "pressed"),
-        _C.POINTER,
+        _C.FULL_INPUT,
     ),
     _tool(
-        "left_mouse_up", "Release the left button.", Nothing, _input(lambda _: MouseUp("left"), "released"), _C.POINTER
+        "left_mouse_up",
+        "Release the left button.",
+        Nothing,
+        _input(lambda _: MouseUp("left"), "released"),
+        _C.FULL_INPUT,
     ),
-    _tool("scroll", f"Turn the mouse wheel {_CLICK}", ScrollArguments, _input(_scroll, "scrolled"), _C.POINTER),
+    _tool("scroll", f"Turn the mouse wheel {_CLICK}", ScrollArguments, _input(_scroll, "scrolled"), _C.SCROLL),
     _tool(
         "key",
         "Press a key or a chord such as ctrl+s.",
@@ -309,7 +317,7 @@ _TABLE: Final[tuple[Tool, ...]] = (
         "Hold a key or a chord down for some seconds.",
         HoldKeyArguments,
         _input(lambda a: HoldKey(a.key, a.duration), "held"),
-        _C.KEYBOARD,
+        _C.FULL_INPUT,
         risk="medium",
         duration=lambda a: a.duration,
     ),

@@ -320,18 +320,25 @@ async def test_goal_must_be_a_sentence_that_can_be_sent() -> None:
 async def test_members_that_a_computer_cannot_back_are_switched_off() -> None:
     """Without a keyboard the model is not offered keys; without a screen there is no toolset at all."""
     script = Script(FakeTurn("Done."))
-    without = frozenset({Capability.KEYBOARD, Capability.REGION})
+    without = frozenset({Capability.KEYBOARD, Capability.FULL_INPUT, Capability.REGION})
     computer = RecordingComputer(without=without)
     computer.image = png(1280, 800)
     await script.run(computer)
-    assert script.views[0].members == set(TOOLSET_MEMBERS) - {"type", "key", "hold_key", "zoom"}
+    assert script.views[0].members == set(TOOLSET_MEMBERS) - {
+        *("type", "key", "hold_key", "zoom"),
+        *("middle_click", "left_mouse_down", "left_mouse_up"),
+    }
     script = Script(FakeTurn([tool_use("exec", command="ls")]), FakeTurn("Done."))
     screen = {
         Capability.SCREENSHOT,
         Capability.REGION,
         Capability.CURSOR,
         Capability.POINTER,
+        Capability.MOVE,
+        Capability.DRAG,
+        Capability.SCROLL,
         Capability.KEYBOARD,
+        Capability.FULL_INPUT,
     }
     result = await script.run(RecordingComputer(None, without=frozenset(screen)))
     assert result.outcome == "completed"

@@ -49,7 +49,17 @@ _EXTRA_HINT = "pip install 'deskhand[local]'"
 _MANAGER_DEADLINE = 10.0
 _ALWAYS = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.FILES})
 _WITH_SCREEN = frozenset(
-    {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.POINTER, Capability.KEYBOARD}
+    {
+        Capability.SCREENSHOT,
+        Capability.REGION,
+        Capability.CURSOR,
+        Capability.POINTER,
+        Capability.MOVE,
+        Capability.DRAG,
+        Capability.SCROLL,
+        Capability.KEYBOARD,
+        Capability.FULL_INPUT,
+    }
 )
 
 

@@ -38,7 +38,14 @@ SHELL_AND_FILES: Final = frozenset(
 SCREEN: Final = SHELL_AND_FILES | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 """What a machine can do whose screen can be seen."""
 
-DESKTOP: Final = SCREEN | {Capability.POINTER, Capability.KEYBOARD}
+DESKTOP: Final = SCREEN | {
+    Capability.POINTER,
+    Capability.MOVE,
+    Capability.DRAG,
+    Capability.SCROLL,
+    Capability.KEYBOARD,
+    Capability.FULL_INPUT,
+}
 """What a whole desktop can do."""
 
 CASES: Final[tuple[Case, ...]] = (

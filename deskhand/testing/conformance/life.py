@@ -32,6 +32,11 @@ async def _terminal(computer: ExternalComputer) -> None:
         pass
 
 
+async def _scroll(computer: ExternalComputer) -> None:
+    await computer.scroll(1, 1, dy=1)
+    await computer.scroll(1, 1, dy=-1)
+
+
 _USES: Final[Mapping[Capability, Callable[[ExternalComputer], Awaitable[object]]]] = {
     Capability.EXEC: lambda computer: computer.exec("true"),
     Capability.EXEC_STREAM: _stream,
@@ -41,8 +46,12 @@ _USES: Final[Mapping[Capability, Callable[[ExternalComputer], Awaitable[object]]
     Capability.SCREENSHOT: lambda computer: computer.screenshot(),
     Capability.REGION: lambda computer: computer.screenshot(region=Region(0, 0, 1, 1)),
     Capability.CURSOR: lambda computer: computer.cursor_position(),
-    Capability.POINTER: lambda computer: computer.move(1, 1),
+    Capability.POINTER: lambda computer: computer.left_click(1, 1),
+    Capability.MOVE: lambda computer: computer.move(1, 1),
+    Capability.DRAG: lambda computer: computer.drag((1, 1), (2, 2)),
+    Capability.SCROLL: _scroll,
     Capability.KEYBOARD: lambda computer: computer.key("shift"),
+    Capability.FULL_INPUT: lambda computer: computer.hold_key("shift", 0.01),
     Capability.PORTS: lambda computer: computer.preview_url(8080),
     Capability.LIVE_VIEW: lambda computer: computer.live_view_url(),
 }
@@ -54,8 +63,12 @@ _TOOLS: Final[Mapping[Capability, tuple[str, ...]]] = {
     Capability.SCREENSHOT: ("screenshot",),
     Capability.REGION: ("zoom",),
     Capability.CURSOR: ("cursor_position",),
-    Capability.POINTER: ("left_click", "left_click_drag", "scroll", "mouse_move"),
-    Capability.KEYBOARD: ("type", "key", "hold_key"),
+    Capability.POINTER: ("left_click", "right_click", "double_click", "triple_click"),
+    Capability.MOVE: ("mouse_move",),
+    Capability.DRAG: ("left_click_drag",),
+    Capability.SCROLL: ("scroll",),
+    Capability.KEYBOARD: ("type", "key"),
+    Capability.FULL_INPUT: ("middle_click", "left_mouse_down", "left_mouse_up", "hold_key"),
     Capability.PORTS: ("preview_url",),
 }
 
