@@ -31,7 +31,8 @@ from deskhand.errors import (
 from deskhand.harness.models import door
 from deskhand.harness.models.failures import map_error
 from deskhand.harness.models.transcript import Transcript
-from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist, retry_after
+from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
+from deskhand.retry import Clock, retry_after
 
 NOW = 1_800_000_000.0
 

@@ -20,7 +20,8 @@ from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.anthropic import AnthropicCodec, Settings
 from deskhand.harness.models.door import AnthropicDoor, load, own_client
 from deskhand.harness.models.profiles import PROFILES, profile_of
-from deskhand.harness.models.transport import Clock, Deadlines, Patience
+from deskhand.harness.models.transport import Deadlines, Patience
+from deskhand.retry import Clock
 from deskhand.tools.registry import Tool, ToolRegistry
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from deskhand.harness.context import RunContext, TurnContext
 from deskhand.harness.models.adapter import Delta, Turn
 from deskhand.harness.models.anthropic import AnthropicCodec, refused
 from deskhand.harness.models.transcript import Request, Transcript
-from deskhand.harness.models.transport import Clock, Deadlines, Patience, Retry, persist
+from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
+from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall
 
 __all__ = ["Act", "Conversation", "Finish", "GoOn", "Next", "Repeat", "Resume", "Rules", "decide"]

@@ -22,8 +22,9 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import KEY_HINT, SHOWN, VENDOR, broken, idle, map_error, stream_error
 from deskhand.harness.models.transcript import Request
-from deskhand.harness.models.transport import Clock, Deadlines
+from deskhand.harness.models.transport import Deadlines
 from deskhand.harness.prices import price_of
+from deskhand.retry import Clock
 
 if TYPE_CHECKING:
     import httpx2

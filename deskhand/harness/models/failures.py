@@ -24,7 +24,7 @@ from deskhand.errors import (
     TruncatedStreamError,
 )
 from deskhand.harness.models.adapter import Json
-from deskhand.harness.models.transport import retry_after
+from deskhand.retry import retry_after
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError

@@ -6,41 +6,18 @@ if it says so), and know nothing of a run's deadlines.
 
 from __future__ import annotations
 
-import math
-import random
-import re
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import anyio
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, RateLimitedError, TruncatedStreamError
+from deskhand.retry import Clock, backoff, wait_asked_for
 
-__all__ = ["Clock", "Deadlines", "Patience", "Retry", "persist", "retry_after"]
+__all__ = ["Deadlines", "Patience", "Retry", "persist"]
 
 ResultT = TypeVar("ResultT")
-
-_NUMBER: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,9})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time as this module sees it.
-
-    Attributes:
-        wall: Unix seconds.
-        monotonic: Seconds that never go back.
-        sleep: Waits so many seconds.
-        random: A number from 0 up to 1.
-    """
-
-    wall: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    random: Callable[[], float] = random.random
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +68,6 @@ class _Count:
     refusals: int = 0
     cuts: int = 0
     total: int = field(default=0)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a response asks to wait; ``None`` where it names none that makes sense.
-
-    ``retry-after-ms`` counts before ``retry-after``, which holds seconds or an HTTP date. A date that has passed means
-    now; a negative number, an infinity or anything else means nothing.
-
-    Args:
-        headers: The response's headers, names in lower case or in a mapping that does not mind.
-        now: The wall clock, in Unix seconds.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    given = headers.get("retry-after")
-    seconds = _number(given)
-    if seconds is not None or given is None:
-        return seconds
-    try:
-        until = parsedate_to_datetime(given).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, until - now)
-
-
-def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
 
 
 async def persist(
@@ -178,12 +124,11 @@ def _delay(error: DeskhandError, count: _Count, patience: Patience, clock: Clock
         if count.refusals > patience.refusals:
             return None
     if error.retry_at is not None:
-        wait = max(0.0, error.retry_at - clock.wall())
-        if wait > patience.cap:
-            raise _too_long(error, wait, patience.cap)
-        return min(patience.cap, wait * (1 + 0.1 * clock.random()))  # never earlier than asked, and not all at once
-    longest = min(patience.ceiling, math.ldexp(patience.base, count.total - 1))
-    return longest * (0.5 + 0.5 * clock.random())
+        wait = wait_asked_for(error.retry_at, clock, cap=patience.cap)
+        if wait is None:
+            raise _too_long(error, error.retry_at - clock.wall(), patience.cap)
+        return wait
+    return backoff(count.total, clock, base=patience.base, ceiling=patience.ceiling)
 
 
 def _too_long(error: DeskhandError, wait: float, cap: float) -> RateLimitedError:
