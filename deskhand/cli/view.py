@@ -30,14 +30,12 @@ class RunView:
     """
 
     def __init__(self, terminal: Terminal, model: str | None) -> None:
-        from deskhand.providers.contract import Capability
+        from deskhand.providers.needs import INPUT
         from deskhand.tools.computer import computer_tools
-
-        input_kinds = (Capability.POINTER, Capability.MOVE, Capability.DRAG, Capability.SCROLL)
 
         self._terminal = terminal
         self._model = model or "the driver"
-        self._inputs = frozenset(computer_tools({*input_kinds, Capability.KEYBOARD, Capability.FULL_INPUT}).names)
+        self._inputs = frozenset(computer_tools(INPUT).names)
         self._intents: dict[str, str] = {}
         self._said = ""
 

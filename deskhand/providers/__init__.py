@@ -35,9 +35,10 @@ from deskhand.providers.contract import (
 )
 from deskhand.providers.keys import MODIFIERS, NAMED_KEYS, Chord, parse_chord, parse_key
 from deskhand.providers.lookup import attach, open_computer, provider, provider_names
-from deskhand.providers.needs import capabilities_for
+from deskhand.providers.needs import INPUT, capabilities_for
 
 __all__ = [
+    "INPUT",
     "MODIFIERS",
     "NAMED_KEYS",
     "Capability",

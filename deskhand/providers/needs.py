@@ -19,7 +19,19 @@ from deskhand.providers.actions import (
 )
 from deskhand.providers.contract import Capability
 
-__all__ = ["capabilities_for"]
+__all__ = ["INPUT", "capabilities_for"]
+
+INPUT: Final = frozenset(
+    {
+        Capability.POINTER,
+        Capability.MOVE,
+        Capability.DRAG,
+        Capability.SCROLL,
+        Capability.KEYBOARD,
+        Capability.FULL_INPUT,
+    }
+)
+"""The capabilities of input: all that ``perform`` may be asked for."""
 
 _BASIC: Final[dict[type[InputAction], frozenset[Capability]]] = {
     Click: frozenset({Capability.POINTER}),

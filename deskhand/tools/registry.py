@@ -20,6 +20,7 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import ConfigError, DeadlineExceededError, Effect, NotFoundError, ToolError
 from deskhand.providers.contract import DEFAULT_TIMEOUT, Capability, ExternalComputer
+from deskhand.providers.needs import INPUT
 from deskhand.tools.arguments import validate_arguments
 from deskhand.tools.calls import EffectClass, ErrorInfo, Risk
 
@@ -35,9 +36,7 @@ SYNC_THREADS = 8
 """How many synchronous tools run at once."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_ON_SCREEN = frozenset(
-    {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.POINTER, Capability.KEYBOARD}
-)
+_ON_SCREEN = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 
 
 class Axis(NamedTuple):

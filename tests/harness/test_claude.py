@@ -25,7 +25,7 @@ from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnF
 from deskhand.harness.models.door import MAX_BODY
 from deskhand.harness.models.profiles import DEFAULT_PROFILE, PROFILES, profile_of
 from deskhand.harness.models.transport import Patience
-from deskhand.providers import Capability, Click, Drag, Key, Screen, Scroll, Type
+from deskhand.providers import INPUT, Capability, Click, Drag, Key, Screen, Scroll, Type
 from deskhand.testing.models import (
     MODELS,
     TOOLSET_MEMBERS,
@@ -333,12 +333,7 @@ async def test_members_that_a_computer_cannot_back_are_switched_off() -> None:
         Capability.SCREENSHOT,
         Capability.REGION,
         Capability.CURSOR,
-        Capability.POINTER,
-        Capability.MOVE,
-        Capability.DRAG,
-        Capability.SCROLL,
-        Capability.KEYBOARD,
-        Capability.FULL_INPUT,
+        *INPUT,
     }
     result = await script.run(RecordingComputer(None, without=frozenset(screen)))
     assert result.outcome == "completed"

@@ -38,6 +38,7 @@ from deskhand.providers.local.pseudo_terminal import open_terminal
 from deskhand.providers.local.sandbox import Sandbox, open_sandbox
 from deskhand.providers.local.shell import open_shell
 from deskhand.providers.local.xserver import INSTALL_HINT, available_server
+from deskhand.providers.needs import INPUT
 
 if TYPE_CHECKING:
     from deskhand.providers.local.display import Display
@@ -48,19 +49,7 @@ DEFAULT_SCREEN = Screen(1280, 800)
 _EXTRA_HINT = "pip install 'deskhand[local]'"
 _MANAGER_DEADLINE = 10.0
 _ALWAYS = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.FILES})
-_WITH_SCREEN = frozenset(
-    {
-        Capability.SCREENSHOT,
-        Capability.REGION,
-        Capability.CURSOR,
-        Capability.POINTER,
-        Capability.MOVE,
-        Capability.DRAG,
-        Capability.SCROLL,
-        Capability.KEYBOARD,
-        Capability.FULL_INPUT,
-    }
-)
+_WITH_SCREEN = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deskhand.providers import Capability
+from deskhand.providers import INPUT, Capability
 from deskhand.testing.conformance import files, keyboard, life, pointer, screen, shell
 from deskhand.testing.conformance.case import Case, ConformanceError, Target, Verdict
 
@@ -38,14 +38,7 @@ SHELL_AND_FILES: Final = frozenset(
 SCREEN: Final = SHELL_AND_FILES | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 """What a machine can do whose screen can be seen."""
 
-DESKTOP: Final = SCREEN | {
-    Capability.POINTER,
-    Capability.MOVE,
-    Capability.DRAG,
-    Capability.SCROLL,
-    Capability.KEYBOARD,
-    Capability.FULL_INPUT,
-}
+DESKTOP: Final = SCREEN | INPUT
 """What a whole desktop can do."""
 
 CASES: Final[tuple[Case, ...]] = (
