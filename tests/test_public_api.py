@@ -28,7 +28,7 @@ MODULES = (
 HEAVY = ("pydantic", "anthropic", "openai", "httpx2", "numpy", "PIL", "websockets", "typer", "rich", "xcffib", "anyio")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, "deskhand.sync"])
 def test_every_public_name_can_be_imported(name: str) -> None:
     """`__all__` promises nothing that is not there."""
     module = importlib.import_module(name)
