@@ -1,0 +1,12 @@
+"""Simulators of the vendors' services: real servers on the loopback interface, with real computers behind them.
+
+They refuse what the vendors refuse, and share no code with the adapters that talk to the vendors, so that both cannot
+be wrong alike. They need ``pip install 'deskhand[simulate]'``.
+"""
+
+from __future__ import annotations
+
+from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
+from .recorded import RecordedRequest
+
+__all__ = ["ORGO_ROUTES", "OrgoDialect", "OrgoPlan", "OrgoSimulator", "RecordedRequest"]
