@@ -47,6 +47,12 @@ class Client:
         """POST to a path."""
         return await self.ask("POST", path, body)
 
+    async def upload(self, name: str, content: bytes, **fields: str) -> httpx2.Response:
+        """Upload a file with the fields of a form."""
+        url = f"{self.simulator.base_url}/files/upload"
+        headers = {"authorization": f"Bearer {self.key}"}
+        return await self._http.post(url, files={"file": (name, content)}, data=fields, headers=headers)
+
     async def create(self, name: str = "box", **fields: JsonValue) -> str:
         """Create a computer in the first workspace, which is made where there is none; return its id."""
         if not self.simulator.workspaces:

@@ -59,6 +59,7 @@ class Front:
         self.sockets: Mapping[str, SocketHandler] = {}
         self.loopback: Loopback | None = None
         self.silent = False
+        self.arrived = anyio.Event()
         self._account = account
         self._router = router
         self._handlers = handlers
@@ -147,6 +148,8 @@ class Front:
             len(content),
         )
         self.requests.append(record)
+        self.arrived.set()
+        self.arrived = anyio.Event()
         return record
 
     async def _hold_back(self, route: str | None, began: float) -> None:

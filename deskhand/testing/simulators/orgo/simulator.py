@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OrgoSimulator"]
 
+NOT_SERVING = "the simulator does not serve: async with OrgoSimulator() as simulator: ..."
 SWEEP = 1.0
 """Seconds between two looks for computers that stop by themselves."""
 
@@ -268,6 +269,13 @@ class OrgoSimulator(FaultControls):
         self._check_route(route)
         return [request for request in self.requests if request.route == route]
 
+    async def until_asked(self, route: str, *, times: int = 1) -> None:
+        """Waits until requests have come to a route, answered or not."""
+        while len(self.asked(route)) < times:
+            if self._front is None:
+                raise RuntimeError(NOT_SERVING)
+            await self._front.arrived.wait()
+
     # What tests arrange
 
     def remove(self, route: str) -> None:
@@ -327,5 +335,5 @@ class OrgoSimulator(FaultControls):
 
     def _serving_at(self) -> Loopback:
         if self._loopback is None:
-            raise RuntimeError("the simulator does not serve: async with OrgoSimulator() as simulator: ...")
+            raise RuntimeError(NOT_SERVING)
         return self._loopback
