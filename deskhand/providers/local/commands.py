@@ -16,8 +16,9 @@ import anyio
 import anyio.to_thread
 
 from deskhand.errors import DeadlineExceededError, FileMissingError, InvalidInputError
-from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT, ExecChunk, ExecResult, ExecStream
-from deskhand.providers.local.output import KeptOutput, PipeReader
+from deskhand.providers.contract import KEPT_OUTPUT, ExecChunk, ExecResult, ExecStream
+from deskhand.providers.execution import KeptOutput, check_command, checked_timeout, timed_out
+from deskhand.providers.local.output import PipeReader
 from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
 
 __all__ = [
@@ -32,45 +33,10 @@ __all__ = [
 
 _OUTPUT_GRACE = 0.05  # seconds for what is still on its way where something else holds the pipes open
 _KILL_DEADLINE = 8.0
-_LONGEST_COMMAND = 128 * 1024 - 1  # bytes of one argument, set by the kernel
 _STREAM_BUFFER = 1 << 20
 _INLINE_INPUT = 1 << 20
 
 StreamName = Literal["stdout", "stderr"]
-
-
-def checked_timeout(timeout: float | None) -> float:
-    """Return the seconds that something may take.
-
-    Raises:
-        InvalidInputError: If that is no positive number.
-    """
-    seconds = DEFAULT_TIMEOUT if timeout is None else timeout
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise InvalidInputError(f"timeout is {timeout}; it must be a positive number of seconds")
-    return seconds
-
-
-def check_command(command: str, env: Mapping[str, str] | None = None) -> None:
-    """Refuse what no shell can be given.
-
-    Raises:
-        InvalidInputError: If the command or a variable cannot be passed to a program.
-    """
-    if "\0" in command:
-        raise InvalidInputError("the command holds a NUL character, which no program can be given")
-    if len(command.encode(errors="surrogateescape")) > _LONGEST_COMMAND:
-        raise InvalidInputError(
-            f"the command is longer than {_LONGEST_COMMAND} bytes", hint="write it to a file and run that"
-        )
-    for name, value in (env or {}).items():
-        if not name or "=" in name or "\0" in name + value:
-            raise InvalidInputError(f"{name!r} cannot be an environment variable", hint="no '=' in names, no NUL")
-
-
-def timed_out(seconds: float) -> str:
-    """Say that a command took too long."""
-    return f"timed out after {seconds:g} s"
 
 
 class CommandOutput:
