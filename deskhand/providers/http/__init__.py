@@ -1,0 +1,7 @@
+"""HTTP as every hosted provider speaks it: deadlines, bounds, one table of errors, and no secret in any message."""
+
+from deskhand.providers.http.client import HttpClient, OwnClient
+from deskhand.providers.http.failures import Answer, Failure, FailureRow, failure_of
+from deskhand.providers.http.operation import Operation
+
+__all__ = ["Answer", "Failure", "FailureRow", "HttpClient", "Operation", "OwnClient", "failure_of"]

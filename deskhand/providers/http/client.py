@@ -1,0 +1,300 @@
+"""The one client for HTTP: no other module of the providers imports an HTTP library, and this one when entered."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import MappingProxyType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from urllib.parse import urljoin
+
+import anyio
+import anyio.to_thread
+from pydantic import JsonValue, SecretStr
+from pydantic_core import from_json, to_json
+
+from deskhand.errors import (
+    ConfigError,
+    ConflictError,
+    DeskhandError,
+    InvalidInputError,
+    RateLimitedError,
+)
+from deskhand.providers.http.failures import SHOWN, FailureRow
+from deskhand.providers.http.logs import redacted_logs, speaking_for
+from deskhand.providers.http.operation import Operation
+from deskhand.providers.http.reports import Deadline, Reports, origin_of
+from deskhand.redaction import Redactor
+from deskhand.retry import Clock, backoff, wait_asked_for
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["HttpClient", "OwnClient"]
+
+OwnClient: TypeAlias = "httpx2.AsyncClient"
+"""A client of the caller's own: its transport, proxies and certificates are used, and it is left open."""
+
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+_CONNECT: Final = 10.0
+"""Seconds until there is a connection."""
+_MOST_AT_ONCE: Final = 64
+"""Requests of one provider under way at once; the rest wait."""
+_RESERVED: Final = 16
+"""Connections beyond those, for what must not wait: to end commands and computers."""
+_WAIT_CAP: Final = 60.0
+"""The longest wait that another side may ask for; beyond it the caller is told."""
+_CLOSE: Final = 5.0
+_WAITS: Final = MappingProxyType({"connect": _CONNECT, "read": None, "write": None, "pool": None})
+"""The library's own deadlines: all but the connection's are ours, so that a slow trickle is not endless."""
+_BACKOFF: Final = 0.5
+_BACKOFF_CEILING: Final = 8.0
+_ERROR_LIMIT: Final = 1 << 20
+
+
+class HttpClient:
+    """Speaks to one vendor: pooled, bounded in time, size and number, its answers decoded and its errors mapped.
+
+    The key goes to the vendor's own origin and nowhere else, and no redirect is followed. An operation that must not
+    arrive twice is sent once: where nobody can tell whether it took effect, `OutcomeUnknownError` says so.
+
+    Args:
+        provider: Who is spoken to, as errors say it.
+        base_url: Where paths begin.
+        key: The key, sent as a bearer token.
+        rows: What the vendor's errors mean, where that is not what the status says.
+        timeout: The longest that an operation may take, in seconds, where its own deadline is not longer for a reason;
+            ``None`` leaves each its own.
+        http_client: A client of the caller's own.
+        clock: Time.
+
+    Raises:
+        ConfigError: If the address is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: str,
+        base_url: str,
+        key: SecretStr,
+        rows: Sequence[FailureRow] = (),
+        timeout: float | None = None,
+        http_client: OwnClient | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._provider = provider
+        self.base_url = base_url.rstrip("/")
+        self.origin = origin_of(self.base_url)
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise InvalidInputError(f"timeout is {timeout}; it must be a positive number of seconds")
+        self._timeout = timeout
+        self._given = http_client
+        self._clock = clock or Clock()
+        secret = key.get_secret_value()
+        if not secret.isascii() or any(character.isspace() for character in secret):
+            raise ConfigError(f"the key for {provider} holds characters that no key has", hint="copy it again")
+        self.redactor = Redactor([secret])
+        self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
+        self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
+        self._bearer = ("authorization", f"Bearer {secret}")
+        self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
+        self._stack: AsyncExitStack | None = None
+        self._open: httpx2.AsyncClient | None = None
+        self._library: ModuleType | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool."""
+        if self._stack is not None:
+            raise ConflictError("this client is open already", hint="make one client for each `async with`")
+        self._library = library = await anyio.to_thread.run_sync(importlib.import_module, "httpx2")
+        async with AsyncExitStack() as stack:
+            stack.enter_context(redacted_logs())
+            client = self._given
+            if client is None:
+                most = _MOST_AT_ONCE + _RESERVED
+                limits = library.Limits(max_connections=most, max_keepalive_connections=most)
+                own = await anyio.to_thread.run_sync(lambda: library.AsyncClient(limits=limits, timeout=None))
+                client = await stack.enter_async_context(own)
+            self._open = client
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the pool; a client of the caller's own is left open."""
+        self._open, stack, self._stack = None, self._stack, None
+        if stack is not None:
+            await stack.__aexit__(exc_type, exc, traceback)
+
+    def __repr__(self) -> str:
+        """The state at a glance."""
+        return f"<HttpClient {self._provider} {self.origin}{'' if self._open else ' closed'}>"
+
+    async def call(
+        self,
+        operation: Operation,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        deadline: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        is_urgent: bool = False,
+    ) -> JsonObject:
+        """Ask for something and return the answer's JSON object.
+
+        Args:
+            operation: What is asked for.
+            path: Where, below the base URL, its parts quoted; or an absolute URL of the same origin.
+            body: The JSON to send.
+            deadline: Seconds, in place of the operation's own.
+            headers: Further headers.
+            is_urgent: Whether it need not wait until others are done.
+
+        Raises:
+            OutcomeUnknownError: If it must not arrive twice and nobody can tell whether it took effect.
+            ConnectionLostError: If the other side could not be reached.
+            DeadlineExceededError: If there was no answer in time.
+            ProtocolError: If the answer is not what an API answers with.
+            PayloadTooLargeError: If the answer is larger than the operation allows.
+            DeskhandError: Whatever the other side's error stands for.
+        """
+        sent = [*headers] if body is None else [*headers, ("content-type", "application/json")]
+        content = None if body is None else to_json(body)
+        status, got, data = await self._ask(operation, self.url(path), sent, content, deadline, is_urgent=is_urgent)
+        try:
+            value = from_json(data, allow_inf_nan=False, cache_strings="keys")
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._reports.no_json(operation, status, got, data)
+        return value
+
+    async def fetch(self, operation: Operation, url: str) -> bytes:
+        """Return what is at a URL: with the key where it is of the vendor's origin, without where it is not."""
+        _, _, data = await self._ask(operation, self.url(url), [], None, None, is_urgent=False)
+        return data
+
+    async def status(self, operation: Operation, path: str) -> int:
+        """Return the status that a path answers with, whatever that is."""
+        url = self.url(path)
+        with Deadline(operation, operation.deadline, self._provider):
+            status, _, _ = await self._send(operation, url, [], None)
+        return status
+
+    def url(self, path: str) -> str:
+        """Return the absolute URL of a path below the base; an absolute one stays."""
+        if path.startswith(("http://", "https://")):
+            return path
+        return self.base_url + path
+
+    def beloworigin_of(self, path: str) -> str:
+        """Return the absolute URL of a path of the origin."""
+        return urljoin(self.origin, path)
+
+    async def _ask(
+        self,
+        operation: Operation,
+        url: str,
+        headers: list[tuple[str, str]],
+        content: bytes | None,
+        deadline: float | None,
+        *,
+        is_urgent: bool,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        seconds = operation.deadline if deadline is None else deadline
+        if self._timeout is not None and deadline is None:
+            seconds = min(seconds, self._timeout)
+        with Deadline(operation, seconds, self._provider) as bound:
+            if is_urgent:
+                bound.is_sent = True
+                return await self._persist(operation, url, headers, content, seconds)
+            async with self._limiter:
+                bound.is_sent = True
+                return await self._persist(operation, url, headers, content, seconds)
+
+    async def _persist(
+        self, operation: Operation, url: str, headers: list[tuple[str, str]], content: bytes | None, seconds: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send until there is an answer, or no more sense in sending."""
+        ends = self._clock.monotonic() + seconds
+        attempt = 1
+        while True:
+            try:
+                status, got, data = await self._send(operation, url, headers, content)
+                if 200 <= status < 300:
+                    return status, got, data
+                raise self._reports.failure(operation, status, got, data)
+            except DeskhandError as error:
+                if not (operation.may_repeat and error.retryable) or attempt >= operation.attempts:
+                    raise
+                delay = self._delay(error, attempt)
+                if self._clock.monotonic() + delay >= ends:
+                    raise
+            attempt += 1
+            await self._clock.sleep(delay)
+
+    def _delay(self, error: DeskhandError, attempt: int) -> float:
+        if error.retry_at is None:
+            return backoff(attempt, self._clock, base=_BACKOFF, ceiling=_BACKOFF_CEILING)
+        wait = wait_asked_for(error.retry_at, self._clock, cap=_WAIT_CAP)
+        if wait is None:
+            raise RateLimitedError(
+                f"{error.message} It asks to wait longer than {_WAIT_CAP:g} s.",
+                hint="do it later",
+                provider=error.provider,
+                request_id=error.request_id,
+                retry_at=error.retry_at,
+                effect=error.effect,
+            ) from error
+        return wait
+
+    async def _send(
+        self, operation: Operation, url: str, headers: list[tuple[str, str]], content: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send one request and read its answer, within bounds."""
+        client, library = self._open, self._library
+        if client is None or library is None:
+            raise ConflictError(f"the provider {self._provider} is not open", hint="async with it first", effect="no")
+        every = [*self._headers, *headers]
+        if origin_of(url) == self.origin:
+            every.append(self._bearer)
+        with speaking_for(self.redactor):
+            try:
+                request = library.Request(
+                    operation.method, url, headers=every, content=content, extensions={"timeout": dict(_WAITS)}
+                )
+                response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+                try:
+                    return response.status_code, response.headers, await self._read(operation, response)
+                finally:
+                    if not response.is_closed:
+                        with anyio.move_on_after(_CLOSE, shield=True):
+                            await response.aclose()
+            except (library.HTTPError, library.InvalidURL, OSError) as error:
+                raise self._reports.broken(operation, url, error, library) from error
+
+    async def _read(self, operation: Operation, response: httpx2.Response) -> bytes:
+        limit = operation.limit if response.status_code < 300 else _ERROR_LIMIT
+        encoding = response.headers.get("content-encoding", "identity")
+        announced = response.headers.get("content-length", "")
+        if encoding != "identity":
+            raise self._reports.protocol(
+                operation, response.headers, f"an answer packed as {encoding[:SHOWN]}, unasked"
+            )
+        if announced.isdecimal() and len(announced) < 20 and int(announced) > limit:
+            raise self._reports.too_large(operation, response.status_code, response.headers, limit)
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > limit:
+                raise self._reports.too_large(operation, response.status_code, response.headers, limit)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

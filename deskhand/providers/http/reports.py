@@ -1,0 +1,195 @@
+"""What went wrong with a request, as errors that say what to do and hold no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType, TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import anyio
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from deskhand.errors import (
+    ConfigError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    Effect,
+    InvalidInputError,
+    OutcomeUnknownError,
+    PayloadTooLargeError,
+    ProtocolError,
+)
+from deskhand.providers.http.failures import SHOWN, Answer, FailureRow, failure_of
+from deskhand.providers.http.logs import redacted_url
+from deskhand.providers.http.operation import Operation
+from deskhand.redaction import Redactor
+from deskhand.retry import Clock, retry_after
+
+__all__ = ["Deadline", "Reports", "origin_of"]
+
+
+class Reports:
+    """Makes the errors of one client.
+
+    Args:
+        provider: Who is spoken to.
+        origin: Where it is.
+        redactor: Knows the key.
+        rows: What the vendor's errors mean.
+        clock: Time.
+    """
+
+    def __init__(
+        self, provider: str, origin: str, redactor: Redactor, rows: Sequence[FailureRow], clock: Clock
+    ) -> None:
+        self._provider = provider
+        self._origin = origin
+        self._redactor = redactor
+        self._rows = tuple(rows)
+        self._clock = clock
+
+    def failure(self, operation: Operation, status: int, headers: Mapping[str, str], data: bytes) -> DeskhandError:
+        """Return the error that an answer with an error status stands for."""
+        try:
+            value = from_json(data, allow_inf_nan=False)
+        except ValueError:
+            value = None
+        fields = value if isinstance(value, dict) else {}
+        said, code = fields.get("error"), fields.get("code")
+        if isinstance(said, dict):  # the shape of chat APIs
+            code, said = said.get("code") or said.get("type"), said.get("message")
+        if said is None:
+            said = fields.get("message")
+        if said is None and 300 <= status < 400:
+            said = f"it redirects to {headers.get('location', 'nowhere')}"
+        wait = retry_after(headers, self._clock.wall()) if status in {408, 425, 429, 503, 529} else None
+        answer = Answer(
+            status,
+            self._shown(said if isinstance(said, str) else ""),
+            code if isinstance(code, str) else "",
+            fields,
+            self._request_id(headers, fields),
+            None if wait is None else self._clock.wall() + wait,
+        )
+        return failure_of(answer, operation, self._provider, self._rows)
+
+    def broken(self, operation: Operation, url: str, error: Exception, library: ModuleType) -> DeskhandError:
+        """Map what ends a request without an answer."""
+        host = redacted_url(origin_of(url))
+        why = f"{type(error).__name__}: {self._shown(str(error))}".rstrip(": ")
+        unsent = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout, library.ProxyError)
+        if isinstance(error, (library.InvalidURL, library.UnsupportedProtocol)):
+            return ConfigError(f"{host} is no address: {why}", hint="see base_url", provider=self._provider)
+        if isinstance(error, library.LocalProtocolError):
+            return InvalidInputError(f"the request cannot be sent: {why}", provider=self._provider)
+        if isinstance(error, unsent):
+            return ConnectionLostError(
+                f"{host} cannot be reached to {operation.name}: {why}",
+                hint="check the network and the address",
+                effect="no",
+                provider=self._provider,
+            )
+        if operation.repetition == "once":
+            return OutcomeUnknownError(
+                f"the connection to {host} broke before it said whether it did what it was asked, to {operation.name}: "
+                f"{why}",
+                provider=self._provider,
+            )
+        return ConnectionLostError(
+            f"the connection to {host} broke when it was asked to {operation.name}: {why}",
+            effect=_effect(operation),
+            provider=self._provider,
+        )
+
+    def no_json(self, operation: Operation, status: int, headers: Mapping[str, str], data: bytes) -> ProtocolError:
+        """Say that an answer of success is none of an API."""
+        kind = headers.get("content-type", "no type").split(";")[0][:SHOWN]
+        what = (
+            "a web page" if data.lstrip()[:1] == b"<" else "nothing" if not data.strip() else "what is no JSON object"
+        )
+        return self.protocol(operation, headers, f"status {status} with {what} ({kind}, {len(data)} bytes)")
+
+    def protocol(self, operation: Operation, headers: Mapping[str, str], what: str) -> ProtocolError:
+        """Say that the other side broke its protocol."""
+        return ProtocolError(
+            f"{self._provider} answered with {what} when asked to {operation.name}",
+            hint=f"see that {self._origin} is the vendor's API, and that no proxy or login page stands before it",
+            effect=_effect(operation),
+            provider=self._provider,
+            request_id=self._request_id(headers, {}),
+        )
+
+    def too_large(
+        self, operation: Operation, status: int, headers: Mapping[str, str], limit: int
+    ) -> PayloadTooLargeError:
+        """Say that an answer passed its limit."""
+        return PayloadTooLargeError(
+            f"{self._provider} answered with more than {limit} bytes when asked to {operation.name}",
+            hint="ask for less at once",
+            effect="no" if operation.repetition == "read" else "yes" if status < 300 else "unknown",
+            provider=self._provider,
+            request_id=self._request_id(headers, {}),
+        )
+
+    def _request_id(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> str | None:
+        named = fields.get("request_id") or headers.get("x-request-id") or headers.get("request-id")
+        return named[:SHOWN] if isinstance(named, str) else None
+
+    def _shown(self, text: str) -> str:
+        return redacted_url(self._redactor.text(text.strip()))[:SHOWN]
+
+
+class Deadline:
+    """Bounds a block in time, and says what that means for what was asked for."""
+
+    def __init__(self, operation: Operation, seconds: float, provider: str) -> None:
+        self._operation = operation
+        self._seconds = seconds
+        self._provider = provider
+        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        self.is_sent = False
+
+    def __enter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        swallowed = self._scope.__exit__(exc_type, exc, traceback)
+        if not self._scope.cancelled_caught:
+            return swallowed
+        operation = self._operation
+        late = f"{self._provider} did not answer within {self._seconds:g} s when asked to {operation.name}"
+        if self.is_sent and operation.repetition == "once":
+            raise OutcomeUnknownError(late, provider=self._provider)
+        effect = _effect(operation) if self.is_sent else "no"
+        raise DeadlineExceededError(late, effect=effect, retryable=True, provider=self._provider)
+
+
+def _effect(operation: Operation) -> Effect:
+    return "no" if operation.repetition == "read" else "unknown"
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL.
+
+    Raises:
+        ConfigError: If it is no URL of the web.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{redacted_url(url)!r} is no address", hint="such as https://host/api") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise ConfigError(f"{redacted_url(url)!r} is no address", hint="such as https://host/api, without a name in it")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
