@@ -24,6 +24,7 @@ MODULES = (
     "deskhand.testing",
     "deskhand.testing.conformance",
     "deskhand.testing.models",
+    "deskhand.testing.simulators",
 )
 HEAVY = ("pydantic", "anthropic", "openai", "httpx2", "numpy", "PIL", "websockets", "typer", "rich", "xcffib", "anyio")
 

@@ -1,0 +1,91 @@
+"""``deskhand simulate``: a vendor's service on this machine, for programs that only take an address and a key."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deskhand.cli.exits import Exit
+from deskhand.cli.options import DebugOption, JsonOption
+from deskhand.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from deskhand.cli.stopping import Stopper
+
+__all__ = ["register"]
+
+
+class Vendor(enum.StrEnum):
+    """Whose service is simulated."""
+
+    ORGO = "orgo"
+
+
+class Pace(enum.StrEnum):
+    """How long answers take."""
+
+    NONE = "none"
+    SEED = "seed"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulate")(simulate)
+
+
+def simulate(
+    vendor: Annotated[Vendor, typer.Argument(metavar="VENDOR", help="Whose service: orgo.")],
+    port: Annotated[
+        int, typer.Option("--port", help="The port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
+    latency: Annotated[
+        Pace, typer.Option("--latency", help="How long answers take: none, or seed for the vendor's measured times.")
+    ] = Pace.NONE,
+    fake_desktop: Annotated[
+        bool, typer.Option("--fake-desktop", help="Put made-up computers behind it: no X server, no process.")
+    ] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Simulate a vendor's service on this machine.
+
+    Prints the variables that point programs at it, and serves until Ctrl-C. Its computers are local desktops, which
+    end with it.
+    """
+    from deskhand.cli.invoke import invoke
+
+    async def body(terminal: Terminal, stopper: Stopper) -> int:
+        del stopper
+        return await _serve(terminal, port, latency, fake_desktop=fake_desktop)
+
+    del vendor  # there is one
+    invoke(body, json=json, debug=debug)
+
+
+async def _serve(terminal: Terminal, port: int, latency: Pace, *, fake_desktop: bool) -> int:
+    """Serve until this is cancelled, and tell then what was left behind."""
+    import anyio
+
+    from deskhand.testing import FakeComputer
+    from deskhand.testing.simulators import OrgoSimulator
+
+    behind = FakeComputer if fake_desktop else None
+    simulator = OrgoSimulator(port=port, latency="seed" if latency is Pace.SEED else "none", behind=behind)
+    try:
+        async with simulator:
+            _tell(terminal, "orgo", {"ORGO_API_BASE": simulator.base_url, "ORGO_API_KEY": simulator.key})
+            await anyio.sleep_forever()
+    finally:
+        left = len(simulator.computers)
+        if left:
+            terminal.aside(f"{left} {'computer was' if left == 1 else 'computers were'} left behind, and ended with it")
+    return Exit.COMPLETED
+
+
+def _tell(terminal: Terminal, vendor: str, variables: Mapping[str, str]) -> None:
+    lines = "\n".join(f"export {name}={value}" for name, value in variables.items())
+    terminal.result(lines, {"type": "simulator", "vendor": vendor, "environment": dict(variables)})
+    terminal.aside("serving until Ctrl-C")
