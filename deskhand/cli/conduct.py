@@ -68,6 +68,7 @@ async def conduct(
     """
     import anyio.to_thread
 
+    from deskhand.cli.approving import approval_at
     from deskhand.cli.folder import RunFolder
     from deskhand.cli.home import blobs_path, runs_path
     from deskhand.cli.view import RunView
@@ -75,7 +76,7 @@ async def conduct(
 
     blobs = DirectoryBlobs(blobs_path())
     view = RunView(terminal, harness.model)
-    async with harness.start(computer, goal, log=log, blobs=blobs) as run:
+    async with harness.start(computer, goal, log=log, blobs=blobs, on_approval=approval_at(terminal)) as run:
         folder = RunFolder(runs_path() / run.id, blobs, terminal.aside)
         info = computer.info
         with_model = f" with {one_line(harness.model, 60)}" if harness.model else ""

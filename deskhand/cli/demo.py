@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +11,10 @@ from deskhand.cli.options import DebugOption, JsonOption, parse_screen
 from deskhand.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-
     from deskhand.cli.stopping import Stopper
     from deskhand.demo import Verdict
 
-__all__ = ["register", "scripted_client"]
+__all__ = ["register"]
 
 MODEL = "claude-sonnet-5-5"
 
@@ -49,7 +45,7 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
     import anyio
 
     from deskhand.cli.conduct import conduct, open_log, tell_result
-    from deskhand.demo import GOAL, demo_computer, verify
+    from deskhand.demo import GOAL, demo_computer, scripted_claude, verify
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
 
     terminal.note("the model of this demo is scripted; all else is what a live one would drive")
@@ -57,7 +53,7 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
     async with anyio.create_task_group() as loading:
         # The vendor's client takes as long to be imported as a desktop to be started: both at once.
         loading.start_soon(_load_client)
-        async with open_log() as log, demo_computer(screen, terminal.note) as computer, scripted_client() as client:
+        async with open_log() as log, demo_computer(screen, terminal.note) as computer, scripted_claude() as client:
             harness = ClaudeComputerUseHarness(model=MODEL, client=client)
             conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
             verdict = await verify(computer) if conducted.result.ok else None
@@ -85,16 +81,3 @@ async def _load_client() -> None:
     import anyio.to_thread
 
     await anyio.to_thread.run_sync(importlib.import_module, "anthropic")
-
-
-@asynccontextmanager
-async def scripted_client() -> AsyncIterator[AsyncAnthropic]:
-    """Serve the demo's scripted model on the loopback interface; yield the vendor's own client, connected to it."""
-    from anthropic import AsyncAnthropic
-
-    from deskhand.demo import DemoModel
-    from deskhand.testing.models import FakeAnthropic
-
-    server = FakeAnthropic(DemoModel())
-    async with server.serve() as base_url, AsyncAnthropic(api_key=server.api_key, base_url=base_url) as client:
-        yield client

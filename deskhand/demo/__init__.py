@@ -3,17 +3,16 @@
 The model is a script on a strict fake of the vendor's API, over the wire; it acts on what it finds in the frames it is
 shown. Everything else is what runs with a key: the client, the loop, the executor, the computer. ::
 
-    fake = FakeAnthropic(DemoModel())
-    async with fake.serve() as base_url, AsyncAnthropic(api_key=fake.api_key, base_url=base_url) as client:
-        async with demo_computer(None, print) as computer:
-            result = await ClaudeComputerUseHarness(client=client).run(computer, GOAL)
-            print(await verify(computer))
+    async with scripted_claude() as client, demo_computer(None, print) as computer:
+        result = await ClaudeComputerUseHarness(client=client).run(computer, GOAL)
+        print(await verify(computer))
 """
 
 from __future__ import annotations
 
+from deskhand.demo.clients import scripted_claude
 from deskhand.demo.outcome import Check, Verdict, verify
 from deskhand.demo.place import demo_computer
 from deskhand.demo.script import GOAL, DemoModel
 
-__all__ = ["GOAL", "Check", "DemoModel", "Verdict", "demo_computer", "verify"]
+__all__ = ["GOAL", "Check", "DemoModel", "Verdict", "demo_computer", "scripted_claude", "verify"]
