@@ -258,8 +258,8 @@ class OrgoSimulator(FaultControls):
     def computers(self) -> Mapping[str, SimulatedComputer]:
         """The computers that exist, by id; after the block, those that were left behind.
 
-        Each tells its ``instance_id``, ``name``, ``workspace_id``, ``status``, ``settings`` and ``vnc_password``, and, as
-        long as it is on, the ``machine`` behind it.
+        Each tells its ``instance_id``, ``name``, ``workspace_id``, ``status``, ``settings`` and ``vnc_password``, and,
+        as long as it is on, the ``machine`` behind it.
         """
         return MappingProxyType(self._account.computers)
 
