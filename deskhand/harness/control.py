@@ -71,8 +71,12 @@ class Control:
         if self._stop_reason is not None:
             raise RunStoppedError("the run was stopped", reason=self._stop_reason)
 
-    async def passed(self) -> None:
-        """Wait while the run is paused, then take the permit for one action.
+    def holds(self, *, stepped: bool) -> bool:
+        """Whether an action that has passed must wait again: the run was paused since, and not for its own step."""
+        return self._paused and not stepped and not self.stopping
+
+    async def passed(self) -> bool:
+        """Wait while the run is paused, then take the permit for one action; tell whether it took one.
 
         Raises:
             RunStoppedError: If the run was stopped.
@@ -80,10 +84,10 @@ class Control:
         while True:
             self.check()
             if not self._paused:
-                return
+                return False
             if self._permits:
                 self._permits -= 1
-                return
+                return True
             await self._changed.wait()
 
     async def stopped(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -38,8 +39,7 @@ class Ending:
 
 def ending_of(error: BaseException) -> Ending:
     """Map what ended a drive to an outcome: the one table."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    error = _reason(error)
     match error:
         case RunStoppedError():
             return Ending("stopped", error.reason)
@@ -57,6 +57,22 @@ def ending_of(error: BaseException) -> Ending:
             wrapped = DeskhandError(f"{type(error).__name__}: {error}", code="internal")
             wrapped.__cause__ = error
             return Ending("failed", "error", wrapped)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Find in a group what ended the drive: its one kind of error, with which others may have been told to stop."""
+    leaves = list(_leaves(error))
+    first = next((leaf for leaf in leaves if not isinstance(leaf, RunStoppedError)), leaves[0])
+    alike = all(isinstance(leaf, (type(first), RunStoppedError)) for leaf in leaves)
+    return first if alike else error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 async def finish(live: LiveRun, ending: Ending) -> None:

@@ -60,6 +60,7 @@ class Action:
     intended: bool = False
     settle: float | None = None
     approved: bool | None = None
+    stepped: bool = False
 
     @property
     def on(self) -> ComputerState:
@@ -148,7 +149,7 @@ async def _until_stopped(run: RunState, request: ApprovalRequest) -> Decision:
 async def gate(call: ToolCall, action: Action) -> ToolCall | Observation:
     """Wait while the run is paused; paused time counts in no deadline."""
     waited_from = time.monotonic()
-    await action.run.control.passed()
+    action.stepped = await action.run.control.passed()
     action.began += time.monotonic() - waited_from
     return call
 
@@ -160,7 +161,11 @@ async def lock(call: ToolCall, action: Action) -> ToolCall | Observation:
 
 
 async def recheck(call: ToolCall, action: Action) -> ToolCall | Observation:
-    """Having waited for the computer, do nothing if the run was stopped meanwhile."""
+    """Having waited for the computer, heed what the run was told meanwhile; a paused action holds no computer."""
+    while action.run.control.holds(stepped=action.stepped):
+        await action.stack.aclose()
+        await gate(call, action)
+        await lock(call, action)
     action.run.control.check()
     return call
 
@@ -415,6 +420,13 @@ class Executor:
 
         After a failed screen or input action, later ones of the batch on that computer are skipped: they were planned
         on a screen that is not there. Other tools neither halt nor are halted.
+
+        What ends the run keeps further actions from starting; those in flight on other computers go on to their end.
+
+        Raises:
+            RunStoppedError: If the run was stopped.
+            JournalError: If an intent cannot be made durable.
+            ConflictError: If the run has ended.
         """
         await self._run.check_alive()
         numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
@@ -434,12 +446,22 @@ class Executor:
                 found[index] = await self.execute(call, actor=actor)
                 halted = halted or (on_screen and not found[index].ok)
 
+        ended: list[DeskhandError] = []
+
+        async def beside_others(indices: Sequence[int]) -> None:
+            try:
+                await one_computer(indices)
+            except DeskhandError as error:  # raised into the task group, it would cancel what is in flight elsewhere
+                ended.append(error)
+
         if len(by_computer) == 1:
             await one_computer(next(iter(by_computer.values())))
         else:
             async with anyio.create_task_group() as tasks:
                 for indices in by_computer.values():
-                    tasks.start_soon(one_computer, indices)
+                    tasks.start_soon(beside_others, indices)
+        if ended:
+            raise ended[0]
         return [found[index] for index in range(len(numbered))]
 
     def _computer_of(self, call: ToolCall) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -18,6 +19,7 @@ from deskhand.errors import (
     JournalError,
     OutcomeUnknownError,
     RefusedError,
+    RunStoppedError,
 )
 from deskhand.harness import Engine, FrameLimits, Run
 from deskhand.harness.events import (
@@ -273,6 +275,9 @@ async def test_tool_gets_deps_ids_and_output_events() -> None:
         (BudgetExceededError("much", reason="turns"), "budget_exceeded", "turns"),
         (ValueError("odd"), "failed", "error"),
         (ExceptionGroup("g", [RefusedError("no")]), "refused", "refused"),
+        (ExceptionGroup("g", [JournalError("full"), JournalError("full")]), "failed", "journal"),
+        (ExceptionGroup("g", [RunStoppedError("x", reason="user"), RefusedError("no")]), "refused", "refused"),
+        (ExceptionGroup("g", [RefusedError("no"), ValueError("x")]), "failed", "error"),
         (DeskhandError("odd", code="x"), "failed", "error"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
@@ -334,6 +339,29 @@ async def test_pause_holds_inside_a_batch_and_step_does_one_action() -> None:
             rest = [event.type async for event in stream]
     assert rest == ["run.resumed", "action.finished", "run.finished"]
     assert len(computer.performed) == 3
+
+
+async def test_pause_holds_an_action_that_waits_for_its_computer() -> None:
+    """It had passed the gate when the computer was in use; it waits at the gate again, and holds nothing meanwhile."""
+    computer = GatedComputer()
+
+    async def click(run: RunContext, n: int) -> None:
+        await run.act("left_click", x=n, y=n)
+
+    with anyio.fail_after(10):
+        async with open_run(computer, "click") as run, anyio.create_task_group() as tasks:
+            for n in range(2):
+                tasks.start_soon(click, run, n)
+            await computer.begun.wait()
+            await anyio.wait_all_tasks_blocked()
+            await run.pause()
+            for _ in range(3):
+                computer.let.release()
+            await anyio.wait_all_tasks_blocked()
+            assert len(computer.performed) == 1
+            await run.step()
+            await anyio.wait_all_tasks_blocked()
+            assert len(computer.performed) == 2
 
 
 async def _until(stream: object, kind: str):  # type: ignore[no-untyped-def]
@@ -575,8 +603,6 @@ async def test_several_computers_act_in_parallel_in_one_run() -> None:
     class Second(GatedComputer):
         @property
         def info(self):  # type: ignore[no-untyped-def]
-            from dataclasses import replace
-
             return replace(super().info, id="cmp_2")
 
     first, second = GatedComputer(), Second()
@@ -596,6 +622,41 @@ async def test_several_computers_act_in_parallel_in_one_run() -> None:
             first.let.release()
             second.let.release()
             assert (await run.result()).output == "ok ok"
+
+
+async def test_stop_between_two_computers_cuts_neither_short() -> None:
+    """One has something in flight when the other is refused its next action; the run ends as stopped."""
+
+    class Second(GatedComputer):
+        @property
+        def info(self):  # type: ignore[no-untyped-def]
+            return replace(super().info, id="cmp_2")
+
+    first, second = GatedComputer(), Second()
+    raised: list[BaseException] = []
+
+    async def drive(run: RunContext) -> str:
+        calls = [ToolCall("left_click", {"x": 1, "y": 1}, computer_id=name) for name in ("cmp_1", "cmp_2")]
+        try:
+            await run.act_batch(calls * 2)
+        except RunStoppedError as error:
+            raised.append(error)
+            raise
+        return "all"
+
+    with anyio.fail_after(10):
+        async with Driver(drive).start([first, second], "both") as run:
+            await first.begun.wait()
+            await second.begun.wait()
+            await run.stop()
+            first.let.release()
+            await anyio.wait_all_tasks_blocked()
+            second.let.release()
+            result = await run.result()
+            outcomes = [event.data.outcome async for event in run.events(types=[ActionFinished])]  # type: ignore[union-attr]
+    assert (result.outcome, result.reason) == ("stopped", "user")
+    assert outcomes == ["ok", "cancelled", "ok", "cancelled"]
+    assert len(raised) == 1
 
 
 async def test_usage_of_turns_adds_up_and_an_unknown_price_stays_unknown() -> None:
