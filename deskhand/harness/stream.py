@@ -70,6 +70,7 @@ class Feed:
         self._taken = _NOTHING
         self._refused: JournalError | None = None
         self._failed: JournalError | None = None
+        self._over = False
 
     @classmethod
     async def open(cls, log: EventLog, run_id: str, *, ring: int = RING) -> Self:
@@ -106,6 +107,7 @@ class Feed:
                 self._refused = error
                 return
             self._last = event.seq or 0
+            self._over = event.type == _LAST
         self._ring.append(event)
         if len(self._ring) > self._size:
             gone = self._ring.popleft()
@@ -174,6 +176,10 @@ class Feed:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def ends_at(self, seq: int) -> bool:
+        """Whether nothing comes behind a number any more."""
+        return self._over and seq >= self._last
 
     def join(self, seq: int) -> int | None:
         """Return the absolute index behind a number, or ``None`` where the ring no longer reaches back so far."""
@@ -350,6 +356,9 @@ class EventStream:
         if self._phase == "new":
             await self._start()
         if self._feed is not None:
+            if self._feed.ends_at(self._seq):
+                self._phase = "ended"
+                return
             self._cursor = self._feed.join(self._seq)
             if self._cursor is not None:
                 return

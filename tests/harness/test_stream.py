@@ -130,6 +130,21 @@ def test_subscriber_at_every_number_of_a_live_run_gets_exactly_the_rest(kind: st
     held()
 
 
+async def test_subscriber_behind_the_end_of_a_run_has_nothing_to_wait_for() -> None:
+    """Who has seen the last event and comes again gets none, from a run whose holder still holds it as from a log."""
+    async with MemoryLog() as log:
+        feed = await Feed.open(log, "a")
+        feed.emit(custom("a", 1))
+        early = feed.subscribe(after=1)
+        feed.emit(finished("a"))
+        feed.close()
+        with anyio.fail_after(5):
+            assert [event.seq async for event in early] == [2]
+            assert [event.seq async for event in feed.subscribe(after=2)] == []
+            assert [event.seq async for event in subscribe(log, "a", after=2)] == []
+            assert await feed.subscribe(after=2, types=["run.*"]).batch() == []
+
+
 async def test_late_subscriber_is_told_of_what_was_trimmed() -> None:
     """The gap names both ends, and comes before what is left."""
     async with MemoryLog() as log:
