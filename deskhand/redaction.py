@@ -22,7 +22,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 _SHAPES = {
     "sk-ant-": r"sk-ant-[A-Za-z0-9_\-]{8,}",
-    "sk-": r"sk-(?:proj-|svcacct-)?[A-Za-z0-9_\-]{20,}",
+    "sk-": r"sk-(?:proj|svcacct)-[A-Za-z0-9_\-]{20,}|(?<![A-Za-z0-9])sk-[A-Za-z0-9_\-]{20,}",  # (no "disk-", "task-")
     "sk_": r"sk_(?:live|test)_[A-Za-z0-9_\-]{8,}",
     "msk_": r"msk_[A-Za-z0-9_\-]{8,}",
     "e2b_": r"e2b_[A-Za-z0-9]{16,}",

@@ -32,6 +32,7 @@ from deskhand.harness.events import (
     Usage,
 )
 from deskhand.providers import Click, Drag, InputAction, MouseDown, MouseUp, Region, Screen, Type
+from deskhand.redaction import Redactor
 from deskhand.tools import ToolContext, ToolRegistry
 from tests.harness.driving import Driver, computer_with_screen, png
 from tests.tools.recording import RecordingComputer
@@ -549,6 +550,16 @@ async def test_two_runs_on_one_computer_conflict() -> None:
             await Driver(nothing).run(computer, "two")
         await run.stop(now=True)
     (await Driver(nothing).run(computer, "three")).raise_for_outcome()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cat disk-usage-report-for-november-2026.txt", "task-list-for-the-whole-of-november", "the sk- prefix"],
+)
+def test_text_that_only_looks_like_a_key_stays(text: str) -> None:
+    """A word that ends in ``sk-`` is no key."""
+    assert Redactor().text(text) == text
+    assert Redactor().clean({"text": text}) == {"text": text}
 
 
 async def test_keys_never_reach_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
