@@ -19,6 +19,13 @@ DEFAULT_LIMIT = 512 * 1024 * 1024
 GONE = "see whether the store was moved or cleaned up"
 
 
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 class BlobStore(Protocol):
     """Keeps bytes under the SHA-256 of their content."""
 
@@ -106,7 +113,7 @@ class DirectoryBlobs:
         key = hashlib.sha256(data).hexdigest()
         target = self._file(key)
         try:
-            if target.exists():
+            if _size(target) == len(data):  # (a power cut may have left a file without its content)
                 return key
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)  # (parents get no mode of their own)
             target.parent.mkdir(exist_ok=True, mode=0o700)

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from pydantic import JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import InvalidInputError, NotFoundError, RunStoppedError
+from deskhand.errors import ConflictError, InvalidInputError, NotFoundError, RunStoppedError
 from deskhand.harness.across import LogStream
 from deskhand.harness.approvals import Approvals, OnApproval
 from deskhand.harness.base import Harness
@@ -85,6 +85,7 @@ class Engine:
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
         self._failures: list[Exception] = []
+        self._open = False
 
     async def __aenter__(self) -> Self:
         """Open the task group that owns the runs."""
@@ -94,6 +95,7 @@ class Engine:
             self._limiter = anyio.CapacityLimiter(_RESIZERS)
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             self._stack = stack.pop_all()
+            self._open = True
         return self
 
     async def __aexit__(
@@ -104,6 +106,7 @@ class Engine:
         Raises:
             DeskhandError: If a computer that the engine made for a run could not be given up.
         """
+        self._open = False
         try:
             for live in self._live.values():
                 live.state.control.stop(live.stop_reason or "left")
@@ -159,7 +162,7 @@ class Engine:
             provider: Who creates the computer where a spec is given.
 
         Raises:
-            ConflictError: If a computer is in use by another run.
+            ConflictError: If a computer is in use by another run, or the engine was left or not yet entered.
         """
         order = _Order(
             computer=computer,
@@ -239,7 +242,7 @@ class Engine:
             return Run(run_id, self._log, self._live[run_id])
         if not await self._log.read(run_id, limit=1):
             raise NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
-        return Run(run_id, self._log)
+        return Run(run_id, self._log, blobs=self._blobs)
 
     def events(
         self,
@@ -268,6 +271,8 @@ class Engine:
         return [Run(run_id, self._log, live) for run_id, live in self._live.items()]
 
     async def _begin(self, order: _Order, drive: Callable[[LiveRun], Awaitable[object]]) -> LiveRun:
+        if not self._open:
+            raise ConflictError("the engine is closed", hint="start runs inside its async with block")
         return cast("LiveRun", await self._tasks.start(self._own, order, drive))
 
     async def _own(

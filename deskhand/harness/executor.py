@@ -323,6 +323,7 @@ async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, b
     else:
         run.emit(FrameDropped, {"frame_id": frame.id, "reason": dropped}, call_id=call.id, computer_id=target.id)
     run.last_frame = frame
+    run.images[frame.id] = frame.sha256
     if not zoomed:
         target.frame = frame
         run.known_frames[frame.id] = frame

@@ -12,8 +12,9 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, NotFoundError
 from deskhand.harness.approvals import Decision
+from deskhand.harness.blobs import BlobStore
 from deskhand.harness.context import RunContext
-from deskhand.harness.events import EventBase, RunFinished, RunOutcome, RunPaused, RunResumed, Usage
+from deskhand.harness.events import EventBase, FrameCaptured, RunFinished, RunOutcome, RunPaused, RunResumed, Usage
 from deskhand.harness.log import EventLog
 from deskhand.harness.state import RunState
 from deskhand.harness.stream import EventStream, subscribe
@@ -22,6 +23,7 @@ from deskhand.tools.calls import ErrorInfo, Frame
 __all__ = ["OpenRun", "Run", "RunError", "RunResult"]
 
 OutputT = TypeVar("OutputT", default=str)
+_PAGE = 500
 DepsT = TypeVar("DepsT", default=object)
 
 
@@ -100,10 +102,13 @@ class LiveRun:
 class Run(Generic[OutputT]):
     """A run: live in this process, or one that the log remembers."""
 
-    def __init__(self, run_id: str, log: EventLog, live: LiveRun | None = None) -> None:
+    def __init__(
+        self, run_id: str, log: EventLog, live: LiveRun | None = None, *, blobs: BlobStore | None = None
+    ) -> None:
         self._id = run_id
         self._log = log
         self._live = live
+        self._blobs = blobs if live is None else live.state.blobs
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -248,10 +253,23 @@ class Run(Generic[OutputT]):
         Raises:
             NotFoundError: If the run has no such frame, or it is no longer kept.
         """
-        live = self._live
-        if live is None or frame_id not in live.state.known_frames:
+        digest = await self._digest(frame_id)
+        if digest is None or self._blobs is None:
             raise NotFoundError(f"the run {self._id} has no frame {frame_id!r} at hand")
-        return await live.state.blobs.get(live.state.known_frames[frame_id].sha256)
+        return await self._blobs.get(digest)
+
+    async def _digest(self, frame_id: str) -> str | None:
+        """Find the key of a frame's image: in this process, or in the log."""
+        if self._live is not None:
+            return self._live.state.images.get(frame_id)
+        after, last = 0, (await self._log.bounds(self._id))[1]
+        while after < last:
+            page = await self._log.read(self._id, after, limit=_PAGE)
+            for event in page:
+                if isinstance(event, FrameCaptured) and event.data.frame_id == frame_id:
+                    return event.data.sha256
+            after = max((event.seq or 0 for event in page), default=last)
+        return None
 
     async def _control(self) -> RunState:
         if self._live is None or self._live.ended.is_set():

@@ -67,6 +67,7 @@ class RunState:
     cost: float | None = 0.0
     last_frame: Frame | None = None
     known_frames: dict[str, Frame] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     calls_in_turn: int = 0
     finished: RunFinished | None = None
 

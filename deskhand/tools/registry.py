@@ -312,7 +312,10 @@ class ToolRegistry:
             context.computer.require(tool.capability)
         seconds = tool.deadline(arguments)
         with anyio.move_on_after(seconds) as scope:
-            return await tool.handler(context, arguments)
+            output = await tool.handler(context, arguments)
+            if not isinstance(output, ToolOutput):
+                raise ToolError(f"the handler of {tool.name} returned a {type(output).__name__}, not a ToolOutput")
+            return output
         effect: Effect = "no" if tool.effect == "pure" else "unknown"
         assert scope.cancelled_caught  # noqa: S101 (the only way here)
         raise DeadlineExceededError(f"{tool.name} took longer than {seconds:g} s", effect=effect)

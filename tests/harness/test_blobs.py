@@ -92,6 +92,16 @@ async def test_damaged_blob_is_told(tmp_path: Path) -> None:
         await blobs.get(key)
 
 
+async def test_blob_that_lost_its_content_is_kept_anew(tmp_path: Path) -> None:
+    """As after a power cut: the same screenshot comes again, and heals it."""
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    key = await blobs.put(b"a screenshot")
+    [file] = files_in(tmp_path)
+    file.write_bytes(b"")
+    assert await blobs.put(b"a screenshot") == key
+    assert await blobs.get(key) == b"a screenshot"
+
+
 async def test_blobs_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     """They hold what stood on a screen."""
     await DirectoryBlobs(tmp_path / "blobs").put(b"content")

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from deskhand import MemoryLog, RunContext, SqliteLog, open_run
+from deskhand import DirectoryBlobs, MemoryLog, RunContext, SqliteLog, open_run
 from deskhand.errors import ConflictError, ConnectionLostError, InvalidInputError, NotFoundError
 from deskhand.harness import Engine, LogEntry, OpenRun
 from deskhand.harness import engine as engine_module
@@ -54,6 +54,38 @@ async def test_run_outlives_the_block_that_started_it() -> None:
                 await again.pause()
             with pytest.raises(NotFoundError):
                 await engine.get("run_nobody")
+
+
+async def test_engine_starts_runs_inside_its_block_only() -> None:
+    """Before and after it is closed, and says so."""
+    engine = Engine()
+    with pytest.raises(ConflictError, match="closed"):
+        await engine.start(Driver(count), computer_with_screen(), "early")
+    async with engine:
+        await (await engine.start(Driver(count), computer_with_screen(), "in time")).result()
+    with pytest.raises(ConflictError, match="closed"):
+        async with engine.open(computer_with_screen(), "late"):
+            pass
+
+
+async def test_frames_of_an_ended_run_are_found_through_the_log(tmp_path: Path) -> None:
+    """Those of zooms too, and by another engine on the same log and blobs."""
+
+    async def look(run: RunContext) -> None:
+        await run.look()
+        await run.act("zoom", x0=0, y0=0, x1=4, y1=4, check=True)
+
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    async with SqliteLog(tmp_path / "log.db") as log:
+        async with Engine(log=log, blobs=blobs) as engine:
+            run = await engine.start(Driver(look), computer_with_screen(), "look")
+            assert (await run.result()).outcome == "completed"
+            images = [await run.frame(name) for name in ("f1", "f2")]
+        async with Engine(log=log, blobs=blobs) as engine:
+            again = await engine.get(run.id)
+            assert [await again.frame(name) for name in ("f1", "f2")] == images
+            with pytest.raises(NotFoundError, match="f3"):
+                await again.frame("f3")
 
 
 async def test_engine_lists_what_lives() -> None:
