@@ -135,7 +135,7 @@ async def _start(
                 ours.callback(os.close, read)
                 theirs.callback(os.close, numbers[number])
                 reading.append(read)
-            process = await sandbox.start(["bash", "-c", command], numbers, cwd=cwd, env=env)
+            process = await sandbox.start(["bash", "-c", "--", command], numbers, cwd=cwd, env=env)
         except (OSError, ValueError) as error:
             raise _start_error(error, cwd) from error
         ours.pop_all()

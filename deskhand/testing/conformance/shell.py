@@ -43,6 +43,8 @@ async def exec_tells_an_unknown_command(target: Target) -> None:
     """A command that is not there ends with 127, as shells have it, and is no error of the computer."""
     result = await target.computer.exec("no-such-command-anywhere")
     expect_equal("the exit code of an unknown command", result.exit_code, 127)
+    dashed = await target.computer.exec("--no-such-option")
+    expect_equal("the exit code of an unknown command that begins with dashes", dashed.exit_code, 127)
 
 
 @case(Capability.EXEC)
