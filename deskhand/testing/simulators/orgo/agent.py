@@ -117,7 +117,7 @@ def _streamed(text: str, model: str, headers: dict[str, str]) -> Answer:
     """Returns the answer as a stream: the final text alone, in a few pieces."""
     chunk_id, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
     deltas: list[dict[str, JsonValue]] = [{"role": "assistant"}]
-    deltas += [{"content": text[start : start + 40]} for start in range(0, len(text), 40)]
+    deltas.extend({"content": text[start : start + 40]} for start in range(0, len(text), 40))
     lines = []
     for index, delta in enumerate([*deltas, {}]):
         choice: dict[str, JsonValue] = {

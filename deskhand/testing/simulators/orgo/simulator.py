@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import anyio
 import anyio.abc
 from pydantic import JsonValue
 
+from deskhand.errors import ConfigError
 from deskhand.providers import ComputerSpec, ExternalComputer, Screen, open_computer
 from deskhand.testing.simulators.faults import FaultControls
 from deskhand.testing.simulators.latency import Latency, LatencyName
@@ -32,9 +33,6 @@ from .screen import Screenshots
 from .sockets import Sockets
 from .storage import Storage
 from .workspaces import Workspaces
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
 
 __all__ = ["OrgoSimulator"]
 
@@ -109,6 +107,7 @@ class OrgoSimulator(FaultControls):
         self._loopback: Loopback | None = None
         self._context: AbstractAsyncContextManager[None] | None = None
         self._front: Front | None = None
+        self._failed: ConfigError | None = None
         self._lifecycle: Lifecycle | None = None
 
     def __repr__(self) -> str:
@@ -143,12 +142,13 @@ class OrgoSimulator(FaultControls):
     async def _serving(self) -> AsyncIterator[None]:
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
+            up = anyio.Event()
             try:
-                front = self._front = self._build(tasks)
-                async with serve(self._handle, port=self._wanted_port) as loopback:
-                    self._loopback = front.loopback = loopback
-                    tasks.start_soon(self._stop_idle_ones, name="automatic stop")
-                    yield
+                tasks.start_soon(self._serve, self._build(tasks), up, name="simulated Orgo")
+                await up.wait()
+                self._serving_at()
+                tasks.start_soon(self._stop_idle_ones, name="automatic stop")
+                yield
             except Exception as error:  # the block's own error goes on below, bare: the task group would wrap it
                 failure = error
             finally:
@@ -157,6 +157,18 @@ class OrgoSimulator(FaultControls):
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    async def _serve(self, front: Front, up: anyio.Event) -> None:
+        """Owns the server, so that whatever happens to the task that entered the simulator, it ends in order."""
+        try:
+            async with serve(front, port=self._wanted_port) as loopback:
+                self._loopback = front.loopback = loopback
+                up.set()
+                await anyio.sleep_forever()
+        except ConfigError as error:
+            self._failed = error
+        finally:
+            up.set()
 
     def _build(self, tasks: anyio.abc.TaskGroup) -> Front:
         account, dialect = self._account, self.dialect
@@ -208,15 +220,11 @@ class OrgoSimulator(FaultControls):
             "delete_file": files.delete,
             "chat": HostedAgent(account, self._agent).complete,
         }
-        front = Front(account, self._router, handlers, self._take_fault, self._latency)
+        front = self._front = Front(account, self._router, handlers, self._take_fault, self._latency)
         front.requests, front.errors = self.requests, self.errors
         sockets = Sockets(account, dialect, lambda: front.silent)
         front.sockets = {"terminal": sockets.terminal, "events": sockets.events}
         return front
-
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._front is not None:
-            await self._front(scope, receive, send)
 
     @asynccontextmanager
     async def _machine(self, screen: Screen) -> AsyncIterator[ExternalComputer]:
@@ -339,5 +347,5 @@ class OrgoSimulator(FaultControls):
 
     def _serving_at(self) -> Loopback:
         if self._loopback is None:
-            raise RuntimeError(NOT_SERVING)
+            raise self._failed or RuntimeError(NOT_SERVING)
         return self._loopback
