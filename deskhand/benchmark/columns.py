@@ -1,0 +1,63 @@
+"""One provider's column, whatever becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from deskhand.benchmark.figures import Cell
+from deskhand.benchmark.measure import Progress, measure
+from deskhand.errors import DeskhandError
+from deskhand.providers.contract import ComputeProvider
+
+__all__ = ["Column", "column_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What was measured of one provider.
+
+    Attributes:
+        provider: Its name.
+        simulated: Whether a simulator answered in its place, so that no figure tells of the vendor.
+        cells: A cell for each metric, by its name; none where no computer could be had.
+        error: Why not.
+    """
+
+    provider: str
+    simulated: bool = False
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    error: DeskhandError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was measured that the provider has."""
+        return self.error is None and not any(cell.failed for cell in self.cells.values())
+
+
+async def column_of(
+    name: str,
+    make: Callable[[], ComputeProvider],
+    *,
+    runs: int = 12,
+    boots: int = 3,
+    simulated: bool = False,
+    progress: Progress = lambda _what: None,
+) -> Column:
+    """Measure one provider; an error ends its column, and no other.
+
+    Args:
+        name: The provider's name.
+        make: Makes it.
+        runs: Repetitions of each call.
+        boots: Computers to create.
+        simulated: Whether a simulator answers in its place.
+        progress: Is told what is being measured.
+    """
+    cells: Mapping[str, Cell] = {}
+    try:
+        async with make() as provider:
+            cells = await measure(provider, runs=runs, boots=boots, progress=lambda what: progress(f"{name}: {what}"))
+    except DeskhandError as error:
+        return Column(name, simulated, cells, error)
+    return Column(name, simulated, cells)

@@ -1,0 +1,154 @@
+"""``deskhand benchmark``: providers like for like, one column each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deskhand.cli.exits import Exit, exit_of_error
+from deskhand.cli.options import DebugOption, JsonOption
+from deskhand.cli.terminal import Terminal
+from deskhand.cli.text import visible
+from deskhand.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from deskhand.benchmark import Column
+    from deskhand.cli.stopping import Stopper
+    from deskhand.providers.contract import ComputeProvider
+
+__all__ = ["register"]
+
+KEYED = ("orgo", "miosa", "e2b", "daytona")
+"""Vendors that are measured where their key is set."""
+
+SIMULATED = ("orgo",)
+"""Vendors that have a simulator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A provider that is to be measured."""
+
+    name: str
+    make: Callable[[], ComputeProvider]
+    simulated: bool = False
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("benchmark")(benchmark)
+
+
+def benchmark(
+    providers: Annotated[
+        str | None,
+        typer.Option(
+            "--providers",
+            metavar="NAMES",
+            help="Whom to measure, with commas between. Default: local, and whose key is set.",
+        ),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=1000, metavar="N", help="Repetitions of each call.")] = 12,
+    boots: Annotated[int, typer.Option("--boots", min=1, max=50, metavar="N", help="Computers to create.")] = 3,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Ask a simulator in the place of a vendor; needs no key.")
+    ] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Measure providers like for like: boot, commands, files, input, screenshots.
+
+    Creates computers, which a hosted provider bills, and destroys them. Figures of a simulator are marked as such: it
+    takes the times that were once measured with the vendor.
+    """
+    from deskhand.cli.invoke import invoke
+
+    async def body(terminal: Terminal, stopper: Stopper) -> int:
+        del stopper
+        names = _names(providers, simulate=simulate, environment=os.environ, terminal=terminal)
+        async with _contestants(names, simulate=simulate) as contestants:
+            return await compare(terminal, contestants, runs=runs, boots=boots)
+
+    invoke(body, json=json, debug=debug)
+
+
+def _names(wanted: str | None, *, simulate: bool, environment: Mapping[str, str], terminal: Terminal) -> list[str]:
+    """Return whom to measure.
+
+    Raises:
+        InvalidInputError: If nobody is named.
+    """
+    from deskhand.providers.lookup import provider_names
+
+    if wanted is not None:
+        names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
+        if not names:
+            raise InvalidInputError("--providers names nobody", hint="deskhand benchmark --providers local")
+        return names
+    installed = provider_names()
+    keyed = [name for name in KEYED if environment.get(f"{name.upper()}_API_KEY") or (simulate and name in SIMULATED)]
+    for name in keyed:
+        if name not in installed:
+            terminal.aside(f"{name}: there is a key, but no provider of that name is installed")
+    return [name for name in keyed if name in installed] + ["local"]
+
+
+@asynccontextmanager
+async def _contestants(names: Sequence[str], *, simulate: bool) -> AsyncIterator[list[Contestant]]:
+    """Find the providers, with a simulator in the place of those that have one where that is asked for."""
+    from functools import partial
+
+    from deskhand.providers.lookup import provider
+
+    contestants = [Contestant(name, partial(provider, name)) for name in names]
+    if not simulate or not {*names} & {*SIMULATED}:
+        yield contestants
+        return
+    from deskhand.testing.simulators import OrgoSimulator
+
+    async with OrgoSimulator(latency="seed") as simulator:
+        make = partial(provider, "orgo", api_key=simulator.key, base_url=simulator.base_url)
+        yield [Contestant(each.name, make, simulated=True) if each.name in SIMULATED else each for each in contestants]
+
+
+async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs: int, boots: int) -> int:
+    """Measure one after the other, print the table, and return the exit code."""
+    from deskhand.benchmark import as_records, as_table, column_of
+
+    columns: list[Column] = []
+    try:
+        for each in contestants:
+            column = await column_of(
+                each.name, each.make, runs=runs, boots=boots, simulated=each.simulated, progress=terminal.wait_for
+            )
+            columns.append(column)
+            if column.error is not None:
+                hint = f"\n  try: {column.error.hint}" if column.error.hint else ""
+                terminal.aside(visible(f"{each.name}: {column.error}{hint}"))
+    finally:
+        terminal.wait_for(None)
+    for line in as_table(columns):
+        terminal.result(visible(line))
+    code = _code(columns)
+    if terminal.json:
+        for record in as_records(columns):
+            terminal.line(record)
+        terminal.line(
+            {"type": "benchmark", "runs": runs, "providers": [*(each.provider for each in columns)], "exit_code": code}
+        )
+    return code
+
+
+def _code(columns: Sequence[Column]) -> Exit:
+    """Return 0 where all was measured; where nothing was, what kept it from being; else that something failed."""
+    if all(column.ok for column in columns):
+        return Exit.COMPLETED
+    errors = [column.error for column in columns if column.error is not None]
+    if len(errors) == len(columns):
+        return exit_of_error(errors[0])
+    return Exit.FAILED
