@@ -21,6 +21,7 @@ MODULES = (
     "deskhand.providers.local",
     "deskhand.tools",
     "deskhand.harness",
+    "deskhand.benchmark",
     "deskhand.testing",
     "deskhand.testing.conformance",
     "deskhand.testing.models",

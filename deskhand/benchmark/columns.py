@@ -42,7 +42,7 @@ async def column_of(
     runs: int = 12,
     boots: int = 3,
     simulated: bool = False,
-    progress: Progress = lambda _what: None,
+    progress: Progress | None = None,
 ) -> Column:
     """Measure one provider; an error ends its column, and no other.
 
@@ -55,9 +55,14 @@ async def column_of(
         progress: Is told what is being measured.
     """
     cells: Mapping[str, Cell] = {}
+
+    def tell(what: str) -> None:
+        if progress is not None:
+            progress(f"{name}: {what}")
+
     try:
         async with make() as provider:
-            cells = await measure(provider, runs=runs, boots=boots, progress=lambda what: progress(f"{name}: {what}"))
+            cells = await measure(provider, runs=runs, boots=boots, progress=tell)
     except DeskhandError as error:
         return Column(name, simulated, cells, error)
     return Column(name, simulated, cells)

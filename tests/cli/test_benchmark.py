@@ -1,0 +1,182 @@
+"""`deskhand benchmark`: like for like, one column a provider, and a reason wherever there is no figure."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from deskhand.benchmark import METRICS, Cell, Column, Figures, as_records, as_table
+from deskhand.benchmark.figures import duration
+from deskhand.benchmark.measure import measure
+from deskhand.cli.exits import Exit
+from deskhand.errors import AuthError
+from deskhand.providers import ComputerInfo, ComputerSpec, ComputerStatus, ExternalComputer, Specs
+from tests.cli.program import Ended, Program
+from tests.cli.test_signals import appears
+from tests.cli.testbed import TestbedComputer, TestbedProvider
+
+NAMES = [metric.name for metric in METRICS]
+
+
+def records(ended: Ended, provider: str) -> dict[str, dict[str, object]]:
+    """Return a provider's records by metric."""
+    return {str(line["metric"]): dict(line) for line in ended.lines if line.get("provider") == provider}
+
+
+class PooledBox(TestbedComputer):
+    """Says whether it came from a pool, as a hosted vendor does."""
+
+    def __init__(self, spec: ComputerSpec | None, ended: list[str]) -> None:
+        super().__init__()
+        self._spec = spec
+        self._ended = ended
+
+    @property
+    def info(self) -> ComputerInfo:
+        return ComputerInfo(
+            "box",
+            "box",
+            "pooled",
+            "external",
+            ComputerStatus.RUNNING,
+            specs=Specs(1, 4 * 2**30),
+            raw={"fromPool": self._spec is None},
+        )
+
+    async def destroy(self) -> None:
+        self._ended.append("fresh" if self._spec is not None else "pooled")
+
+
+class PooledProvider(TestbedProvider):
+    """Has machines of the usual kind ready."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
+    ) -> ExternalComputer:
+        return PooledBox(spec, self.ended)
+
+
+def test_figures_are_of_all_times() -> None:
+    """Percentiles lie between the two times that are next to them; everything is in milliseconds."""
+    figures = Figures.of([0.004, 0.001, 0.002, 0.003])
+    assert (figures.n, figures.min, figures.p50, figures.mean, figures.max) == (4, 1, 2.5, 2.5, 4)
+    assert figures.p95 == pytest.approx(3.85)
+    assert Figures.of([0.1]) == Figures(1, 100, 100, 100, 100, 100)
+
+
+def test_durations_are_told_as_people_read_them() -> None:
+    """A digit behind the point where it matters, and seconds from one on."""
+    assert [duration(value) for value in (2.44, 9.96, 272, 999.6, 3133)] == [
+        "2.4 ms",
+        "10 ms",
+        "272 ms",
+        "1.00 s",
+        "3.13 s",
+    ]
+
+
+async def test_boots_are_told_apart_by_the_providers_own_word() -> None:
+    """An unusual machine is a fresh one, the usual ones come from the pool, and all of them are destroyed."""
+    told: list[str] = []
+    provider = PooledProvider()
+    async with provider:
+        cells = await measure(provider, runs=2, boots=3, progress=told.append)
+    assert [cells[name].figures is not None for name in ("boot_warm", "boot_cold")] == [True, True]
+    warm = cells["boot_warm"].figures
+    assert warm is not None
+    assert (warm.n, cells["boot_warm"].note) == (2, None)
+    assert provider.ended == ["fresh", "pooled", "pooled"]
+    assert cells["reported"].text == "1 vCPU / 4 GB"
+    assert [*cells] == ["boot_warm", "boot_cold", *NAMES[2:]]
+    assert told[0] == "boot 1 of 3"
+
+
+async def test_row_that_cannot_be_had_says_why() -> None:
+    """No file access, no clone, no fresh machine among the created: a reason stands in the place of a figure."""
+    provider = PooledProvider()
+    async with provider:
+        cells = await measure(provider, runs=1, boots=1, progress=lambda _: None)
+    assert cells["boot_cold"] == Cell(note="all 1 created were from the warm pool")
+    assert "has no clone" in (cells["clone"].note or "")
+    assert not cells["clone"].failed
+
+
+def test_simulated_figures_are_marked_in_table_and_records() -> None:
+    """Whoever copies one cell alone still sees that no vendor gave that figure."""
+    cells = {name: Cell(Figures.of([0.1])) for name in NAMES} | {"reported": Cell(text="1 vCPU")}
+    columns = [Column("orgo", simulated=True, cells=cells), Column("local", cells=cells)]
+    heading, _, *rows = as_table(columns)
+    assert heading.split("|")[2].strip() == "orgo (simulated)"
+    assert all(row.split("|")[2].strip().endswith("(simulated)") for row in rows)
+    assert not any("simulated" in row.split("|")[3] for row in rows)
+    assert [record["simulated"] for record in as_records(columns)] == [True] * len(NAMES) + [False] * len(NAMES)
+
+
+def test_error_of_a_column_is_told_once_and_breaks_no_table() -> None:
+    """What a vendor says stays in its cell, whatever characters it is made of."""
+    [_, _, first, *others] = as_table([Column("orgo", error=AuthError("refused | twice\nover"))])
+    assert "orgo: refused \\| twice over" in first
+    assert not any("refused" in row for row in others)
+
+
+async def test_table_has_a_row_for_each_metric(program: Program) -> None:
+    """The table of the seed's page: metrics, a column, notes."""
+    ended = await program.run("benchmark", "--providers", "testbed", "--runs", "2", "--boots", "1")
+    assert (ended.code, ended.err) == (Exit.COMPLETED, "")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in ended.out.splitlines()]
+    assert rows[0] == ["metric", "testbed", "notes"]
+    assert [row[0] for row in rows[2:]] == [metric.title for metric in METRICS]
+
+
+async def test_json_has_all_figures_of_all_providers(program: Program) -> None:
+    """One line a metric and provider, with n, min, p50, p95, mean and max; the last line says how it ended."""
+    ended = await program.run("benchmark", "--providers", "testbed", "--runs", "3", "--boots", "2", "--json")
+    found = records(ended, "testbed")
+    assert [*found] == NAMES
+    assert found["exec"]["n"] == 3
+    assert {"unit", "min", "p50", "p95", "mean", "max"} <= {*found["click"]}
+    assert found["exec"]["simulated"] is False
+    assert ended.lines[-1] == {"type": "benchmark", "runs": 3, "providers": ["testbed"], "exit_code": ended.code}
+
+
+async def test_provider_that_fails_leaves_the_others_their_columns(program: Program) -> None:
+    """Its column is empty, its error is told, and the exit code says that not all is well."""
+    ended = await program.run("benchmark", "--providers", "broken,testbed", "--runs", "1", "--json")
+    assert ended.code == Exit.FAILED
+    assert all(record["failed"] for record in records(ended, "broken").values())
+    assert records(ended, "testbed")["exec"]["n"] == 1
+    assert "broken" in ended.err
+    alone = await program.run("benchmark", "--providers", "broken")
+    assert alone.code == Exit.CONFIGURATION
+
+
+async def test_nobody_to_measure_is_wrong_usage(program: Program) -> None:
+    """An empty list is told, not measured."""
+    ended = await program.run("benchmark", "--providers", ",")
+    assert ended.code == Exit.USAGE
+
+
+async def test_ctrl_c_ends_a_benchmark(program: Program) -> None:
+    """A creation that never ends is given up, and the program with it."""
+    slow = Program(program.folder, {"TESTBED": "slow"})
+    async with slow.start("benchmark", "--providers", "testbed") as running:
+        await appears(slow.folder / "creating")
+        running.signal(signal.SIGINT)
+        ended = await running.end()
+    assert ended.code == Exit.INTERRUPTED
+
+
+@pytest.mark.needs_x
+async def test_local_computer_is_measured_in_every_row_that_it_has(program: Program) -> None:
+    """A real desktop: figures everywhere but for clones, which it has none of."""
+    ended = await program.run("benchmark", "--providers", "local", "--runs", "2", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    found = records(ended, "local")
+    assert [name for name, record in found.items() if "n" not in record and "text" not in record] == ["clone"]
+    assert str(found["reported"]["text"]).endswith("1280x800")
+    listed = await program.run("ls", "local", "--json")
+    assert listed.out == ""
