@@ -18,7 +18,7 @@ with the loops that talk to the real APIs, so that both cannot be wrong alike. :
 
 from __future__ import annotations
 
-from .anthropic import FakeAnthropic, RecordedRequest
+from .anthropic import FakeAnthropic
 from .profiles import COMPUTER_TOOLSET, MODELS, TOOLSET_MEMBERS, ImageTier, ModelProfile
 from .script import (
     Block,
@@ -40,6 +40,7 @@ from .script import (
     thinking,
     tool_use,
 )
+from .service import RecordedRequest
 
 __all__ = [
     "COMPUTER_TOOLSET",

@@ -8,7 +8,6 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from .faults import Fault, head
-from .stream import PING
 from .wire import ConnectionCutError
 
 __all__ = ["ChunkHook", "deliver"]
@@ -45,7 +44,7 @@ async def deliver(
         yield chunk
     while fault.flood:
         await checkpoint()
-        yield PING
+        yield fault.flood
     if fault.stall_after in limits:
         await anyio.sleep_forever()
     if fault.cut_after in limits and not fault.clean:

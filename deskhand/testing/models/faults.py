@@ -6,8 +6,9 @@ import random
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from .stream import sse
+from .stream import PING, sse
 from .wire import ApiError, WireAnswer
 
 __all__ = ["Fault", "FaultControls"]
@@ -37,7 +38,7 @@ class Fault:
         clean: Whether that end looks like a complete answer to HTTP.
         inserts: Raw events to send before the event of each index.
         ends_after_insert: Whether the stream ends, cleanly, after the inserted event.
-        flood: Whether pings, and nothing else, follow the first event.
+        flood: What follows the first event without end, and nothing else does; empty where nothing floods.
         newline: The line ending of the stream.
     """
 
@@ -49,7 +50,7 @@ class Fault:
     clean: bool = False
     inserts: Mapping[int, bytes] | None = None
     ends_after_insert: bool = False
-    flood: bool = False
+    flood: bytes = b""
     newline: str = "\n"
 
     def events(self, events: Sequence[bytes]) -> list[bytes]:
@@ -70,6 +71,12 @@ NO_FAULT = Fault()
 class FaultControls:
     """The faults that wait for requests. Each method queues faults, and each request takes the next one."""
 
+    MESSAGES: ClassVar[Mapping[int, str]] = MESSAGES
+    """The vendor's text for each status, where :meth:`fail` is given none."""
+
+    PING: ClassVar[bytes] = PING
+    """What the vendor sends to keep a stream alive."""
+
     def __init__(self) -> None:
         self._faults: deque[Fault] = deque()
         self._chunk_size: int | None = None
@@ -86,6 +93,10 @@ class FaultControls:
 
     def _plan(self, fault: Fault, times: int) -> None:
         self._faults.extend([fault] * times)
+
+    def _error(self, status: int, message: str, headers: Mapping[str, str]) -> ApiError:
+        """Returns the vendor's error."""
+        return ApiError(status, message, headers=headers)
 
     def _next_fault(self) -> Fault:
         return self._faults.popleft() if self._faults else NO_FAULT
@@ -123,8 +134,8 @@ class FaultControls:
             extra["retry-after-ms"] = f"{retry_after_ms:g}"
         if should_retry is not None:
             extra["x-should-retry"] = "true" if should_retry else "false"
-        text = message if message is not None else MESSAGES.get(status, f"Error {status}")
-        self._plan(Fault(error=ApiError(status, text, headers=extra)), times)
+        text = message if message is not None else self.MESSAGES.get(status, f"Error {status}")
+        self._plan(Fault(error=self._error(status, text, extra)), times)
 
     def respond(
         self, body: bytes, *, status: int = 200, content_type: str = "text/html; charset=utf-8", times: int = 1
@@ -157,7 +168,7 @@ class FaultControls:
 
     def flood(self, times: int = 1) -> None:
         """Streams the first event and then pings without end."""
-        self._plan(Fault(flood=True), times)
+        self._plan(Fault(flood=self.PING), times)
 
     def inject(self, event: bytes, *, before: int = 2, times: int = 1) -> None:
         """Puts raw bytes into a stream, such as an unknown event or one whose data is no JSON.

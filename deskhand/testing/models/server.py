@@ -21,11 +21,12 @@ Handle = Callable[[WireRequest], Awaitable[WireAnswer]]
 
 
 @asynccontextmanager
-async def serve_loopback(handle: Handle) -> AsyncIterator[str]:
+async def serve_loopback(handle: Handle, *, max_body: int = MAX_BODY) -> AsyncIterator[str]:
     """Serves HTTP/1.1 on a free port of 127.0.0.1 for as long as the block lasts.
 
     Args:
         handle: Answers one request.
+        max_body: How many bytes of a body are kept; one byte more than that tells that it is too large.
 
     Yields:
         The base URL.
@@ -33,7 +34,7 @@ async def serve_loopback(handle: Handle) -> AsyncIterator[str]:
     failure: Exception | None = None
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's typed attributes, no SQL
-        group.start_soon(listener.serve, lambda stream: _serve_connection(stream, handle))
+        group.start_soon(listener.serve, lambda stream: _serve_connection(stream, handle, max_body))
         try:
             yield f"http://127.0.0.1:{port}"
         except Exception as error:  # the block's own error goes on below, bare: the task group would wrap it
@@ -43,19 +44,19 @@ async def serve_loopback(handle: Handle) -> AsyncIterator[str]:
         raise failure
 
 
-async def _serve_connection(stream: ByteStream, handle: Handle) -> None:
+async def _serve_connection(stream: ByteStream, handle: Handle, max_body: int) -> None:
     async with stream:
         connection = h11.Connection(h11.SERVER)
         try:
-            while await _serve_request(stream, connection, handle):
+            while await _serve_request(stream, connection, handle, max_body):
                 connection.start_next_cycle()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, h11.ProtocolError):
             return  # the client left, or does not speak HTTP
 
 
-async def _serve_request(stream: ByteStream, connection: h11.Connection, handle: Handle) -> bool:
+async def _serve_request(stream: ByteStream, connection: h11.Connection, handle: Handle, max_body: int) -> bool:
     """Serves one request and returns whether another may follow on the connection."""
-    request = await _receive(stream, connection)
+    request = await _receive(stream, connection, max_body)
     if request is None:
         return False
     async with anyio.create_task_group() as group:
@@ -78,7 +79,7 @@ async def _watch(stream: ByteStream, connection: h11.Connection, scope: anyio.Ca
         scope.cancel()
 
 
-async def _receive(stream: ByteStream, connection: h11.Connection) -> WireRequest | None:
+async def _receive(stream: ByteStream, connection: h11.Connection, max_body: int) -> WireRequest | None:
     head: h11.Request | None = None
     body = bytearray()
     while True:
@@ -86,7 +87,7 @@ async def _receive(stream: ByteStream, connection: h11.Connection) -> WireReques
         if isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
-            if len(body) <= MAX_BODY:  # the rest of a body that is too large is read, so that the client hears why
+            if len(body) <= max_body:  # the rest of a body that is too large is read, so that the client hears why
                 body += event.data
         elif isinstance(event, h11.EndOfMessage):
             break
