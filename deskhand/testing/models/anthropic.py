@@ -15,7 +15,7 @@ from .images import ImageReader
 from .profiles import API_VERSIONS, MODELS, ModelProfile
 from .reply import CheckedRequest, Reply, compose
 from .rules import check_betas, check_cache_marks, check_images, check_messages, check_parameters
-from .script import ModelView, Script
+from .script import Script
 from .service import FakeApi, Route
 from .shapes import check_shape
 from .stream import encode_events
@@ -23,6 +23,7 @@ from .thinking import SignedBlocks, verify
 from .threads import Threads
 from .tool_rules import check_tool_choice, check_tools
 from .usage import PromptCache
+from .view import view_of
 from .wire import ApiError, WireAnswer, WireRequest, as_text, invalid, json_answer
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class FakeAnthropic(FakeApi):
 
     async def _play(self, checked: CheckedRequest) -> Reply:
         try:
-            turn = await self._turn(ModelView(checked.conversation, checked.profile))
+            turn = await self._turn(view_of(checked.conversation, checked.profile))
             usage = self._cache.measure(checked.conversation, checked.profile, checked.prompt.segments, checked.dropped)
             self._composed += 1
             message_id = f"msg_{checked.prompt.digest.value[:12]}{self._composed:08d}"

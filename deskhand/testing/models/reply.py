@@ -9,12 +9,14 @@ from pydantic import JsonValue
 
 from .conversation import Conversation, Json, PrefixDigest, Prompt, canonical
 from .profiles import BINDING_BETA, ModelProfile
-from .script import FakeTurn, RedactedThinking, ScriptError, Text, Thinking, ToolUse
+from .script import ComputerCall, FakeTurn, RedactedThinking, Refusal, ScriptError, Text, Thinking, ToolUse
 from .thinking import active_thinking, sign
 from .usage import InputUsage, output_tokens, text_tokens
 from .wire import as_dict, as_text
 
 __all__ = ["CheckedRequest", "Reply", "compose"]
+
+OPENAI_REASONS = frozenset({"content_filter", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, message_
             thought += text_tokens(block.text) if isinstance(block, Thinking) else 0
         elif isinstance(block, Text):
             made = {"type": "text", "text": block.text}
-        else:
+        elif isinstance(block, ToolUse):
             made = _call(block, digest)
             if block.raw_input is not None:
                 raw_inputs[len(content)] = block.raw_input
@@ -96,6 +98,10 @@ def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, message_
 
 
 def _check_turn(turn: FakeTurn, conversation: Conversation) -> None:
+    foreign = next((block for block in turn.blocks if isinstance(block, ComputerCall | Refusal)), None)
+    if foreign is not None or turn.reason in OPENAI_REASONS:
+        told = type(foreign).__name__ if foreign is not None else f"stop reason {turn.reason!r}"
+        raise ScriptError(f"the script says what only OpenAI's API has: {told}")
     choice = as_dict(conversation.params.get("tool_choice"))
     if choice.get("type") == "none" and turn.calls:
         raise ScriptError("the script calls a tool, and the request's tool_choice is none")

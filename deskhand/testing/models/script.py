@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from .conversation import Conversation, Json, blocks_of
-from .profiles import TOOLSET_MEMBERS, ModelProfile
-from .tool_rules import enabled_members
-from .wire import as_dict, as_text
+from .profiles import TOOLSET_MEMBERS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "ACTION_FIELDS",
     "Block",
+    "ComputerCall",
     "FakeTurn",
     "ModelView",
     "RedactedThinking",
+    "Refusal",
     "Script",
     "ScriptError",
     "SeenImage",
@@ -34,8 +34,11 @@ __all__ = [
     "Thinking",
     "ToolUse",
     "TurnFunction",
+    "action",
+    "computer_call",
     "member",
     "redacted_thinking",
+    "refusal",
     "text",
     "thinking",
     "tool_use",
@@ -50,8 +53,10 @@ StopReason: TypeAlias = Literal[
     "compaction",
     "refusal",
     "model_context_window_exceeded",
+    "content_filter",
+    "failed",
 ]
-"""Why a turn ended, as the API names it."""
+"""Why a turn ended, as the APIs name it: the last two are OpenAI's alone."""
 
 
 class ScriptError(AssertionError):
@@ -96,7 +101,29 @@ class ToolUse:
     raw_input: str | None = None
 
 
-Block: TypeAlias = Text | Thinking | RedactedThinking | ToolUse
+@dataclass(frozen=True, slots=True)
+class ComputerCall:
+    """A call of OpenAI's computer tool: one batch of actions.
+
+    Attributes:
+        actions: The actions, in the vendor's own words, see :func:`action`.
+        pending_safety_checks: What must be acknowledged before the actions are carried out.
+        call_id: The call's id; the fake makes one up where it is None.
+    """
+
+    actions: Sequence[Mapping[str, JsonValue]]
+    pending_safety_checks: Sequence[Mapping[str, JsonValue]] = ()
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal in OpenAI's words: a part of a message in the place of its text."""
+
+    text: str
+
+
+Block: TypeAlias = Text | Thinking | RedactedThinking | ToolUse | ComputerCall | Refusal
 """What a turn is made of."""
 
 
@@ -131,15 +158,67 @@ def member(name: str, /, **input: JsonValue) -> ToolUse:
     return ToolUse(name, input, toolset_name="computer")
 
 
+ACTION_FIELDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "click": frozenset({"button", "x", "y"}),
+        "double_click": frozenset({"x", "y"}),
+        "drag": frozenset({"path"}),
+        "keypress": frozenset({"keys"}),
+        "move": frozenset({"x", "y"}),
+        "screenshot": frozenset(),
+        "scroll": frozenset({"x", "y", "scroll_x", "scroll_y"}),
+        "type": frozenset({"text"}),
+        "wait": frozenset(),
+    }
+)
+"""The actions of OpenAI's computer tool and the fields that each must have."""
+
+
+def action(name: str, /, **fields: JsonValue) -> dict[str, JsonValue]:
+    """Returns an action of OpenAI's computer tool, as in ``action("click", x=640, y=360)``.
+
+    A click is one of the left button and a scroll goes nowhere sideways, unless the fields say else.
+
+    Raises:
+        ScriptError: There is no such action, or a field is missing.
+    """
+    if name not in ACTION_FIELDS:
+        raise ScriptError(f"the computer tool has no action {name!r}; it has {', '.join(sorted(ACTION_FIELDS))}")
+    usual: dict[str, dict[str, JsonValue]] = {"click": {"button": "left"}, "scroll": {"scroll_x": 0, "scroll_y": 0}}
+    made = {"type": name, **usual.get(name, {}), **fields}
+    missing = ACTION_FIELDS[name] - made.keys()
+    if missing:
+        raise ScriptError(f"the action {name!r} needs {', '.join(sorted(missing))}")
+    return made
+
+
+def computer_call(
+    *actions: Mapping[str, JsonValue], checks: Sequence[Mapping[str, JsonValue]] = (), call_id: str | None = None
+) -> ComputerCall:
+    """Calls OpenAI's computer tool with a batch of actions.
+
+    Args:
+        actions: The actions, see :func:`action`.
+        checks: The pending safety checks: ``id`` and, where wanted, ``code`` and ``message``.
+        call_id: The call's id.
+    """
+    return ComputerCall(actions, checks, call_id)
+
+
+def refusal(text: str, /) -> Refusal:
+    """Refuses in OpenAI's words."""
+    return Refusal(text)
+
+
 @dataclass(frozen=True, slots=True)
 class FakeTurn:
-    """One turn of the model.
+    """One turn of the model. The same turn plays either vendor, as far as the vendor has what it is made of.
 
     Attributes:
         content: The blocks in order; a string is one text block.
         stop_reason: Why the turn ends; None means ``tool_use`` where it calls a tool, else ``end_turn``.
         stop_sequence: The sequence that was found, for ``stop_sequence``.
-        stop_details: What the API tells of a refusal.
+        stop_details: What the API tells of a refusal, or of an answer that failed.
     """
 
     content: str | Sequence[Block] = ()
@@ -153,9 +232,9 @@ class FakeTurn:
         return (Text(self.content),) if isinstance(self.content, str) else tuple(self.content)
 
     @property
-    def calls(self) -> tuple[ToolUse, ...]:
+    def calls(self) -> tuple[ToolUse | ComputerCall, ...]:
         """The tool calls of the turn."""
-        return tuple(block for block in self.blocks if isinstance(block, ToolUse))
+        return tuple(block for block in self.blocks if isinstance(block, ToolUse | ComputerCall))
 
     @property
     def reason(self) -> StopReason:
@@ -166,17 +245,21 @@ class FakeTurn:
 class SeenImage:
     """An image as the model sees it: an oversized one has been scaled down to the model's limits.
 
+    Args:
+        media_type: The media type, such as ``image/png``.
+        data: The bytes as they were sent.
+        fit: Returns the size at which the model sees an image of a width and height.
+
     Attributes:
         media_type: The media type, such as ``image/png``.
         data: The bytes as they were sent.
         size: Width and height in pixels as the model sees them; the coordinates that it gives are in these pixels.
     """
 
-    def __init__(self, block: Json, profile: ModelProfile) -> None:
-        source = as_dict(block.get("source"))
-        self.media_type: str = as_text(source.get("media_type"))
-        self.data: bytes = base64.b64decode(as_text(source.get("data")))
-        self._profile = profile
+    def __init__(self, media_type: str, data: bytes, fit: Callable[[int, int], tuple[int, int]]) -> None:
+        self.media_type = media_type
+        self.data = data
+        self._fit = fit
 
     def __repr__(self) -> str:
         return f"SeenImage({self.media_type}, {self.size[0]}x{self.size[1]})"
@@ -187,7 +270,7 @@ class SeenImage:
         from PIL import Image
 
         with Image.open(io.BytesIO(self.data)) as image:
-            return self._profile.images.fit(*image.size)
+            return self._fit(*image.size)
 
     @cached_property
     def image(self) -> Image:
@@ -218,69 +301,33 @@ class SeenResult:
     image: SeenImage | None
 
 
+@dataclass(frozen=True, kw_only=True)
 class ModelView:
-    """What the model sees of one request.
+    """What the model sees of one request, whichever vendor's it is.
 
     Attributes:
         model: The model that is asked.
         params: The body of the request as it was sent.
         system: The system prompt.
-        tools: The tools by name as they were sent; a toolset's entry goes by its type.
-        members: The enabled members of the computer toolset; empty where it is not offered.
-        messages: The whole conversation, also where a server-held thread keeps the older part.
+        tools: The tools by name as they were sent; a toolset's entry, or a tool without a name, goes by its type.
+        members: The members of the computer toolset that the script may use; empty where no computer is offered.
+        messages: The whole conversation in the vendor's form, also where the server holds the older part.
         turn: How many turns the model has already had in this conversation.
         text: The text of the last user message, tool results left out.
-        results: The tool results of the last user message, in order.
+        results: The tool results since the model's last turn, in order.
+        frame: The newest image of the conversation, None where there is none yet.
     """
 
-    def __init__(self, conversation: Conversation, profile: ModelProfile) -> None:
-        self._profile = profile
-        self._turns = conversation.turns()
-        self.model: str = conversation.model
-        self.params: Json = dict(conversation.params)
-        self.system: str = "\n".join(as_text(b.get("text")) for b in blocks_of({"content": conversation.system}))
-        self.tools: dict[str, Json] = {
-            as_text(tool.get("name")) or as_text(tool.get("type")): tool for tool in conversation.tools
-        }
-        self.members: frozenset[str] = enabled_members(conversation.tools)
-        self.messages: tuple[Json, ...] = tuple(conversation.messages)
-        self.turn: int = sum(1 for turn in self._turns if turn.role == "assistant")
-        last = self._turns[-1].blocks if self._turns[-1].role == "user" else []
-        self.text: str = "\n".join(as_text(block.raw.get("text")) for block in last if block.type == "text")
-        self.results: tuple[SeenResult, ...] = tuple(
-            self._result(block.raw) for block in last if block.type == "tool_result"
-        )
-
-    def __repr__(self) -> str:
-        return f"ModelView(model={self.model!r}, turn={self.turn}, results={len(self.results)})"
-
-    @cached_property
-    def frame(self) -> SeenImage | None:
-        """The newest image of the conversation, None where there is none yet."""
-        for turn in reversed(self._turns):
-            for block in reversed(turn.blocks):
-                inner = blocks_of(block.raw) if block.type == "tool_result" else [block.raw]
-                for child in reversed(inner):
-                    if child.get("type") == "image":
-                        return SeenImage(child, self._profile)
-        return None
-
-    def _result(self, raw: Json) -> SeenResult:
-        call_id = as_text(raw.get("tool_use_id"))
-        blocks = blocks_of(raw)
-        images = [block for block in blocks if block.get("type") == "image"]
-        return SeenResult(
-            call_id,
-            next((name for known, name in self._calls() if known == call_id), ""),
-            "\n".join(as_text(block.get("text")) for block in blocks if block.get("type") == "text"),
-            raw.get("is_error") is True,
-            SeenImage(images[-1], self._profile) if images else None,
-        )
-
-    def _calls(self) -> list[tuple[str, str]]:
-        called = next((turn for turn in reversed(self._turns) if turn.role == "assistant"), None)
-        blocks = called.of_type("tool_use") if called else []
-        return [(as_text(block.raw.get("id")), as_text(block.raw.get("name"))) for block in blocks]
+    model: str
+    params: dict[str, JsonValue] = field(repr=False)
+    system: str = field(repr=False)
+    tools: dict[str, dict[str, JsonValue]] = field(repr=False)
+    members: frozenset[str] = field(repr=False)
+    messages: tuple[dict[str, JsonValue], ...] = field(repr=False)
+    turn: int
+    text: str = field(repr=False)
+    results: tuple[SeenResult, ...]
+    frame: SeenImage | None
 
 
 TurnFunction: TypeAlias = Callable[[ModelView], "FakeTurn | Awaitable[FakeTurn]"]
