@@ -86,8 +86,8 @@ class HttpClient:
         clock: Clock | None = None,
     ) -> None:
         self._provider = provider
-        self.base_url = base_url.rstrip("/")
-        self.origin = origin_of(self.base_url)
+        self.base_url: str = base_url.rstrip("/")
+        self.origin: str = origin_of(self.base_url)
         if timeout is not None and not 0 < timeout < float("inf"):
             raise InvalidInputError(f"timeout is {timeout}; it must be a positive number of seconds")
         self._timeout = timeout
@@ -96,7 +96,7 @@ class HttpClient:
         secret = key.get_secret_value()
         if not secret.isascii() or any(character.isspace() for character in secret):
             raise ConfigError(f"the key for {provider} holds characters that no key has", hint="copy it again")
-        self.redactor = Redactor([secret])
+        self.redactor: Redactor = Redactor([secret])
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
         self._bearer = ("authorization", f"Bearer {secret}")

@@ -202,11 +202,11 @@ _FROM_OWNER: TypeAdapter[Hello | Opened | Ended | Result | Failed | Cancelled] =
 _T = TypeVar("_T")
 
 _ERRORS: dict[str, type[DeskhandError]] = {
-    name: found
-    for name in errors.__all__
-    if isinstance(found := getattr(errors, name), type)
-    and issubclass(found, DeskhandError)
-    and found.__init__ is DeskhandError.__init__  # the others belong to runs and have more data
+    kind.__name__: kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    if isinstance(kind, type)
+    and issubclass(kind, DeskhandError)
+    and kind.__init__ is DeskhandError.__init__  # the others belong to runs and have more data
 }
 
 

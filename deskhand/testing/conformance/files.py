@@ -14,7 +14,7 @@ from deskhand.testing.conformance import case as kit
 from deskhand.testing.conformance.case import Case, Target, expect, expect_equal, refuses
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES)
+_case = partial(kit.case, CASES)
 
 _FOLDER: Final = "conformance-files"
 _CONTENTS: Final[dict[str, bytes]] = {
@@ -38,7 +38,7 @@ _NAMES: Final = (
 )
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_come_back_byte_for_byte(target: Target) -> None:
     """Whatever bytes are written are the bytes that are read: empty, NUL, CRLF, no UTF-8, two megabytes."""
     for name, content in _CONTENTS.items():
@@ -49,7 +49,7 @@ async def files_come_back_byte_for_byte(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_hold_text_as_utf_8(target: Target) -> None:
     """Text is written and read as UTF-8, and a file that is none is refused as text."""
     text = "grüße\r\n漢字\t👩‍👩‍👧\n"
@@ -62,7 +62,7 @@ async def files_hold_text_as_utf_8(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_have_any_name(target: Target) -> None:
     """Spaces, quotes, Unicode and what a shell would take for commands are just characters of a name."""
     for name in _NAMES:
@@ -73,7 +73,7 @@ async def files_have_any_name(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES, Capability.EXEC)
+@_case(Capability.FILES, Capability.EXEC)
 async def files_are_those_that_commands_see(target: Target) -> None:
     """Files and commands share one file system and one home folder."""
     await target.computer.write_file(f"{_FOLDER}/deep/er/one", b"1\x002")
@@ -86,7 +86,7 @@ async def files_are_those_that_commands_see(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_are_replaced_as_a_whole(target: Target) -> None:
     """A reader sees the old content or the new one, never half of it."""
     old, new = b"o" * 300_000, b"n" * 200_000
@@ -104,7 +104,7 @@ async def files_are_replaced_as_a_whole(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_are_listed_and_described(target: Target) -> None:
     """A folder's entries come sorted by name, each with its kind and size."""
     await target.computer.write_file(f"{_FOLDER}/b", b"12345")
@@ -122,7 +122,7 @@ async def files_are_listed_and_described(target: Target) -> None:
     await target.computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_that_are_not_there_are_missing(target: Target) -> None:
     """Reading, describing, listing and deleting what is not there raise `FileMissingError`."""
     computer, missing = target.computer, f"{_FOLDER}/not/there"
@@ -138,7 +138,7 @@ async def files_that_are_not_there_are_missing(target: Target) -> None:
         await computer.delete(missing)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_and_folders_are_told_apart(target: Target) -> None:
     """A folder is not read, written or listed as if it were a file, nor the other way round."""
     computer = target.computer
@@ -155,7 +155,7 @@ async def files_and_folders_are_told_apart(target: Target) -> None:
     await computer.delete(_FOLDER, recursive=True)
 
 
-@case(Capability.FILES)
+@_case(Capability.FILES)
 async def files_are_deleted(target: Target) -> None:
     """A file goes; a folder with something in it goes only as a whole and on purpose."""
     computer = target.computer

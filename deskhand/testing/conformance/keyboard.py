@@ -15,7 +15,7 @@ from deskhand.testing.conformance.case import Case, ConformanceError, Target, ex
 from deskhand.testing.received import Received, typed_text
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES, Capability.KEYBOARD, truth=True)
+_case = partial(kit.case, CASES, Capability.KEYBOARD, truth=True)
 
 _CHORDS: Final[dict[str, tuple[str, ...]]] = {
     "ctrl+s": ("ctrl", "s"),
@@ -55,7 +55,7 @@ def _expect_released(events: Sequence[Received]) -> None:
     expect_equal("the keys still held", [name for name, is_down in state.items() if is_down], [])
 
 
-@case()
+@_case()
 async def key_strikes_single_keys(target: Target) -> None:
     """Every common key arrives as itself, once, with nothing else held than the Shift it may need."""
     for name in _SINGLE:
@@ -68,7 +68,7 @@ async def key_strikes_single_keys(target: Target) -> None:
         _expect_released(events)
 
 
-@case()
+@_case()
 async def key_strikes_chords_in_order(target: Target) -> None:
     """The modifiers of a chord are down when its key is struck, and all are up after it."""
     for chord, keys in _CHORDS.items():
@@ -83,7 +83,7 @@ async def key_strikes_chords_in_order(target: Target) -> None:
         _expect_released(events)
 
 
-@case()
+@_case()
 async def key_repeats(target: Target) -> None:
     """A key is struck as often as asked for, released in between."""
     await target.computer.key("down", repeat=12)
@@ -92,7 +92,7 @@ async def key_repeats(target: Target) -> None:
     expect_equal("what arrived of twelve strokes", kinds, ["key_down", "key_up"] * 12)
 
 
-@case()
+@_case()
 async def key_knows_the_names_of_other_systems(target: Target) -> None:
     """Names of X, the web and macOS mean the same key, in any case."""
     for name, meant in {"Page_Up": "page_up", "ArrowLeft": "left", "ESC": "escape", "KP_Enter": "kp_enter"}.items():
@@ -101,7 +101,7 @@ async def key_knows_the_names_of_other_systems(target: Target) -> None:
         _struck(await target.received(), meant)
 
 
-@case()
+@_case()
 async def unknown_keys_are_refused(target: Target) -> None:
     """A key that does not exist is refused before anything is sent."""
     for chord in ("no_such_key", "ctrl+", "", "ctrl+nonsense", "a+a"):
@@ -112,7 +112,7 @@ async def unknown_keys_are_refused(target: Target) -> None:
     expect_equal("what arrived of all that", await target.received(), [])
 
 
-@case(Capability.FULL_INPUT)
+@_case(Capability.FULL_INPUT)
 async def hold_key_holds_as_long_as_asked(target: Target) -> None:
     """A held chord goes down at once, stays down for the duration, and comes up."""
     await target.computer.hold_key("shift+x", 0.6)
@@ -127,7 +127,7 @@ async def hold_key_holds_as_long_as_asked(target: Target) -> None:
     _expect_released(events)
 
 
-@case(Capability.FULL_INPUT)
+@_case(Capability.FULL_INPUT)
 async def hold_key_cancelled_releases(target: Target) -> None:
     """Whoever stops waiting for a held key lets go of it."""
     with anyio.move_on_after(0.3):
@@ -154,56 +154,56 @@ async def _types(target: Target, text: str) -> None:
     _expect_released(events)
 
 
-@case()
+@_case()
 async def type_ascii(target: Target) -> None:
     """Every printable ASCII character arrives."""
     await _types(target, "".join(chr(code) for code in range(0x20, 0x7F)))
 
 
-@case()
+@_case()
 async def type_letters_of_many_scripts(target: Target) -> None:
     """Letters beyond ASCII arrive: European, Greek, Cyrillic, Chinese, Japanese, Korean."""
     await _types(target, "Zażółć gęślą jaźń, Größe, Ñandú, ŁÓDŹ; αβγΩ; Привет; 漢字かなカナ; 한국어")
 
 
-@case()
+@_case()
 async def type_emoji_with_joiners(target: Target) -> None:
     """Emoji arrive whole: joined families, flags, skin tones, variation selectors."""
     await _types(target, "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽 ❤️ 😀 🧑🏿‍🚀")
 
 
-@case()
+@_case()
 async def type_right_to_left(target: Target) -> None:
     """Right-to-left text arrives in the order of its characters, marks included."""
     await _types(target, "שלום עולם، مرحبا بالعالم \u200fabc\u200e ١٢٣")
 
 
-@case()
+@_case()
 async def type_combining_marks(target: Target) -> None:
     """Combining marks arrive as they are, neither composed nor lost."""
     await _types(target, "e\u0301 n\u0303 o\u0308\u0323 Z\u0351\u036b\u0343 A\u030a vs Å, हिन्दी, ไทย")
 
 
-@case()
+@_case()
 async def type_five_hundred_characters(target: Target) -> None:
     """A long text arrives without a loss."""
     text = "The quick brown fox jumps over the lazy dog; 0123456789 times, “quoted” — and paid in €! "
     await _types(target, (text * 6)[:500])
 
 
-@case()
+@_case()
 async def type_many_different_characters(target: Target) -> None:
     """More different characters than a keyboard has keys arrive, each as itself."""
     await _types(target, "".join(chr(code) for code in range(0x4E00, 0x4E00 + 260)))
 
 
-@case()
+@_case()
 async def type_what_would_hurt_a_shell(target: Target) -> None:
     """Quotes, dollars, backticks and semicolons are characters like others."""
     await _types(target, _HOSTILE)
 
 
-@case()
+@_case()
 async def type_newlines_and_tabs(target: Target) -> None:
     """A newline strikes Return, a tab strikes Tab; CRLF is one newline."""
     await target.computer.type("one\n\ttwo\r\nthree\n")
@@ -213,14 +213,14 @@ async def type_newlines_and_tabs(target: Target) -> None:
     expect_equal("the keys", struck, ["enter", "tab", "enter", "enter"])
 
 
-@case()
+@_case()
 async def type_nothing(target: Target) -> None:
     """An empty text strikes no key."""
     await target.computer.type("")
     expect_equal("what arrived", [event for event in await target.received() if event.kind != "motion"], [])
 
 
-@case()
+@_case()
 async def type_in_turn(target: Target) -> None:
     """Texts and keys that follow each other arrive in order."""
     await target.computer.type("añb")

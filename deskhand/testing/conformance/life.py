@@ -13,7 +13,7 @@ from deskhand.testing.conformance.case import Case, Target, expect, expect_equal
 from deskhand.tools import computer_tools
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES)
+_case = partial(kit.case, CASES)
 
 
 async def _stream(computer: ExternalComputer) -> None:
@@ -73,7 +73,7 @@ _TOOLS: Final[Mapping[Capability, tuple[str, ...]]] = {
 }
 
 
-@case()
+@_case()
 async def info_is_complete(target: Target) -> None:
     """A computer has an id, a name and a provider, runs, and has a screen if it can be seen."""
     info = target.computer.info
@@ -86,7 +86,7 @@ async def info_is_complete(target: Target) -> None:
     )
 
 
-@case()
+@_case()
 async def capabilities_are_told_truly(target: Target) -> None:
     """What it says it can do works, and the rest raises `UnsupportedError`."""
     computer = target.computer
@@ -103,7 +103,7 @@ async def capabilities_are_told_truly(target: Target) -> None:
         await computer.delete("conformance-use")
 
 
-@case()
+@_case()
 async def tools_are_those_it_can_back(target: Target) -> None:
     """A model is shown the tools of the capabilities that are there, and no others."""
     offered = {tool.name for tool in computer_tools(target.computer)}
@@ -113,7 +113,7 @@ async def tools_are_those_it_can_back(target: Target) -> None:
             expect((name in offered) == has, f"the tool {name} is {'missing' if has else 'offered'}")
 
 
-@case(Capability.PORTS)
+@_case(Capability.PORTS)
 async def preview_url_is_a_url(target: Target) -> None:
     """A port's URL is an HTTP URL with the path asked for."""
     url = await target.computer.preview_url(8123, "/a?b=c")
@@ -121,7 +121,7 @@ async def preview_url_is_a_url(target: Target) -> None:
     expect(url.endswith("/a?b=c"), f"the URL lacks the path: {url!r}")
 
 
-@case(ends_computer=True)
+@_case(ends_computer=True)
 async def destroy_twice_is_no_error(target: Target) -> None:
     """A destroyed computer says so, and destroying it again changes nothing."""
     await target.computer.destroy()
@@ -130,7 +130,7 @@ async def destroy_twice_is_no_error(target: Target) -> None:
     expect_equal("the status", target.computer.info.status, ComputerStatus.DESTROYED)
 
 
-@case(ends_computer=True)
+@_case(ends_computer=True)
 async def use_after_destroy_is_refused(target: Target) -> None:
     """Whatever is asked of a destroyed computer raises `ComputerGoneError`."""
     before = target.computer.capabilities

@@ -13,7 +13,7 @@ from deskhand.testing.conformance.case import Case, Target, expect, expect_equal
 from deskhand.testing.received import Received
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES, truth=True)
+_case = partial(kit.case, CASES, truth=True)
 
 _BUTTONS: Final[tuple[MouseButton, ...]] = ("left", "middle", "right", "back", "forward")
 _DOUBLE_CLICK: Final = 0.4
@@ -39,7 +39,7 @@ def _expect_released(events: Sequence[Received]) -> None:
     expect_equal("what is still held", held, [])
 
 
-@case(Capability.POINTER, Capability.FULL_INPUT)
+@_case(Capability.POINTER, Capability.FULL_INPUT)
 async def click_presses_and_releases_at_the_point(target: Target) -> None:
     """A click of each button is one press and one release, exactly there."""
     width, height = target.screen
@@ -51,7 +51,7 @@ async def click_presses_and_releases_at_the_point(target: Target) -> None:
         expect_equal(f"what arrived of a {button} click", _brief(await target.received()), wanted)
 
 
-@case(Capability.POINTER)
+@_case(Capability.POINTER)
 async def click_has_two_common_buttons(target: Target) -> None:
     """A click of the left and one of the right button is one press and one release, exactly there."""
     for button in _BUTTONS[:1] + _BUTTONS[2:3]:
@@ -61,7 +61,7 @@ async def click_has_two_common_buttons(target: Target) -> None:
         expect_equal(f"what arrived of a {button} click", _brief(await target.received()), wanted)
 
 
-@case(Capability.POINTER)
+@_case(Capability.POINTER)
 async def click_reaches_every_corner(target: Target) -> None:
     """The first and the last pixel of the screen can be clicked."""
     width, height = target.screen
@@ -73,7 +73,7 @@ async def click_reaches_every_corner(target: Target) -> None:
         expect_equal(f"what arrived of a click at {x},{y}", _brief(await target.received()), wanted)
 
 
-@case(Capability.POINTER)
+@_case(Capability.POINTER)
 async def click_counts_are_fast_enough(target: Target) -> None:
     """A double click is two presses at one point, a triple click three, within the double-click time."""
     for count in (2, 3):
@@ -86,7 +86,7 @@ async def click_counts_are_fast_enough(target: Target) -> None:
         expect(took < _DOUBLE_CLICK * (count - 1), f"a click times {count} took {took:.3f} s")
 
 
-@case(Capability.POINTER, Capability.FULL_INPUT)
+@_case(Capability.POINTER, Capability.FULL_INPUT)
 async def click_holds_its_modifiers(target: Target) -> None:
     """Every modifier, and several together, are down in the click and up after it."""
     for modifiers in (("shift",), ("ctrl",), ("alt",), ("super",), ("ctrl", "shift"), ("ctrl", "alt", "shift")):
@@ -100,7 +100,7 @@ async def click_holds_its_modifiers(target: Target) -> None:
         _expect_released(events)
 
 
-@case(Capability.POINTER, Capability.MOVE, Capability.SCROLL, Capability.FULL_INPUT)
+@_case(Capability.POINTER, Capability.MOVE, Capability.SCROLL, Capability.FULL_INPUT)
 async def click_without_a_point_stays_where_the_pointer_is(target: Target) -> None:
     """Without coordinates, a click and a turn of the wheel happen where the pointer is."""
     await target.computer.move(177, 188)
@@ -111,7 +111,7 @@ async def click_without_a_point_stays_where_the_pointer_is(target: Target) -> No
     expect_equal("the places", places, {(177, 188)})
 
 
-@case(Capability.MOVE)
+@_case(Capability.MOVE)
 async def move_arrives_as_motion(target: Target) -> None:
     """Moving ends exactly at the point, presses nothing, and is seen as motion."""
     await target.computer.move(20, 30)
@@ -123,7 +123,7 @@ async def move_arrives_as_motion(target: Target) -> None:
     expect_equal("where it ends", (events[-1].x, events[-1].y), (421, 322))
 
 
-@case(Capability.MOVE, Capability.FULL_INPUT)
+@_case(Capability.MOVE, Capability.FULL_INPUT)
 async def mouse_down_stays_down_until_mouse_up(target: Target) -> None:
     """A button pressed stays pressed over moves and is released where the pointer then is."""
     await target.computer.move(100, 120)
@@ -138,7 +138,7 @@ async def mouse_down_stays_down_until_mouse_up(target: Target) -> None:
     expect_equal("what arrived", _brief(await target.received()), wanted)
 
 
-@case(Capability.DRAG)
+@_case(Capability.DRAG)
 async def drag_leads_from_point_to_point(target: Target) -> None:
     """A drag with the left button presses at the first point and releases at the last, moving in between."""
     await target.computer.drag((100, 110), (400, 330))
@@ -150,7 +150,7 @@ async def drag_leads_from_point_to_point(target: Target) -> None:
     expect(any(event.kind == "motion" for event in within), "nothing moved while the button was down")
 
 
-@case(Capability.DRAG, Capability.FULL_INPUT)
+@_case(Capability.DRAG, Capability.FULL_INPUT)
 async def drag_moves_with_the_button_down(target: Target) -> None:
     """A drag presses at the first point, moves through every corner in steps, and releases at the last."""
     path = ((100, 110), (400, 130), (380, 410))
@@ -167,7 +167,7 @@ async def drag_moves_with_the_button_down(target: Target) -> None:
         expect(len(places) >= 4, f"the drag with {button} moves in {len(places)} steps; applications want more")
 
 
-@case(Capability.DRAG, Capability.FULL_INPUT)
+@_case(Capability.DRAG, Capability.FULL_INPUT)
 async def drag_holds_its_modifiers(target: Target) -> None:
     """Modifiers are down from the press to the release of a drag, and up after it."""
     await target.computer.drag((150, 160), (350, 260), modifiers=("ctrl", "shift"))
@@ -177,13 +177,13 @@ async def drag_holds_its_modifiers(target: Target) -> None:
     _expect_released(events)
 
 
-@case(Capability.SCROLL)
+@_case(Capability.SCROLL)
 async def scroll_turns_the_wheel_notch_by_notch(target: Target) -> None:
     """Every notch is one turn of the wheel at the point, down and up."""
     await _expect_turns(target, {"wheel_down": (0, 5), "wheel_up": (0, -3)})
 
 
-@case(Capability.SCROLL, Capability.FULL_INPUT)
+@_case(Capability.SCROLL, Capability.FULL_INPUT)
 async def scroll_turns_the_wheel_sideways(target: Target) -> None:
     """Every notch is one turn of the wheel at the point, right and left."""
     await _expect_turns(target, {"wheel_right": (2, 0), "wheel_left": (-4, 0)})
@@ -197,7 +197,7 @@ async def _expect_turns(target: Target, turns: Mapping[str, tuple[int, int]]) ->
         expect_equal(f"what arrived of dx={dx}, dy={dy}", _brief(await target.received()), wanted)
 
 
-@case(Capability.SCROLL, Capability.FULL_INPUT)
+@_case(Capability.SCROLL, Capability.FULL_INPUT)
 async def scroll_goes_far_and_holds_its_modifiers(target: Target) -> None:
     """Many notches all arrive, both ways in one action, with the modifiers held in each."""
     await target.computer.scroll(211, 222, dx=3, dy=-120, modifiers=("ctrl",))
@@ -209,7 +209,7 @@ async def scroll_goes_far_and_holds_its_modifiers(target: Target) -> None:
     _expect_released(events)
 
 
-@case(Capability.POINTER, Capability.MOVE, Capability.DRAG, Capability.SCROLL)
+@_case(Capability.POINTER, Capability.MOVE, Capability.DRAG, Capability.SCROLL)
 async def points_off_the_screen_are_refused(target: Target) -> None:
     """A point off the screen is refused before anything is sent."""
     width, height = target.screen

@@ -16,7 +16,7 @@ from deskhand.testing.conformance import case as kit
 from deskhand.testing.conformance.case import Case, ConformanceError, Target, expect, expect_equal, refuses
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES)
+_case = partial(kit.case, CASES)
 
 _TRIES: Final = 5
 _POINTER_SIZE: Final = 64
@@ -50,7 +50,7 @@ async def _still(
     raise ConformanceError(f"the screen did not stand still in {_TRIES} tries")
 
 
-@case(Capability.SCREENSHOT)
+@_case(Capability.SCREENSHOT)
 async def screenshot_is_an_image_of_the_whole_screen(target: Target) -> None:
     """A screenshot decodes, in the format asked for, and has the size that ``info.screen`` tells."""
     for form, allowed in _FORMATS.items():
@@ -61,7 +61,7 @@ async def screenshot_is_an_image_of_the_whole_screen(target: Target) -> None:
         await target.computer.screenshot(format="nonsense")
 
 
-@case(Capability.SCREENSHOT, Capability.REGION)
+@_case(Capability.SCREENSHOT, Capability.REGION)
 async def screenshot_of_a_region_equals_its_part_of_the_whole(target: Target) -> None:
     """A region's pixels are those of the whole screen at that place, at every edge."""
     width, height = target.screen
@@ -79,7 +79,7 @@ async def screenshot_of_a_region_equals_its_part_of_the_whole(target: Target) ->
         expect(same, f"{region} differs from the same part of the whole screen")
 
 
-@case(Capability.SCREENSHOT, Capability.REGION)
+@_case(Capability.SCREENSHOT, Capability.REGION)
 async def screenshot_of_a_region_off_the_screen_is_refused(target: Target) -> None:
     """A region that is empty or not within the screen is refused."""
     width, height = target.screen
@@ -94,7 +94,7 @@ async def screenshot_of_a_region_off_the_screen_is_refused(target: Target) -> No
             await target.computer.screenshot(region=region)
 
 
-@case(Capability.SCREENSHOT, Capability.MOVE)
+@_case(Capability.SCREENSHOT, Capability.MOVE)
 async def screenshot_shows_the_pointer_where_it_is(target: Target) -> None:
     """The pointer is in the picture, there and nowhere else, and left out on request, or the request is refused."""
     width, height = target.screen
@@ -113,7 +113,7 @@ async def screenshot_shows_the_pointer_where_it_is(target: Target) -> None:
     expect(is_near, f"the pointer is at {x},{y}, but the picture changes in {box}")
 
 
-@case(Capability.CURSOR, Capability.MOVE)
+@_case(Capability.CURSOR, Capability.MOVE)
 async def cursor_position_follows_the_pointer(target: Target) -> None:
     """The pointer is exactly where it was moved, in every corner."""
     width, height = target.screen
@@ -122,7 +122,7 @@ async def cursor_position_follows_the_pointer(target: Target) -> None:
         expect_equal("the pointer's position", await target.computer.cursor_position(), point)
 
 
-@case(Capability.SCREENSHOT)
+@_case(Capability.SCREENSHOT)
 async def settle_is_bounded(target: Target) -> None:
     """Waiting for the screen to come to rest ends by its limit and tells how long it took."""
     began = anyio.current_time()
@@ -132,7 +132,7 @@ async def settle_is_bounded(target: Target) -> None:
     expect(took < 2.0, f"settle with a limit of 1 s took {took:.1f} s")
 
 
-@case(Capability.RESIZE, Capability.SCREENSHOT)
+@_case(Capability.RESIZE, Capability.SCREENSHOT)
 async def resize_changes_what_is_seen(target: Target) -> None:
     """After a change of size, ``info`` and screenshots have the new one; sizes that cannot be are refused."""
     before = target.screen

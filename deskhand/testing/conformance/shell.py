@@ -17,7 +17,7 @@ from deskhand.testing.conformance import case as kit
 from deskhand.testing.conformance.case import Case, Target, expect, expect_equal, refuses
 
 CASES: Final[list[Case]] = []
-case = partial(kit.case, CASES)
+_case = partial(kit.case, CASES)
 
 _SOON: Final = 20.0
 _LATE: Final = "(sleep 1.2; echo late > conformance-late) | cat"
@@ -28,7 +28,7 @@ _SAID: Final = 200
 _TERMINAL_LIMIT: Final = 262_144
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_returns_output_and_exit_code(target: Target) -> None:
     """A command's output and exit code come back, success or not."""
     done = await target.computer.exec("echo hello")
@@ -38,7 +38,7 @@ async def exec_returns_output_and_exit_code(target: Target) -> None:
     expect(done.duration >= 0, "a duration cannot be negative")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_tells_an_unknown_command(target: Target) -> None:
     """A command that is not there ends with 127, as shells have it, and is no error of the computer."""
     result = await target.computer.exec("no-such-command-anywhere")
@@ -47,7 +47,7 @@ async def exec_tells_an_unknown_command(target: Target) -> None:
     expect_equal("the exit code of an unknown command that begins with dashes", dashed.exit_code, 127)
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_keeps_stdout_and_stderr_apart(target: Target) -> None:
     """Both streams come back; apart, unless the provider merges them and says so with ``None``."""
     result = await target.computer.exec("echo out; echo err >&2")
@@ -58,7 +58,7 @@ async def exec_keeps_stdout_and_stderr_apart(target: Target) -> None:
         expect_equal("stdout and stderr", (result.stdout, result.stderr), ("out\n", "err\n"))
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_hands_over_stdin_and_its_end(target: Target) -> None:
     """The whole standard input arrives, and without any the command reads its end at once."""
     text = "line one\nüñí\n" * 5_000
@@ -68,7 +68,7 @@ async def exec_hands_over_stdin_and_its_end(target: Target) -> None:
     expect_equal("the output of cat without stdin", empty.output, "end\n")
 
 
-@case(Capability.EXEC, Capability.FILES)
+@_case(Capability.EXEC, Capability.FILES)
 async def exec_starts_where_it_is_told(target: Target) -> None:
     """``cwd`` is where it starts, the home folder otherwise, and a folder that is not there is an error."""
     await target.computer.write_file("conformance-cwd/inside.txt", "here")
@@ -81,7 +81,7 @@ async def exec_starts_where_it_is_told(target: Target) -> None:
         await target.computer.exec("true", cwd="conformance-cwd")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_sets_variables_for_one_command(target: Target) -> None:
     """``env`` reaches the command as it is, whatever characters it holds, and not the next one."""
     value = 'a b "c" $HOME \\ ü\nsecond'
@@ -91,7 +91,7 @@ async def exec_sets_variables_for_one_command(target: Target) -> None:
     expect_equal("the variable in the next command", after.output, "")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_refuses_what_cannot_be(target: Target) -> None:
     """A command with a NUL in it and a timeout that is not positive are refused."""
     with refuses(InvalidInputError, "a command that holds NUL"):
@@ -101,7 +101,7 @@ async def exec_refuses_what_cannot_be(target: Target) -> None:
             await target.computer.exec("true", timeout=timeout)
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_starts_afresh(target: Target) -> None:
     """Nothing of directory and variables stays from one command to the next."""
     await target.computer.exec("cd /; CONFORMANCE=1; export CONFORMANCE")
@@ -109,7 +109,7 @@ async def exec_starts_afresh(target: Target) -> None:
     expect_equal("what is left of the command before", result.output, "[]")
 
 
-@case(Capability.EXEC, Capability.FILES)
+@_case(Capability.EXEC, Capability.FILES)
 async def exec_timeout_kills_the_whole_tree(target: Target) -> None:
     """A command that takes too long ends, with everything it started, and its output so far is kept."""
     line = f"echo begun; {_LATE}"
@@ -123,7 +123,7 @@ async def exec_timeout_kills_the_whole_tree(target: Target) -> None:
     expect_equal("whether a child outlived the timeout", late.exit_code, 1)
 
 
-@case(Capability.EXEC, Capability.FILES)
+@_case(Capability.EXEC, Capability.FILES)
 async def exec_cancelled_ends_the_command(target: Target) -> None:
     """Whoever stops waiting for a command ends it."""
     with anyio.move_on_after(0.5) as scope:
@@ -134,7 +134,7 @@ async def exec_cancelled_ends_the_command(target: Target) -> None:
     expect_equal("whether a child outlived the cancellation", late.exit_code, 1)
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_bounds_what_it_keeps(target: Target) -> None:
     """Of very much output the beginning and the end are kept, and the bytes between are counted."""
     result = await target.computer.exec("seq 1 400000")
@@ -150,7 +150,7 @@ async def exec_bounds_what_it_keeps(target: Target) -> None:
     expect(0 <= more <= _SAID, f"of {total} bytes {len(kept)} were kept and {result.dropped} said to be dropped")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_survives_output_that_is_no_text(target: Target) -> None:
     """Bytes that are no UTF-8 come back replaced, not as an error."""
     result = await target.computer.exec("cat", stdin=b"a\xff\xfe\x00z")
@@ -158,7 +158,7 @@ async def exec_survives_output_that_is_no_text(target: Target) -> None:
     expect(result.output.startswith("a") and result.output.endswith("z"), f"the output is {result.output!r}")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def exec_runs_several_at_once(target: Target) -> None:
     """Commands do not wait for each other."""
     results: dict[int, str] = {}
@@ -176,7 +176,7 @@ async def exec_runs_several_at_once(target: Target) -> None:
     expect(anyio.current_time() - began < 2.2, "four commands of 0.6 s ran one after the other")
 
 
-@case(Capability.EXEC)
+@_case(Capability.EXEC)
 async def python_runs_code(target: Target) -> None:
     """Python code runs where the machine has Python; where it has none, the exit code is 127."""
     result = await target.computer.python("import sys\nprint(6 * 7)\nsys.exit(5)")
@@ -193,7 +193,7 @@ async def _read(stream: ExecStream) -> dict[str, bytes]:
     return found
 
 
-@case(Capability.EXEC_STREAM)
+@_case(Capability.EXEC_STREAM)
 async def exec_stream_follows_the_output(target: Target) -> None:
     """Output comes while the command runs, every byte of it, by stream, and then the exit code."""
     async with target.computer.exec_stream("echo one; sleep 1; echo two >&2; exit 4") as stream:
@@ -211,7 +211,7 @@ async def exec_stream_follows_the_output(target: Target) -> None:
     expect_equal("all of a long output", whole, b"".join(b"%d\n" % n for n in range(1, 100_001)))
 
 
-@case(Capability.EXEC_STREAM)
+@_case(Capability.EXEC_STREAM)
 async def exec_stream_takes_what_exec_takes(target: Target) -> None:
     """Standard input and variables reach a streamed command too."""
     command = 'cat; printf "%s" "$CONFORMANCE"'
@@ -219,7 +219,7 @@ async def exec_stream_takes_what_exec_takes(target: Target) -> None:
         expect_equal("the output", (await _read(stream))["stdout"], b"\x00\xff in var")
 
 
-@case(Capability.EXEC_STREAM, Capability.EXEC, Capability.FILES)
+@_case(Capability.EXEC_STREAM, Capability.EXEC, Capability.FILES)
 async def exec_stream_ends_with_its_block(target: Target) -> None:
     """Leaving the block ends the command and everything it started."""
     async with target.computer.exec_stream(f"echo begun; {_LATE}") as stream:
@@ -229,7 +229,7 @@ async def exec_stream_ends_with_its_block(target: Target) -> None:
     expect_equal("whether a child outlived the block", late.exit_code, 1)
 
 
-@case(Capability.EXEC_STREAM)
+@_case(Capability.EXEC_STREAM)
 async def exec_stream_can_be_killed_and_times_out(target: Target) -> None:
     """Killing ends the iteration, a timeout ends it with an error; neither is a success."""
     async with target.computer.exec_stream("echo begun; sleep 60") as stream:
@@ -245,7 +245,7 @@ async def exec_stream_can_be_killed_and_times_out(target: Target) -> None:
         expect(stream.exit_code != 0, "a command that timed out did not succeed")
 
 
-@case(Capability.SHELL)
+@_case(Capability.SHELL)
 async def shell_keeps_directory_and_variables(target: Target) -> None:
     """A kept shell goes on where the last command left it, and tells each command's own exit code."""
     async with target.computer.shell() as shell:
@@ -260,7 +260,7 @@ async def shell_keeps_directory_and_variables(target: Target) -> None:
         expect_equal("the output of a command that reads", reading.output, "end\n")
 
 
-@case(Capability.SHELL)
+@_case(Capability.SHELL)
 async def shell_is_restarted_after_a_timeout(target: Target) -> None:
     """A command that takes too long costs the shell, which the result says, and the next one works."""
     async with target.computer.shell() as shell:
@@ -272,7 +272,7 @@ async def shell_is_restarted_after_a_timeout(target: Target) -> None:
         expect_equal("the output of the next command", after.output, "fresh\n")
 
 
-@case(Capability.SHELL)
+@_case(Capability.SHELL)
 async def shells_are_apart(target: Target) -> None:
     """Two kept shells share neither directory nor variables."""
     async with target.computer.shell() as one, target.computer.shell() as other:
@@ -293,7 +293,7 @@ async def _until(terminal: Terminal, wanted: bytes) -> bytes:
     return seen
 
 
-@case(Capability.TERMINAL)
+@_case(Capability.TERMINAL)
 async def terminal_runs_what_is_typed(target: Target) -> None:
     """A line that is typed runs, and its output is shown."""
     async with target.computer.terminal() as terminal:
@@ -302,7 +302,7 @@ async def terminal_runs_what_is_typed(target: Target) -> None:
         expect_equal("the exit code while the shell runs", terminal.exit_code, None)
 
 
-@case(Capability.TERMINAL)
+@_case(Capability.TERMINAL)
 async def terminal_has_the_size_it_is_given(target: Target) -> None:
     """Programs see the size in characters, also after it has changed."""
     async with target.computer.terminal(columns=91, rows=37) as terminal:
@@ -313,7 +313,7 @@ async def terminal_has_the_size_it_is_given(target: Target) -> None:
         await _until(terminal, b"29 143\r\n")
 
 
-@case(Capability.TERMINAL)
+@_case(Capability.TERMINAL)
 async def terminal_interrupts_and_ends(target: Target) -> None:
     """ctrl+c ends the command that runs, and the shell's end ends the terminal with its exit code."""
     async with target.computer.terminal() as terminal:
@@ -335,7 +335,7 @@ async def terminal_interrupts_and_ends(target: Target) -> None:
         expect_equal(f"the exit code, having shown {kit.shortened(seen)},", terminal.exit_code, 7)
 
 
-@case(Capability.TERMINAL)
+@_case(Capability.TERMINAL)
 async def terminal_can_be_killed(target: Target) -> None:
     """Killing the terminal ends its output."""
     async with target.computer.terminal() as terminal:

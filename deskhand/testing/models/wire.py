@@ -81,8 +81,8 @@ class ApiError(Exception):
         super().__init__(f"{status} {message}")
         self.status = status
         self.message = message
-        self.details = dict(details) if details is not None else None
-        self.headers = dict(headers or {})
+        self.details: dict[str, JsonValue] | None = dict(details) if details is not None else None
+        self.headers: dict[str, str] = dict(headers or {})
 
     def answer(self, request_id: str) -> WireAnswer:
         """Returns the answer that tells of this error."""

@@ -94,7 +94,7 @@ class Account:
     def __init__(self, dialect: OrgoDialect, plan: OrgoPlan) -> None:
         self.dialect = dialect
         self.plan = plan
-        self.user_id = str(uuid.uuid4())
+        self.user_id: str = str(uuid.uuid4())
         self.balance_cents = 10_000
         self.keys: dict[str, Key] = {}
         self.workspaces: dict[str, Workspace] = {}

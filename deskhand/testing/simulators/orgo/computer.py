@@ -60,9 +60,9 @@ class Power:
     """One time that a computer is on: it owns the machine, and says when that is up and when it is gone."""
 
     def __init__(self) -> None:
-        self.up = anyio.Event()
-        self.leave = anyio.Event()
-        self.gone = anyio.Event()
+        self.up: anyio.Event = anyio.Event()
+        self.leave: anyio.Event = anyio.Event()
+        self.gone: anyio.Event = anyio.Event()
         self.keep_disk = True
         self.error: Exception | None = None
 

@@ -58,8 +58,8 @@ class Front:
         self.errors: deque[Exception] = deque()
         self.sockets: Mapping[str, SocketHandler] = {}
         self.loopback: Loopback | None = None
-        self.silent = False
-        self.arrived = anyio.Event()
+        self.silent: bool = False
+        self.arrived: anyio.Event = anyio.Event()
         self._account = account
         self._router = router
         self._handlers = handlers

@@ -94,7 +94,7 @@ class OrgoSimulator(FaultControls):
         keep_requests: int = 10_000,
     ) -> None:
         super().__init__(ORGO_ROUTES)
-        self.dialect = dialect or OrgoDialect()
+        self.dialect: OrgoDialect = dialect or OrgoDialect()
         self.requests: deque[RecordedRequest] = deque(maxlen=keep_requests)
         self.errors: deque[Exception] = deque(maxlen=100)
         self._account = Account(self.dialect, plan or OrgoPlan())
