@@ -663,7 +663,8 @@ TURNS = st.lists(
 async def test_history_stays_legal_whatever_the_model_does(turns: list[FakeTurn], sighted: bool) -> None:
     """Whatever a model asks for, every request that follows keeps all the rules of the API."""
     for turn in turns:
-        if turn.stop_reason == "pause_turn" and any(isinstance(call, ToolUse) and call.raw_input for call in turn.calls):
+        broken = any(isinstance(call, ToolUse) and call.raw_input for call in turn.calls)
+        if turn.stop_reason == "pause_turn" and broken:
             return  # the fake resumes only what it said word for word
     computer = RecordingComputer(Screen(64, 48))
     computer.image = png(64, 48) if sighted else b"broken"
