@@ -20,8 +20,8 @@ class Column:
     Attributes:
         provider: Its name.
         simulated: Whether a simulator answered in its place, so that no figure tells of the vendor.
-        cells: A cell for each metric, by its name; none where no computer could be had.
-        error: Why not.
+        cells: A cell for each metric, by its name, as far as it was measured.
+        error: Why not further.
     """
 
     provider: str
@@ -54,7 +54,7 @@ async def column_of(
         simulated: Whether a simulator answers in its place.
         progress: Is told what is being measured.
     """
-    cells: Mapping[str, Cell] = {}
+    cells: dict[str, Cell] = {}
 
     def tell(what: str) -> None:
         if progress is not None:
@@ -62,7 +62,7 @@ async def column_of(
 
     try:
         async with make() as provider:
-            cells = await measure(provider, runs=runs, boots=boots, progress=tell)
+            await measure(provider, cells, runs=runs, boots=boots, progress=tell)
     except DeskhandError as error:
         return Column(name, simulated, cells, error)
     return Column(name, simulated, cells)

@@ -11,7 +11,7 @@ from typing import Final
 import anyio
 
 from deskhand.benchmark.figures import Cell, Figures
-from deskhand.errors import DeskhandError, ProviderError, UnsupportedError
+from deskhand.errors import DeskhandError, PermissionDeniedError, ProviderError, UnsupportedError
 from deskhand.ids import new_id
 from deskhand.providers.contract import Capability, ComputeProvider, ComputerSpec, ExternalComputer, Screen
 
@@ -88,34 +88,39 @@ class _Boots:
         return rows | {"ready": Cell(Figures.of(self.ready))}
 
 
-async def measure(provider: ComputeProvider, *, runs: int, boots: int, progress: Progress) -> dict[str, Cell]:
+async def measure(
+    provider: ComputeProvider, cells: dict[str, Cell], *, runs: int, boots: int, progress: Progress
+) -> None:
     """Measure a provider and leave no computer behind.
 
     Args:
         provider: The provider, entered.
+        cells: Is given a cell for every metric, by its name, as it is measured: an error takes back none of them.
         runs: Repetitions of each call.
         boots: Computers to create.
         progress: Is told what is being measured.
 
-    Returns:
-        A cell for every metric, by its name.
-
     Raises:
-        DeskhandError: If no computer could be had; an error of one metric stands in its cell.
+        DeskhandError: If no computer could be had or ended; an error of one metric stands in its cell.
     """
     times = _Boots()
     for number in range(boots - 1):
         progress(f"boot {number + 1} of {boots}")
         computer = await _boot(provider, times, unusual=number == 0)
+        cells |= times.cells()
         await computer.destroy()
     progress(f"boot {boots} of {boots}")
     computer = await _boot(provider, times, unusual=False)
+    cells |= times.cells()
     try:
-        cells = times.cells() | await _calls(computer, runs, progress)
+        for name, (capability, call) in _CALLS.items():
+            progress(f"{name} {runs} times")
+            cells[name] = await _repeated(computer, capability, call, runs)
         progress("clone")
         cells["clone"] = await _clone(computer)
         progress("specs")
-        return cells | await _specs(computer)
+        cells["reported"] = _reported(computer)
+        cells["measured"] = await _measured(computer)
     finally:
         with anyio.CancelScope(deadline=anyio.current_time() + READY_LIMIT, shield=True):
             await computer.destroy()
@@ -178,14 +183,6 @@ _CALLS: Final[Mapping[str, tuple[Capability, Callable[[ExternalComputer], Awaita
 }
 
 
-async def _calls(computer: ExternalComputer, runs: int, progress: Progress) -> dict[str, Cell]:
-    cells = {}
-    for name, (capability, call) in _CALLS.items():
-        progress(f"{name} {runs} times")
-        cells[name] = await _repeated(computer, capability, call, runs)
-    return cells
-
-
 async def _repeated(
     computer: ExternalComputer,
     capability: Capability,
@@ -212,18 +209,21 @@ async def _repeated(
 
 async def _clone(computer: ExternalComputer) -> Cell:
     """Clone once; a plan that has no clones is no failure."""
-    began = time.perf_counter()
     try:
         computer.require(Capability.CLONE)
+        began = time.perf_counter()
         clone = await computer.clone(f"{computer.info.name}-clone")
-    except DeskhandError as error:
+        seconds = time.perf_counter() - began
+        await clone.destroy()
+    except (UnsupportedError, PermissionDeniedError) as error:
         return Cell(note=error.message)
-    seconds = time.perf_counter() - began
-    await clone.destroy()
+    except DeskhandError as error:
+        return Cell(note=error.message, failed=True)
     return Cell(Figures.of([seconds]))
 
 
-async def _specs(computer: ExternalComputer) -> dict[str, Cell]:
+def _reported(computer: ExternalComputer) -> Cell:
+    """Return what the provider says of the machine."""
     info = computer.info
     cpus, memory = info.specs.cpus, info.specs.memory
     reported = [
@@ -232,8 +232,7 @@ async def _specs(computer: ExternalComputer) -> dict[str, Cell]:
         f"{info.screen.width}x{info.screen.height}" if info.screen is not None else None,
     ]
     stated = " / ".join(part for part in reported if part is not None)
-    measured = await _measured(computer)
-    return {"reported": Cell(text=stated) if stated else Cell(note="the provider reports none"), "measured": measured}
+    return Cell(text=stated) if stated else Cell(note="the provider reports none")
 
 
 async def _measured(computer: ExternalComputer) -> Cell:

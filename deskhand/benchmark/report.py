@@ -79,10 +79,11 @@ def _figures(name: str, figures: Figures) -> str:
 
 
 def _notes(name: str, columns: Sequence[Column]) -> str:
-    """Return what must be known of a row; an error that ends a whole column is told once, in its first row."""
+    """Return what must be known of a row; an error that ends a column is told once, where it ended."""
     notes = []
     for column in columns:
-        if name in column.cells or name == METRICS[0].name:
+        ended = next((metric.name for metric in METRICS if metric.name not in column.cells), None)
+        if name in column.cells or name == ended:
             note = _cell(name, column).note
             if note is not None:
                 notes.append(f"{column.provider}: {_escaped(note)}")

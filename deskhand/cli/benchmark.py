@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 KEYED = ("orgo", "miosa", "e2b", "daytona")
-"""Vendors that are measured where their key is set."""
+"""Vendors whose key is looked for even where nothing that is installed knows them."""
 
 SIMULATED = ("orgo",)
 """Vendors that have a simulator."""
@@ -91,11 +91,17 @@ def _names(wanted: str | None, *, simulate: bool, environment: Mapping[str, str]
             raise InvalidInputError("--providers names nobody", hint="deskhand benchmark --providers local")
         return names
     installed = provider_names()
-    keyed = [name for name in KEYED if environment.get(f"{name.upper()}_API_KEY") or (simulate and name in SIMULATED)]
+    vendors = dict.fromkeys((*KEYED, *installed))
+    keyed = [name for name in vendors if environment.get(_key_of(name)) or (simulate and name in SIMULATED)]
     for name in keyed:
         if name not in installed:
             terminal.aside(f"{name}: there is a key, but no provider of that name is installed")
     return [name for name in keyed if name in installed] + ["local"]
+
+
+def _key_of(name: str) -> str:
+    """Return the variable that holds a vendor's key."""
+    return f"{name.upper().replace('-', '_')}_API_KEY"
 
 
 @asynccontextmanager

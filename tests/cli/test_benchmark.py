@@ -7,11 +7,11 @@ import signal
 
 import pytest
 
-from deskhand.benchmark import METRICS, Cell, Column, Figures, as_records, as_table
+from deskhand.benchmark import METRICS, Cell, Column, Figures, as_records, as_table, column_of
 from deskhand.benchmark.figures import duration
 from deskhand.benchmark.measure import measure
 from deskhand.cli.exits import Exit
-from deskhand.errors import AuthError
+from deskhand.errors import AuthError, ProviderError
 from deskhand.providers import ComputerInfo, ComputerSpec, ComputerStatus, ExternalComputer, Specs
 from tests.cli.program import Ended, Program
 from tests.cli.test_signals import appears
@@ -83,9 +83,10 @@ def test_durations_are_told_as_people_read_them() -> None:
 async def test_boots_are_told_apart_by_the_providers_own_word() -> None:
     """An unusual machine is a fresh one, the usual ones come from the pool, and all of them are destroyed."""
     told: list[str] = []
+    cells: dict[str, Cell] = {}
     provider = PooledProvider()
     async with provider:
-        cells = await measure(provider, runs=2, boots=3, progress=told.append)
+        await measure(provider, cells, runs=2, boots=3, progress=told.append)
     assert [cells[name].figures is not None for name in ("boot_warm", "boot_cold")] == [True, True]
     warm = cells["boot_warm"].figures
     assert warm is not None
@@ -98,9 +99,10 @@ async def test_boots_are_told_apart_by_the_providers_own_word() -> None:
 
 async def test_row_that_cannot_be_had_says_why() -> None:
     """No file access, no clone, no fresh machine among the created: a reason stands in the place of a figure."""
+    cells: dict[str, Cell] = {}
     provider = PooledProvider()
     async with provider:
-        cells = await measure(provider, runs=1, boots=1, progress=lambda _: None)
+        await measure(provider, cells, runs=1, boots=1, progress=lambda _: None)
     assert cells["boot_cold"] == Cell(note="all 1 created were from the warm pool")
     assert "has no clone" in (cells["clone"].note or "")
     assert not cells["clone"].failed
@@ -122,6 +124,23 @@ def test_error_of_a_column_is_told_once_and_breaks_no_table() -> None:
     [_, _, first, *others] = as_table([Column("orgo", error=AuthError("refused | twice\nover"))])
     assert "orgo: refused \\| twice over" in first
     assert not any("refused" in row for row in others)
+
+
+async def test_error_at_the_end_takes_back_nothing_that_was_measured() -> None:
+    """A computer that cannot be destroyed is told, beside its figures."""
+
+    class Lasting(PooledBox):
+        async def destroy(self) -> None:
+            raise ProviderError("it does not end")
+
+    class LastingProvider(PooledProvider):
+        async def create(self, *, name: str, spec: ComputerSpec | None = None, **options: object) -> ExternalComputer:
+            return Lasting(spec, self.ended)
+
+    column = await column_of("pooled", LastingProvider, runs=1, boots=1)
+    assert [*column.cells] == NAMES
+    assert column.error is not None
+    assert not column.ok
 
 
 async def test_table_has_a_row_for_each_metric(program: Program) -> None:
