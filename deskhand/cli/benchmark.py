@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from deskhand.cli.exits import Exit, exit_of_error
 from deskhand.cli.options import DebugOption, JsonOption
+from deskhand.cli.simulating import SIMULATED
 from deskhand.cli.terminal import Terminal
 from deskhand.cli.text import visible
 from deskhand.errors import InvalidInputError
@@ -25,9 +26,6 @@ __all__ = ["register"]
 
 KEYED = ("orgo", "miosa", "e2b", "daytona")
 """Vendors whose key is looked for even where nothing that is installed knows them."""
-
-SIMULATED = ("orgo",)
-"""Vendors that have a simulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +107,16 @@ async def _contestants(names: Sequence[str], *, simulate: bool) -> AsyncIterator
     """Find the providers, with a simulator in the place of those that have one where that is asked for."""
     from functools import partial
 
+    from deskhand.cli.simulating import simulated
     from deskhand.providers.lookup import provider
 
-    contestants = [Contestant(name, partial(provider, name)) for name in names]
-    if not simulate or not {*names} & {*SIMULATED}:
+    contestants: list[Contestant] = []
+    async with AsyncExitStack() as stack:
+        for name in names:
+            faked = simulate and name in SIMULATED
+            options = await stack.enter_async_context(simulated(name, latency="seed")) if faked else {}
+            contestants.append(Contestant(name, partial(provider, name, **options), simulated=faked))
         yield contestants
-        return
-    from deskhand.testing.simulators import OrgoSimulator
-
-    async with OrgoSimulator(latency="seed") as simulator:
-        make = partial(provider, "orgo", api_key=simulator.key, base_url=simulator.base_url)
-        yield [Contestant(each.name, make, simulated=True) if each.name in SIMULATED else each for each in contestants]
 
 
 async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs: int, boots: int) -> int:

@@ -17,31 +17,46 @@ __all__ = ["existing", "named_computer"]
 
 @asynccontextmanager
 async def named_computer(
-    terminal: Terminal, name: str, *, screen: tuple[int, int] | None = None, label: str = "deskhand"
+    terminal: Terminal,
+    name: str,
+    *,
+    screen: tuple[int, int] | None = None,
+    label: str = "deskhand",
+    simulate: bool = False,
 ) -> AsyncIterator[ExternalComputer]:
     """Open a fresh computer of a provider, or borrow an existing one (``PROVIDER:ID``).
 
+    Args:
+        terminal: Where to tell what is waited for.
+        name: The provider, or the existing computer.
+        screen: The fresh computer's screen in pixels.
+        label: The fresh computer's name.
+        simulate: Whether a simulator takes the place of the provider's vendor.
+
     Raises:
-        InvalidInputError: If a screen's size is asked of a computer that exists.
-        ConfigError: If there is no such provider.
+        InvalidInputError: If a screen's size, or a simulator, is asked of a computer that exists.
+        ConfigError: If there is no such provider, or no simulator of it.
         NotFoundError: If there is no such computer.
     """
     from contextlib import AsyncExitStack
 
+    from deskhand.cli.simulating import simulated
     from deskhand.providers.contract import ComputerSpec
-    from deskhand.providers.lookup import attach, open_computer
+    from deskhand.providers.lookup import attach, provider
 
     async with AsyncExitStack() as stack:
         if ":" in name:
             if screen is not None:
                 raise InvalidInputError(f"{name} has its screen already", hint="leave --screen out")
+            if simulate:
+                raise InvalidInputError(f"{name} exists, and a simulator begins empty", hint="leave --simulate out")
             with terminal.waiting(f"reaching {name}"):
                 computer = await stack.enter_async_context(attach(name))
         else:
             with terminal.waiting(f"starting a {name} computer"):
-                computer = await stack.enter_async_context(
-                    open_computer(name, label=label, spec=ComputerSpec(screen=screen))
-                )
+                options = await stack.enter_async_context(simulated(name)) if simulate else {}
+                chosen = await stack.enter_async_context(provider(name, **options))
+                computer = await chosen.create(name=label, spec=ComputerSpec(screen=screen))
         yield computer
 
 

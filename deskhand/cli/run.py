@@ -11,8 +11,11 @@ from deskhand.cli.terminal import Terminal
 from deskhand.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from deskhand.cli.harnesses import Settings
     from deskhand.cli.stopping import Stopper
+    from deskhand.providers.contract import ExternalComputer
 
 __all__ = ["register"]
 
@@ -45,6 +48,9 @@ def run(
         str | None, typer.Option("--instructions", metavar="TEXT", help="What the model is told besides the goal.")
     ] = None,
     fake: Annotated[bool, typer.Option("--fake", help="Ask a scripted model on this machine; needs no key.")] = False,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate the computer's vendor on this machine; needs no key.")
+    ] = False,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -52,6 +58,7 @@ def run(
 
     Needs the model's key (ANTHROPIC_API_KEY). Ctrl-C stops before the next action; twice, at once.
     """
+    from deskhand.cli.computers import named_computer
     from deskhand.cli.harnesses import Settings
     from deskhand.cli.invoke import invoke
 
@@ -60,7 +67,8 @@ def run(
             raise InvalidInputError("the goal is empty", hint='deskhand run "open the editor and write hello"')
         size = parse_screen(screen)
         settings = Settings(harness, model, instructions, max_turns, fake)
-        return await pursue(terminal, stopper, settings, goal=goal, computer=computer, screen=size)
+        opening = named_computer(terminal, computer, screen=size, simulate=simulate)
+        return await pursue(terminal, stopper, settings, goal=goal, opening=opening)
 
     invoke(body, json=json, debug=debug)
 
@@ -71,18 +79,16 @@ async def pursue(
     settings: Settings,
     *,
     goal: str,
-    computer: str,
-    screen: tuple[int, int] | None,
+    opening: AbstractAsyncContextManager[ExternalComputer],
 ) -> int:
     """Make the run and return the exit code."""
-    from deskhand.cli.computers import named_computer
     from deskhand.cli.conduct import conduct, open_log, tell_result
     from deskhand.cli.harnesses import named_harness
 
     async with (
         named_harness(settings) as harness,
         open_log() as log,
-        named_computer(terminal, computer, screen=screen) as opened,
+        opening as opened,
     ):
         conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=opened, goal=goal)
     return tell_result(terminal, stopper, conducted, scripted=settings.fake)

@@ -69,17 +69,15 @@ async def _serve(terminal: Terminal, port: int, latency: Pace, *, fake_desktop: 
     """Serve until this is cancelled, and tell then what was left behind."""
     import anyio
 
-    from deskhand.testing import FakeComputer
-    from deskhand.testing.simulators import OrgoSimulator
+    from deskhand.cli.simulating import simulator
 
-    behind = FakeComputer if fake_desktop else None
-    simulator = OrgoSimulator(port=port, latency="seed" if latency is Pace.SEED else "none", behind=behind)
+    served = simulator(port=port, latency="seed" if latency is Pace.SEED else "none", fake_desktop=fake_desktop)
     try:
-        async with simulator:
-            _tell(terminal, "orgo", {"ORGO_API_BASE": simulator.base_url, "ORGO_API_KEY": simulator.key})
+        async with served:
+            _tell(terminal, "orgo", {"ORGO_API_BASE": served.base_url, "ORGO_API_KEY": served.key})
             await anyio.sleep_forever()
     finally:
-        left = len(simulator.computers)
+        left = len(served.computers)
         if left:
             terminal.aside(f"{left} {'computer was' if left == 1 else 'computers were'} left behind, and ended with it")
     return Exit.COMPLETED
