@@ -41,6 +41,19 @@ async def test_a_stopped_computer_keeps_its_disk_and_takes_no_action() -> None:
         assert (await client.post(f"{path}/bash", {"command": "cat a/note"})).json()["output"] == "kept\n"
 
 
+async def test_the_usual_computer_comes_from_the_pool() -> None:
+    """Its automatic stop changes nothing of that; another screen is not in the pool."""
+    async with simulated() as client:
+        workspace = client.simulator.add_workspace("mine").id
+        for name, fields, pooled in [
+            ("a", {}, True),
+            ("b", {"auto_stop_minutes": 60}, True),
+            ("c", {"resolution": "1024x768x24"}, False),
+        ]:
+            made = await client.post("computers", {"workspace_id": workspace, "name": name, **fields})
+            assert made.json()["fromPool"] is pooled
+
+
 async def test_a_restart_gives_another_password() -> None:
     """Who connects with the old one is turned away."""
     async with simulated() as client:

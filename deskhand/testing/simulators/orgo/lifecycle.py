@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -62,7 +63,7 @@ class Lifecycle:
         dialect: How they are described.
         open_machine: Gives the machines behind them.
         tasks: Where what goes on in the background is done.
-        boot: Seconds that a computer takes, from its creation, until it is ready.
+        boot: Seconds that a computer takes, from its creation, until it is ready; asked whether it is from the pool.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Lifecycle:
         dialect: OrgoDialect,
         open_machine: Machine,
         tasks: anyio.abc.TaskGroup,
-        boot: Callable[[], float],
+        boot: Callable[[bool], float],
     ) -> None:
         self._account = account
         self._dialect = dialect
@@ -243,15 +244,14 @@ class Lifecycle:
         return self._account.computer(call.key, call.path["id"])
 
     def _new(self, name: str, workspace_id: str, settings: Settings) -> SimulatedComputer:
-        computer = SimulatedComputer(
-            name, workspace_id, settings, self._open_machine, self._tasks, from_pool=settings == Settings()
-        )
+        from_pool = replace(settings, auto_stop_minutes=0) == Settings()  # its stop is set on a machine that runs
+        computer = SimulatedComputer(name, workspace_id, settings, self._open_machine, self._tasks, from_pool=from_pool)
         self._account.computers[computer.id] = computer
         return computer
 
     async def _begin(self, computer: SimulatedComputer) -> None:
         """Switches a new computer on; the vendor says that it runs before its desktop is up."""
-        seconds = self._boot()
+        seconds = self._boot(computer.from_pool)
         if self._dialect.readiness == "later" or seconds > 0:
             computer.status = "running"
             self._tasks.start_soon(self._later, computer, seconds)
