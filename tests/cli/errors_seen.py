@@ -29,7 +29,7 @@ from deskhand.harness import FrameLimits
 from deskhand.harness.events import RunPaused
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.loops.claude import ClaudeComputerUseHarness
-from deskhand.harness.models.failures import map_error
+from deskhand.harness.models.door import ANTHROPIC
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, text, tool_use
 from deskhand.tools.calls import ErrorInfo
@@ -112,7 +112,7 @@ async def answered(status: int, message: str | None = None) -> object:
             model="claude-sonnet-5-5", max_tokens=9, messages=[{"role": "user", "content": "hi"}]
         )
     except Exception as error:
-        raise map_error(error) from error
+        raise ANTHROPIC.map_error(error) from error
     return None
 
 

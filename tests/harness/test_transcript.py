@@ -20,7 +20,8 @@ from deskhand import ClaudeComputerUseHarness
 from deskhand.harness.models import anthropic as codec
 from deskhand.harness.models import decoder
 from deskhand.harness.models import transcript as module
-from deskhand.harness.models.transcript import Item, Transcript, encode_image, encode_json, without_images
+from deskhand.harness.models.blocks import CACHE_MARK, MESSAGES, assistant_item, encode_image, user_item
+from deskhand.harness.models.transcript import Item, Layout, Transcript, encode_json
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking
 from tests.harness.driving import computer_with_screen
 
@@ -57,11 +58,11 @@ def test_image_block_holds_the_image() -> None:
 
 
 def user(text: str) -> Item:
-    return Item.user([encode_json({"type": "text", "text": "first"}), encode_json({"type": "text", "text": text})])
+    return user_item([encode_json({"type": "text", "text": "first"}), encode_json({"type": "text", "text": text})])
 
 
 def assistant(text: str) -> Item:
-    return Item.assistant(encode_json([{"type": "text", "text": text}]))
+    return assistant_item(encode_json([{"type": "text", "text": text}]))
 
 
 def marks(body: Any) -> list[str]:
@@ -70,7 +71,7 @@ def marks(body: Any) -> list[str]:
 
 def test_newest_user_items_bear_the_marks() -> None:
     """The marks move on with the conversation; what an item says stays the same bytes."""
-    transcript = Transcript({"model": "m", "max_tokens": 5})
+    transcript = Transcript(MESSAGES, {"model": "m", "max_tokens": 5})
     before = b""
     for turn in range(6):
         transcript.append(user(f"u{turn}"))
@@ -78,7 +79,7 @@ def test_newest_user_items_bear_the_marks() -> None:
         body = json.loads(request.joined())
         assert body["model"] == "m"
         assert marks(body) == [f"u{n}" for n in range(max(0, turn - 2), turn + 1)]
-        plain = request.joined().replace(module.CACHE_MARK, b"").removesuffix(b"]}")
+        plain = request.joined().replace(CACHE_MARK, b"").removesuffix(b"]}")
         assert plain.startswith(before)
         before = plain
         transcript.append(assistant(f"a{turn}"))
@@ -86,7 +87,7 @@ def test_newest_user_items_bear_the_marks() -> None:
 
 def test_old_pieces_are_sent_again_without_a_copy() -> None:
     """A large item is one piece with what is small around it, and the very same in every later request."""
-    transcript = Transcript({"model": "m"})
+    transcript = Transcript(MESSAGES, {"model": "m"})
     for turn in range(8):
         transcript.append(user(f"u{turn}" * 50_000), assistant("a"))
     early = transcript.request()
@@ -101,7 +102,7 @@ def test_old_pieces_are_sent_again_without_a_copy() -> None:
 @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=8))
 async def test_chunks_are_the_body(sizes: list[int]) -> None:
     """A request is sent in few pieces, in order, as long as it says."""
-    transcript = Transcript({"model": "m"})
+    transcript = Transcript(MESSAGES, {"model": "m"})
     for size in sizes:
         transcript.append(user("x" * size), assistant("ö"))
     request = transcript.request()
@@ -113,7 +114,7 @@ async def test_chunks_are_the_body(sizes: list[int]) -> None:
 
 
 def seen(picture: bytes, remark: str = "look") -> Item:
-    return Item.user([encode_json({"type": "text", "text": remark}), encode_image(picture, "image/png")], images=1)
+    return user_item([encode_json({"type": "text", "text": remark}), encode_image(picture, "image/png")], images=1)
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=9), st.text(), st.integers(0, 3000), st.integers(0, 9))
@@ -121,7 +122,7 @@ def test_history_that_is_too_large_loses_its_oldest_images(
     pictures: list[bytes], remark: str, max_bytes: int, max_images: int
 ) -> None:
     """The oldest go first, the newest stay; what remains is the same JSON with a remark in place of each image."""
-    transcript = Transcript({"model": "m"})
+    transcript = Transcript(MESSAGES, {"model": "m"})
     for picture in pictures:
         transcript.append(seen(picture, remark), assistant(remark))
     before = json.loads(transcript.request().joined())["messages"]
@@ -141,7 +142,7 @@ def test_words_about_an_image_are_no_image() -> None:
     """A text that quotes an image block is left alone."""
     quoted = '{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}'
     item = seen(b"x", quoted)
-    shortened, lost = without_images(item.body + item.tail)
+    shortened, lost = MESSAGES.without_images(item.body + item.tail)
     content = json.loads(shortened)["content"]
     assert lost == 1
     assert [block["text"] for block in content] == [quoted, "[an older screenshot was left out]"]
@@ -149,7 +150,7 @@ def test_words_about_an_image_are_no_image() -> None:
 
 def test_request_can_be_looked_at() -> None:
     """A request reads as a mapping of its parameters and messages."""
-    transcript = Transcript({"model": "m", "max_tokens": 5})
+    transcript = Transcript(MESSAGES, {"model": "m", "max_tokens": 5})
     transcript.append(user("hi"))
     view = transcript.request().view()
     assert dict(view)["model"] == "m"
@@ -158,6 +159,30 @@ def test_request_can_be_looked_at() -> None:
     assert messages[0]["content"][1]["text"] == "hi"
     assert len(view) == 3
     assert "bytes" in repr(view)
+
+
+def test_layout_without_marks_has_none() -> None:
+    """A vendor that finds its cached prefix by itself gets the bare items, under its own key."""
+    transcript = Transcript(Layout("input", ()), {"model": "m"})
+    transcript.append(Item("user", b'{"a":1},{"b":2}'), Item("assistant", b'{"c":3}'), Item("user", b'{"d":4}'))
+    request = transcript.request()
+    assert json.loads(request.joined()) == {"model": "m", "input": [{"a": 1}, {"b": 2}, {"c": 3}, {"d": 4}]}
+    assert request.size == transcript.size == len(request.joined())
+    assert request.view()["input"] == [{"a": 1}, {"b": 2}, {"c": 3}, {"d": 4}]
+
+
+def test_restarted_history_is_forgotten() -> None:
+    """What the vendor keeps is not sent again."""
+    transcript = Transcript(Layout("input", ()), {"model": "m"})
+    transcript.append(Item("user", b'{"a":1}', images=1), Item("assistant", b'{"b":2}'))
+    transcript.restart({"model": "m", "previous_response_id": "resp_1"})
+    transcript.append(Item("user", b'{"c":3}'))
+    assert transcript.images == 0
+    assert json.loads(transcript.request().joined()) == {
+        "model": "m",
+        "previous_response_id": "resp_1",
+        "input": [{"c": 3}],
+    }
 
 
 class Counter:

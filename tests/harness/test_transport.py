@@ -28,8 +28,9 @@ from deskhand.errors import (
     RunStoppedError,
     TruncatedStreamError,
 )
-from deskhand.harness.models import door
-from deskhand.harness.models.failures import map_error
+from deskhand.harness.models import door, sse
+from deskhand.harness.models.blocks import MESSAGES
+from deskhand.harness.models.door import ANTHROPIC
 from deskhand.harness.models.transcript import Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock, retry_after
@@ -213,7 +214,7 @@ def status_error(status: int, message: str = "why", headers: dict[str, str] | No
 )
 def test_status_becomes_one_error(status: int, expected: type[DeskhandError], retryable: bool) -> None:
     """Each status has a class of ours, the vendor's words and its request id."""
-    error = map_error(status_error(status, "the reason"))
+    error = ANTHROPIC.map_error(status_error(status, "the reason"))
     assert type(error) is expected
     assert (error.retryable, error.request_id, error.provider) == (retryable, "req_9", "anthropic")
     assert "the reason" in str(error)
@@ -221,15 +222,15 @@ def test_status_becomes_one_error(status: int, expected: type[DeskhandError], re
 
 def test_error_says_what_to_do() -> None:
     """A wrong key and an unknown model come with a way out."""
-    assert map_error(status_error(401)).hint == "export ANTHROPIC_API_KEY=sk-ant-..."
-    assert "claude-sonnet-5-5" in str(map_error(status_error(404)).hint)
+    assert ANTHROPIC.map_error(status_error(401)).hint == "export ANTHROPIC_API_KEY=sk-ant-..."
+    assert "claude-sonnet-5-5" in str(ANTHROPIC.map_error(status_error(404)).hint)
 
 
 def test_other_sides_advice_is_heeded() -> None:
     """``x-should-retry`` decides where it is given, and ``retry-after`` becomes a time."""
-    assert map_error(status_error(500, headers={"x-should-retry": "false"})).retryable is False
-    assert map_error(status_error(400, headers={"x-should-retry": "true"})).retryable is True
-    assert map_error(status_error(429, headers={"retry-after": "5"}), lambda: NOW).retry_at == NOW + 5
+    assert ANTHROPIC.map_error(status_error(500, headers={"x-should-retry": "false"})).retryable is False
+    assert ANTHROPIC.map_error(status_error(400, headers={"x-should-retry": "true"})).retryable is True
+    assert ANTHROPIC.map_error(status_error(429, headers={"retry-after": "5"}), lambda: NOW).retry_at == NOW + 5
 
 
 REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
@@ -254,7 +255,7 @@ def test_everything_that_the_vendors_client_raises_is_mapped(
     raised: Exception, expected: type[DeskhandError], retryable: bool
 ) -> None:
     """No foreign exception gets past the door."""
-    error = map_error(raised)
+    error = ANTHROPIC.map_error(raised)
     assert (type(error), error.retryable) == (expected, retryable)
 
 
@@ -268,15 +269,15 @@ def test_everything_that_the_vendors_client_raises_is_mapped(
 )
 async def test_answer_without_end_is_refused(event: bytes, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One event is bounded, and so is the whole answer."""
-    monkeypatch.setattr(door, "MAX_EVENT", 64)
-    monkeypatch.setattr(door, "MAX_ANSWER", 200)
+    monkeypatch.setattr(sse, "MAX_EVENT", 64)
+    monkeypatch.setattr(sse, "MAX_ANSWER", 200)
     transport = httpx2.MockTransport(
         lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=event)
     )
     async with (
         httpx2.AsyncClient(transport=transport) as http,
         anthropic.AsyncAnthropic(api_key="sk-ant-fake", http_client=http) as client,
-        door.AnthropicDoor(client).stream(Transcript({"model": "claude-sonnet-5-5"}).request()) as batches,
+        door.AnthropicDoor(client).stream(Transcript(MESSAGES, {"model": "claude-sonnet-5-5"}).request()) as batches,
     ):
         with pytest.raises(PayloadTooLargeError, match=what):
             async for _ in batches:

@@ -9,10 +9,9 @@ from typing import Final, Generic, TypeAlias
 from pydantic import JsonValue, ValidationError
 from typing_extensions import TypeVar
 
-from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError
+from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError, RunStoppedError
 from deskhand.harness.context import RunContext, TurnContext
-from deskhand.harness.models.adapter import Delta, Turn
-from deskhand.harness.models.anthropic import AnthropicCodec, refused
+from deskhand.harness.models.adapter import Delta, ModelAdapter, Turn
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock
@@ -65,9 +64,6 @@ Next: TypeAlias = Act | Resume | Repeat | GoOn | Finish
 
 _NOT_RUN: Final = "Not executed: the answer that asked for it was cut off."
 _TOO_MANY: Final = f"Not executed: one turn may ask for {MAX_CALLS} actions. Ask again in the next turn."
-_LOOKS: Final = frozenset({"screenshot", "zoom", "cursor_position"})
-"""Members after which there is nothing new to be seen."""
-
 _CUT: Final = "Your answer was cut off at the token limit; nothing of it was run. Go on, in smaller steps."
 
 
@@ -83,25 +79,26 @@ def decide(turn: Turn, used: Collection[str | None] = frozenset()) -> Next:
         BudgetExceededError: If the conversation has outgrown the model.
         ProtocolError: If the model stopped for a reason that nobody here knows.
     """
-    ids = [call.provider_call_id for call in turn.calls]
+    ids = turn.call_ids
     if len(set(ids)) < len(ids) or any(one in used for one in ids):
         return Repeat("its calls have ids that repeat")
-    match turn.stop_reason:
-        case "tool_use":
+    match turn.stop:
+        case "act":
             return Act() if ids else Repeat("it stopped for a tool and called none")
-        case "end_turn" | "stop_sequence":
+        case "done":
             return Finish()
-        case "pause_turn" | "compaction":
+        case "resume":
             return Resume()
-        case "max_tokens":
+        case "cut":
             return GoOn(_CUT)
-        case "refusal":
-            why = turn.stop_details.get("explanation") or turn.stop_details.get("category") or turn.text
-            raise RefusedError(f"the model declined: {why or 'it gave no reason'}"[:500])
-        case "model_context_window_exceeded":
+        case "declined":
+            raise RefusedError(f"the model declined: {turn.declined or 'it gave no reason'}"[:500])
+        case "full":
             raise BudgetExceededError("the conversation no longer fits into the model's context", reason="context")
-        case other:
-            raise ProtocolError(f"the model stopped for a reason that is not known here: {other[:80]!r}", effect="no")
+        case None:
+            raise ProtocolError(
+                f"the model stopped for a reason that is not known here: {turn.stop_reason[:80]!r}", effect="no"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ class Conversation(Generic[OutputT]):
 
     rules: Rules[OutputT]
     run: RunContext
-    codec: AnthropicCodec
+    codec: ModelAdapter
     transcript: Transcript = field(init=False)
     waiting: list[Turn] = field(default_factory=list)
     used: set[str | None] = field(default_factory=set)
@@ -211,7 +208,7 @@ class Conversation(Generic[OutputT]):
         if not self.run.goal.strip():
             raise InvalidInputError("the goal is empty", hint="say what the run is to reach")
         said: list[str | Observation] = [self.run.goal]
-        if "screenshot" in self.codec.members:
+        if self.codec.shows_screen:
             seen = await self.run.act("screenshot")
             said.append(seen)
             self._see(seen)
@@ -302,10 +299,8 @@ class Conversation(Generic[OutputT]):
         self.repeats = 0
 
     def _append(self, turn: Turn) -> None:
-        self.used.update(call.provider_call_id for call in turn.calls)
-        item = self.codec.encode_turn(turn)
-        if item is not None:
-            self.transcript.append(item)
+        self.used.update(turn.call_ids)
+        self.codec.remember(self.transcript, turn)
 
     def _pending(self, turn: Turn) -> tuple[list[Turn], list[ToolCall]]:
         """Return the turns that the next results answer, and their calls."""
@@ -317,15 +312,15 @@ class Conversation(Generic[OutputT]):
         """Run nothing of an answer, and say something."""
         turns, calls = self._pending(turn)
         self._append(turn)
-        self.transcript.append(self.codec.encode_results(turns, refused(calls, _NOT_RUN), text))
+        self.transcript.append(self.codec.encode_results(turns, self.codec.refuse(calls, _NOT_RUN), text))
 
     async def _act(self, turn: Turn) -> None:
         """Run the calls in order, and look afterwards where the model would have to ask for it."""
         turns, calls = self._pending(turn)
         planned = [self._planned(call) for call in calls[:MAX_CALLS]]
         observations = await self.run.act_batch(planned)
-        halted = any(seen.call.format == "anthropic_toolset" and not seen.ok for seen in observations)
-        observations += refused(calls[MAX_CALLS:], _TOO_MANY, halted=halted)
+        _heed(observations)
+        observations += self.codec.refuse(calls[MAX_CALLS:], _TOO_MANY, observations)
         observations = await self._look(observations)
         for observation in observations:
             self._see(observation)
@@ -334,20 +329,17 @@ class Conversation(Generic[OutputT]):
 
     def _planned(self, call: ToolCall) -> ToolCall:
         """Name the frame that a call's coordinates refer to: the last one that the model has seen."""
-        return replace(call, frame_id=self.shown) if call.format == "anthropic_toolset" else call
+        return replace(call, frame_id=self.shown) if self.codec.is_on_screen(call) else call
 
     async def _look(self, observations: list[Observation]) -> list[Observation]:
-        """Put a screenshot into the last result of a batch that did not end with one: it saves a turn."""
-        members = [index for index, seen in enumerate(observations) if seen.call.format == "anthropic_toolset"]
-        if not members or "screenshot" not in self.codec.members:
-            return observations
-        last = observations[members[-1]]
-        if not last.ok or last.call.name in _LOOKS:
+        """Put a screenshot into a batch's last result where the model would have to ask for it: it saves a turn."""
+        index = self.codec.wants_look(observations)
+        if index is None:
             return observations
         seen = await self.run.act("screenshot")
         if seen.frame is None or not seen.ok:
             return observations
-        observations[members[-1]] = replace(last, frame=seen.frame, image=seen.image)
+        observations[index] = replace(observations[index], frame=seen.frame, image=seen.image)
         self.shown = seen.frame.id
         return observations
 
@@ -367,6 +359,17 @@ class Conversation(Generic[OutputT]):
             self.repaired = True
             self._answer(turn, f"Your answer is not what it must be: {_problems(error)}. Give the whole answer again.")
             return None
+
+
+def _heed(observations: Sequence[Observation]) -> None:
+    """End the run where a person denied what the model's vendor wanted a person to see.
+
+    Raises:
+        RunStoppedError: If so: the vendor takes no answer to such a call but an acknowledgement.
+    """
+    for seen in observations:
+        if seen.call.checks and seen.outcome == "denied":
+            raise RunStoppedError(f"{seen.call.name}: {seen.text}", reason="denied")
 
 
 def _problems(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import abc
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
@@ -14,9 +14,16 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.transcript import Item, Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["Delta", "Json", "ModelAdapter", "Turn", "TurnDecoder"]
+__all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder"]
 
 Json = dict[str, JsonValue]
+
+Stop: TypeAlias = Literal["act", "done", "resume", "cut", "declined", "full"]
+"""Why an answer ended: it wants its calls run; it is complete; it is to be sent back as it is and goes on; it met its
+token limit; the model declined; the conversation no longer fits into the model."""
+
+LOOKS: Final = frozenset({"screenshot", "zoom", "cursor_position"})
+"""Tools after which there is nothing new to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,11 @@ class Turn:
         stop_reason: Why it stopped, in the vendor's words.
         stop_details: What the vendor says beside that.
         usage: What it used.
+        stop: The same as all vendors mean it; ``None`` where nobody here knows the vendor's word.
+        declined: Why the model declined, where it did and says so.
+        call_ids: The vendor's ids of its calls, each as often as the vendor gave it; several of ``calls`` may stand for
+            one of them.
+        id: The vendor's id of the answer, where there is one.
     """
 
     items: Sequence[Json]
@@ -50,6 +62,10 @@ class Turn:
     stop_reason: str
     stop_details: Json
     usage: Usage
+    stop: Stop | None
+    declined: str | None = None
+    call_ids: Sequence[str | None] = ()
+    id: str | None = None
 
 
 class TurnDecoder(abc.ABC):
@@ -80,21 +96,58 @@ class TurnDecoder(abc.ABC):
 class ModelAdapter(abc.ABC):
     """Speaks one vendor's protocol: everything but `stream` is pure."""
 
+    @property
+    @abc.abstractmethod
+    def shows_screen(self) -> bool:
+        """Whether the model is shown the screen, so that a run begins with a look at it."""
+
+    @abc.abstractmethod
+    def is_on_screen(self, call: ToolCall) -> bool:
+        """Whether a call looks at the screen or acts on it: its coordinates are those of the last frame shown."""
+
+    def wants_look(self, observations: Sequence[Observation]) -> int | None:
+        """Return which result is to carry a look at the screen after a batch; ``None`` where there is no need.
+
+        By default the last one on the screen, if it changed something: the model would have to ask for a look else.
+        """
+        found = [index for index, seen in enumerate(observations) if self.is_on_screen(seen.call)]
+        if not self.shows_screen or not found:
+            return None
+        last = observations[found[-1]]
+        return None if not last.ok or last.call.name in LOOKS else found[-1]
+
+    def refuse(self, calls: Sequence[ToolCall], text: str, after: Sequence[Observation] = ()) -> list[Observation]:
+        """Return the observations of calls that are not run, so that every call is answered.
+
+        Args:
+            calls: The calls.
+            text: Why they are not run.
+            after: What came of the calls before them in the same turn.
+        """
+        del after
+        return [Observation(call, "error", "no", text=text) for call in calls]
+
+    @abc.abstractmethod
+    def transcript(self) -> Transcript:
+        """Begin a history."""
+
     @abc.abstractmethod
     def encode(self, items: Sequence[str | Observation]) -> Item:
         """Encode what the user says: texts, and looks at the screen, in order."""
 
     @abc.abstractmethod
     def encode_turn(self, turn: Turn) -> Item | None:
-        """Encode an answer for the history; ``None`` where it said nothing."""
+        """Encode an answer for the history; ``None`` where there is nothing to be kept."""
 
     @abc.abstractmethod
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call of the turns, in order, and what the user says beside them."""
 
-    @abc.abstractmethod
-    def transcript(self) -> Transcript:
-        """Begin a history."""
+    def remember(self, transcript: Transcript, turn: Turn) -> None:
+        """Put an answer into the history."""
+        item = self.encode_turn(turn)
+        if item is not None:
+            transcript.append(item)
 
     @abc.abstractmethod
     def fit(self, transcript: Transcript) -> int:

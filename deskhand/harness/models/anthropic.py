@@ -11,14 +11,15 @@ from pydantic import JsonValue
 
 from deskhand.errors import ConfigError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.decoder import AnthropicDecoder
 from deskhand.harness.models.profiles import BINDING_CONTROLS, ModelProfile
-from deskhand.harness.models.transcript import Item, Request, Transcript, encode_image, encode_json
+from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import HALTED, TOOLSET, observation_to_anthropic
 from deskhand.tools.registry import ToolRegistry
 
-__all__ = ["MEMBERS", "AnthropicCodec", "refused"]
+__all__ = ["MEMBERS", "AnthropicCodec"]
 
 MEMBERS: Final = (
     "screenshot",
@@ -100,10 +101,35 @@ class AnthropicCodec(ModelAdapter):
         self._functions = frozenset(tools.names) - self.members
         self._params = _parameters(settings, tools, self.members)
 
+    @property
+    def shows_screen(self) -> bool:
+        """Whether the model is shown the screen: it has the toolset's ``screenshot``."""
+        return "screenshot" in self.members
+
+    def is_on_screen(self, call: ToolCall) -> bool:
+        """Whether a call is a member's of the computer toolset."""
+        return call.format == "anthropic_toolset"
+
+    def refuse(self, calls: Sequence[ToolCall], text: str, after: Sequence[Observation] = ()) -> list[Observation]:
+        """Return the observations of calls that are not run.
+
+        Once a member of the toolset has failed, the API wants one exact text of each further member of that turn.
+        """
+        halted = any(self.is_on_screen(seen.call) and not seen.ok for seen in after)
+        observations: list[Observation] = []
+        for call in calls:
+            if halted and self.is_on_screen(call):
+                observations.append(Observation(call, "skipped", "no", text=HALTED))
+            else:
+                observations.append(Observation(call, "error", "no", text=text))
+            halted = halted or self.is_on_screen(call)
+        return observations
+
     def transcript(self) -> Transcript:
         """Begin a history."""
         beta = self._profile.clears
-        return Transcript(self._params, [beta] if beta is not None and "context_management" in self._params else [])
+        betas = [beta] if beta is not None and "context_management" in self._params else []
+        return Transcript(MESSAGES, self._params, betas)
 
     def fit(self, transcript: Transcript) -> int:
         """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost.
@@ -134,14 +160,14 @@ class AnthropicCodec(ModelAdapter):
             elif item.image is not None and item.frame is not None:
                 blocks.append(encode_image(item.image, item.frame.mime))
                 images += 1
-        return Item.user(blocks, images=images)
+        return user_item(blocks, images=images)
 
     def encode_turn(self, turn: Turn) -> Item | None:
         """Encode an answer for the history: the very items that came, but for empty texts, which the API refuses."""
         kept = [item for item in turn.items if not _is_blank(item)]
         if not kept:
             return None
-        return Item.assistant(turn.raw if len(kept) == len(turn.items) else encode_json(list[JsonValue](kept)))
+        return assistant_item(turn.raw if len(kept) == len(turn.items) else encode_json(list[JsonValue](kept)))
 
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call of the turns, in order, and what the user says beside them."""
@@ -151,7 +177,7 @@ class AnthropicCodec(ModelAdapter):
         blocks = [_result(observation) for observation in observations]
         if text:
             blocks.append(_text(text))
-        return Item.user(blocks, images=sum(observation.image is not None for observation in observations))
+        return user_item(blocks, images=sum(observation.image is not None for observation in observations))
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
@@ -217,26 +243,5 @@ def _result(observation: Observation) -> bytes:
     return b"".join((head, texts, b"," if content else b"", shown, b"]}"))
 
 
-def refused(calls: Sequence[ToolCall], text: str, *, halted: bool = False) -> list[Observation]:
-    """Return the observations of calls that were not run, so that every call is answered.
-
-    Args:
-        calls: The calls.
-        text: Why they were not run.
-        halted: Whether a member of the computer toolset has failed before them in the same turn: then the API wants
-            one exact text of each further member.
-    """
-    observations: list[Observation] = []
-    for call in calls:
-        member = call.format == "anthropic_toolset"
-        observations.append(Observation(call, "skipped", "no", text=HALTED) if member and halted else _no(call, text))
-        halted = halted or member
-    return observations
-
-
 def _is_blank(item: Json) -> bool:
     return item.get("type") == "text" and not str(item.get("text", "")).strip()
-
-
-def _no(call: ToolCall, text: str) -> Observation:
-    return Observation(call, "error", "no", text=text)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from deskhand.errors import ProtocolError, TruncatedStreamError
 from deskhand.harness.events import Usage
-from deskhand.harness.models.adapter import Delta, Json, Turn, TurnDecoder
+from deskhand.harness.models.adapter import Delta, Json, Stop, Turn, TurnDecoder
 from deskhand.harness.models.transcript import encode_json
 from deskhand.tools.arguments import parse_arguments
 from deskhand.tools.calls import ToolCall
@@ -39,6 +39,18 @@ _DELTAS: Final[Mapping[str, tuple[str, str, Literal["text", "thinking", "argumen
     "input_json_delta": ("partial_json", "input", "arguments"),
 }
 """Per kind of delta: the field that it brings, the block's field that it adds to, and what it is told as."""
+
+_STOPS: Final[Mapping[str, Stop]] = {
+    "tool_use": "act",
+    "end_turn": "done",
+    "stop_sequence": "done",
+    "pause_turn": "resume",
+    "compaction": "resume",
+    "max_tokens": "cut",
+    "refusal": "declined",
+    "model_context_window_exceeded": "full",
+}
+"""What the vendor's stop reasons mean."""
 
 
 class AnthropicDecoder(TurnDecoder):
@@ -140,15 +152,22 @@ class AnthropicDecoder(TurnDecoder):
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
         items = [block.value for block in blocks]
         details = self._stop.get("stop_details")
+        details = details if isinstance(details, dict) else {}
+        calls = [self._call(block) for block in blocks if block.value.get("type") == "tool_use"]
+        text = "".join(str(item.get("text", "")) for item in items if item.get("type") == "text")
+        declined = details.get("explanation") or details.get("category") or text
         return Turn(
             items=items,
             raw=encode_json(list[JsonValue](items)),
-            calls=[self._call(block) for block in blocks if block.value.get("type") == "tool_use"],
-            text="".join(str(item.get("text", "")) for item in items if item.get("type") == "text"),
+            calls=calls,
+            text=text,
             thinking="".join(str(item.get("thinking", "")) for item in items if item.get("type") == "thinking") or None,
             stop_reason=reason,
-            stop_details=details if isinstance(details, dict) else {},
+            stop_details=details,
             usage=self.usage,
+            stop=_STOPS.get(reason),
+            declined=str(declined) if declined and reason == "refusal" else None,
+            call_ids=[call.provider_call_id for call in calls],
         )
 
     def _call(self, block: _Block) -> ToolCall:

@@ -7,7 +7,6 @@ being spliced between two pieces of an item, not by encoding the item again.
 
 from __future__ import annotations
 
-import binascii
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -16,17 +15,7 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-__all__ = ["Item", "Request", "Transcript", "encode_image", "encode_json"]
-
-CACHE_MARK: Final = b',"cache_control":{"type":"ephemeral"}'
-MOVING_MARKS: Final = 3
-"""Cache marks on the newest user items; the fourth that the API allows stands at the end of the fixed part."""
-
-_IMAGE: Final = b'{"type":"image","source":{"type":"base64","media_type":"'
-_IMAGE_END: Final = b'"}'
-"""The end of an image but for its last brace, which is behind the place for a cache mark."""
-
-_STUB: Final = b'{"type":"text","text":"[an older screenshot was left out]"'
+__all__ = ["ImageForm", "Item", "Layout", "Request", "Transcript", "encode_json"]
 
 _CLOSE: Final = b"]}"
 
@@ -42,15 +31,61 @@ def encode_json(value: JsonValue | Mapping[str, JsonValue]) -> bytes:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
-def encode_image(data: bytes, mime: str) -> bytes:
-    """Encode an image block."""
-    head = _IMAGE + mime.encode() + b'","data":"'
-    return b"".join((head, binascii.b2a_base64(data, newline=False), _IMAGE_END, b"}"))
+@dataclass(frozen=True, slots=True)
+class ImageForm:
+    """How a vendor's format writes an image, so that an old one can be found among a history's bytes.
+
+    Where an image begins is unmistakable: inside a JSON string every quote would be escaped.
+
+    Attributes:
+        begin: The bytes with which it begins.
+        end: The first bytes after its data.
+        stub: What stands in place of it, from ``begin`` to ``end``, once it is left out.
+    """
+
+    begin: bytes
+    end: bytes
+    stub: bytes
+
+    def without(self, piece: bytes) -> tuple[bytes, int]:
+        """Return a part of a history with the stub in place of each image, and how many there were."""
+        kept: list[bytes] = []
+        at = lost = 0
+        while (begins := piece.find(self.begin, at)) >= 0:
+            kept += [piece[at:begins], self.stub]
+            at = piece.index(self.end, begins + len(self.begin)) + len(self.end)
+            lost += 1
+        return b"".join((*kept, piece[at:])), lost
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a vendor's requests are laid out.
+
+    Attributes:
+        key: The parameter that holds the history.
+        images: How images are written in it.
+        mark: What marks the end of a cached prefix; empty where the vendor finds it by itself.
+        recent: How many user items at the end bear the mark; they keep their images.
+    """
+
+    key: str
+    images: Sequence[ImageForm]
+    mark: bytes = b""
+    recent: int = 3
+
+    def without_images(self, piece: bytes) -> tuple[bytes, int]:
+        """Return a part of a history without its images, and how many there were."""
+        total = 0
+        for form in self.images:
+            piece, lost = form.without(piece)
+            total += lost
+        return piece, total
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One message, encoded.
+    """One or several entries of a history, encoded, with commas between them.
 
     Attributes:
         role: Who says it.
@@ -64,48 +99,24 @@ class Item:
     tail: bytes = field(default=b"", repr=False)
     images: int = 0
 
-    @classmethod
-    def user(cls, blocks: Sequence[bytes], *, images: int = 0) -> Item:
-        """Make a user message of encoded blocks; a mark would stand at the end of the last."""
-        last = memoryview(blocks[-1])[:-1]
-        between = [piece for block in blocks[:-1] for piece in (block, b",")]
-        return cls("user", b"".join((b'{"role":"user","content":[', *between, last)), b"}]}", images)
-
-    @classmethod
-    def assistant(cls, content: bytes) -> Item:
-        """Make an assistant message of its encoded content."""
-        return cls("assistant", b'{"role":"assistant","content":' + content + b"}")
-
-
-def without_images(piece: bytes) -> tuple[bytes, int]:
-    """Return a part of a history with a remark in place of each image, and how many there were.
-
-    Where an image begins is unmistakable: inside a JSON string every quote would be escaped.
-    """
-    kept: list[bytes] = []
-    at = lost = 0
-    while (begins := piece.find(_IMAGE, at)) >= 0:
-        kept += [piece[at:begins], _STUB]
-        at = piece.index(_IMAGE_END, begins) + len(_IMAGE_END)
-        lost += 1
-    return b"".join((*kept, piece[at:])), lost
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request's body: what it is made of, and how long it is.
 
     Attributes:
-        params: Its parameters, the messages left out.
+        params: Its parameters, the history left out.
         fragments: Its bytes, in order; many of them are those of earlier requests.
         size: How many bytes it has.
         betas: The beta headers that go with it.
+        key: The parameter that holds the history.
     """
 
     params: Mapping[str, JsonValue]
     fragments: Sequence[bytes] = field(repr=False)
     size: int
     betas: Sequence[str] = ()
+    key: str = "messages"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body, small fragments joined; as often as someone begins to read it."""
@@ -125,7 +136,7 @@ class Request:
         return b"".join(self.fragments)
 
     def view(self) -> Mapping[str, JsonValue]:
-        """Return the body as a mapping; the messages are only decoded if someone looks at them."""
+        """Return the body as a mapping; the history is only decoded if someone looks at it."""
         return _View(self)
 
 
@@ -136,14 +147,14 @@ class _View(Mapping[str, JsonValue]):
         self._request = request
 
     def __getitem__(self, name: str) -> JsonValue:
-        if name != "messages":
+        if name != self._request.key:
             return self._request.params[name]
         whole: dict[str, JsonValue] = json.loads(self._request.joined())
-        return whole["messages"]
+        return whole[name]
 
     def __iter__(self) -> Iterator[str]:
         yield from self._request.params
-        yield "messages"
+        yield self._request.key
 
     def __len__(self) -> int:
         return len(self._request.params) + 1
@@ -159,18 +170,31 @@ class Transcript:
     is joined with small ones before it, so that a request is as few writes as it can be, and none of them a new copy.
 
     Args:
-        params: The parameters of every request, the messages left out.
+        layout: How the vendor's requests are laid out.
+        params: The parameters of every request, the history left out.
         betas: The beta headers of every request.
     """
 
-    def __init__(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
-        self.params, self.betas = params, tuple(betas)
-        self._head = _head(params)
-        self._old = [self._head]
+    layout: Layout
+    params: Mapping[str, JsonValue]
+    betas: tuple[str, ...]
+
+    def __init__(self, layout: Layout, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
+        self.layout = layout
+        self._begin(params, betas)
+
+    def _begin(self, params: Mapping[str, JsonValue], betas: Sequence[str]) -> None:
+        self.params = params
+        self.betas = tuple(betas)
+        self._head: bytes = self._encoded_head(params)
+        self._old: list[bytes] = [self._head]
         self._new: deque[bytes] = deque()
         self._end: list[bytes] = []
-        self._items = 0
-        self._images = 0
+        self._items: int = 0
+        self._images: int = 0
+
+    def _encoded_head(self, params: Mapping[str, JsonValue]) -> bytes:
+        return encode_json(dict(params))[:-1] + f',"{self.layout.key}":['.encode()
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -185,16 +209,21 @@ class Transcript:
     def size(self) -> int:
         """How many bytes the next request will have."""
         pieces = (*self._old, *self._new, *self._end)
-        return sum(map(len, pieces)) + len(self._new) * len(CACHE_MARK) + len(_CLOSE)
+        return sum(map(len, pieces)) + len(self._new) * len(self.layout.mark) + len(_CLOSE)
 
-    def replace(self, params: Mapping[str, JsonValue], betas: Sequence[str]) -> None:
+    def replace(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
         """Ask with other parameters from now on."""
-        old, self._head = self._head, _head(params)
-        self.params, self.betas = params, tuple(betas)
+        old, self._head = self._head, self._encoded_head(params)
+        self.params = params
+        self.betas = tuple(betas)
         self._old[0] = self._head + self._old[0][len(old) :]
 
+    def restart(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
+        """Ask with other parameters from now on, and forget the history: the vendor keeps it."""
+        self._begin(params, betas)
+
     def append(self, *items: Item) -> None:
-        """Add messages."""
+        """Add items."""
         for item in items:
             pieces = [*self._end, b"," if self._items else b"", item.body]
             self._items += 1
@@ -204,7 +233,7 @@ class Transcript:
                 self._end = [item.tail]
             else:
                 self._end = [*pieces, item.tail]
-        while len(self._new) > MOVING_MARKS:
+        while len(self._new) > self.layout.recent:
             piece = self._new.popleft()
             if len(self._old[-1]) < SMALL:
                 piece = self._old.pop() + piece
@@ -221,7 +250,7 @@ class Transcript:
         for index, piece in enumerate(self._old):
             if size <= max_bytes and self._images <= max_images:
                 break
-            self._old[index], lost = without_images(piece)
+            self._old[index], lost = self.layout.without_images(piece)
             self._images -= lost
             size -= len(piece) - len(self._old[index])
         return before - self._images
@@ -229,11 +258,8 @@ class Transcript:
     def request(self) -> Request:
         """Return the next request: the newest user items bear the cache marks."""
         fragments = list(self._old)
+        mark = (self.layout.mark,) if self.layout.mark else ()
         for piece in self._new:
-            fragments += (piece, CACHE_MARK)
+            fragments += (piece, *mark)
         fragments += (*self._end, _CLOSE)
-        return Request(self.params, fragments, sum(map(len, fragments)), self.betas)
-
-
-def _head(params: Mapping[str, JsonValue]) -> bytes:
-    return encode_json(dict(params))[:-1] + b',"messages":['
+        return Request(self.params, fragments, sum(map(len, fragments)), self.betas, self.layout.key)
