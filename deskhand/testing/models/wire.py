@@ -99,9 +99,16 @@ def invalid(path: str, message: str, *, details: Mapping[str, JsonValue] | None 
     return ApiError(400, f"{path}: {message}" if path else message, details=details)
 
 
-def json_answer(status: int, body: JsonValue, request_id: str, headers: Mapping[str, str] | None = None) -> WireAnswer:
-    """Returns an answer with a JSON body and the vendor's usual headers."""
-    usual = {"content-type": "application/json", "request-id": request_id}
+def json_answer(
+    status: int,
+    body: JsonValue,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    id_header: str = "request-id",
+) -> WireAnswer:
+    """Returns an answer with a JSON body and the vendor's usual headers; ``id_header`` names the request."""
+    usual = {"content-type": "application/json", id_header: request_id}
     return WireAnswer(status, {**usual, **(headers or {})}, json.dumps(body, ensure_ascii=False).encode())
 
 
