@@ -1,0 +1,138 @@
+"""The effect: its intent on stable storage, the tool's work, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from deskhand.errors import Effect, JournalError
+from deskhand.harness.events import ActionOutput, ActionStarted, FrameCaptured, FrameCapturedData, FrameDropped
+from deskhand.harness.frames import prepare_frame
+from deskhand.harness.stages.action import Action
+from deskhand.providers.actions import MouseButton
+from deskhand.providers.contract import Capability, Screen
+from deskhand.tools.calls import Frame, Observation, ToolCall
+from deskhand.tools.registry import ToolContext, ToolOutput
+
+__all__ = ["act", "intent", "settle"]
+
+_CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
+_HOLDS: Final[Mapping[str, MouseButton]] = {"left_mouse_down": "left"}
+_RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_click": "left", "left_click_drag": "left"}
+
+
+async def settle(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Before a capture, wait until what was done shows."""
+    if action.with_tool.capability in _CAPTURES and action.on.unsettled:
+        action.settle = await action.on.computer.settle()
+        action.on.unsettled = False
+    return call
+
+
+async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Make the intent durable before anything is sent, unless the action changes nothing."""
+    tool, run = action.with_tool, action.run
+    run.actions += 1
+    arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
+    run.emit(
+        ActionStarted,
+        {
+            "call_id": call.id,
+            "provider_call_id": call.provider_call_id,
+            "name": call.name,
+            "arguments": dict(arguments),
+            "effect": tool.effect,
+            "risk": tool.risk,
+            "actor": action.actor,
+            "frame_id": call.frame_id,
+        },
+        call_id=call.id,
+        computer_id=call.computer_id,
+    )
+    action.intended = True
+    if tool.effect == "pure":
+        run.feed.check()
+    else:
+        await run.feed.barrier()
+    return call
+
+
+async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Let the tool do it."""
+    tool, run, target = action.with_tool, action.run, action.on
+    if tool.effect != "pure":
+        target.unsettled = True
+    if call.name in _HOLDS:
+        target.held.add(_HOLDS[call.name])
+
+    def output(stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        data: dict[str, JsonValue] = {"call_id": call.id, "stream": stream, "chunk": chunk.decode(errors="replace")}
+        run.emit(ActionOutput, data, call_id=call.id, computer_id=target.id)
+
+    context: ToolContext[object] = ToolContext(
+        computer=target.computer, deps=run.deps, run_id=run.run_id, call_id=call.id, output=output
+    )
+    assert action.arguments is not None  # noqa: S101 (the stages' order)
+    result = await target.tools.perform(tool, action.arguments, context)
+    if call.name in _RELEASES:
+        target.held.discard(_RELEASES[call.name])
+    return await _observe(call, action, result)
+
+
+async def _observe(call: ToolCall, action: Action, result: ToolOutput) -> Observation:
+    """Turn a tool's output into an observation, with its image as a frame."""
+    effect: Effect = "no" if action.with_tool.effect == "pure" else "yes"
+    if result.error is not None:
+        effect = result.error.effect
+    observation = Observation(
+        call=call,
+        outcome="ok" if result.error is None else "error",
+        effect=effect,
+        text=result.text,
+        data=result.data,
+        error=result.error,
+    )
+    if result.image is None:
+        return observation
+    frame, image = await _frame(call, action, result.image)
+    return replace(observation, frame=frame, image=image)
+
+
+async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, bytes]:
+    """Check, size and keep an image; a whole screen becomes what later coordinates refer to."""
+    run, target = action.run, action.on
+    zoomed = action.with_tool.capability is Capability.REGION
+    reference = target.frame
+    fill = Screen(reference.width, reference.height) if zoomed and reference else None
+    prepared = await prepare_frame(image, run.frame_limits, run.limiter, fill=fill)
+    run.frames += 1
+    dropped: str | None = None
+    try:
+        digest = await run.blobs.put(prepared.data)
+    except JournalError as error:
+        digest, dropped = "", str(error)
+    frame = Frame(
+        id=f"f{run.frames}",
+        sha256=digest,
+        mime=prepared.mime,
+        width=prepared.size.width,
+        height=prepared.size.height,
+        screen=prepared.original,
+        call_id=call.id,
+        size=len(prepared.data),
+        computer_id=target.id,
+    )
+    if dropped is None:
+        data = FrameCapturedData.of(frame).model_dump(mode="json", exclude_none=True)
+        run.emit(FrameCaptured, data, call_id=call.id, computer_id=target.id)
+    else:
+        run.emit(FrameDropped, {"frame_id": frame.id, "reason": dropped}, call_id=call.id, computer_id=target.id)
+    run.last_frame = frame
+    run.images[frame.id] = frame.sha256
+    if not zoomed:
+        target.frame = frame
+        run.known_frames[frame.id] = frame
+    return frame, prepared.data
