@@ -35,7 +35,9 @@ Risk = Literal["low", "medium", "high"]
 ActionOutcome = Literal["ok", "error", "denied", "skipped", "cancelled", "unknown"]
 """How an action ended."""
 
-CallFormat = Literal["deskhand", "anthropic", "anthropic_toolset", "openai_chat", "openai_responses"]
+CallFormat = Literal[
+    "deskhand", "anthropic", "anthropic_toolset", "anthropic_computer", "openai_chat", "openai_responses"
+]
 """The wire format in which a call came, and in which its observation goes back."""
 
 
@@ -135,7 +137,9 @@ class ToolCall:
 
     @classmethod
     def from_anthropic(cls, block: object) -> ToolCall:
-        """Take a ``tool_use`` block as Anthropic gives it: a function tool or a computer toolset's member.
+        """Take a ``tool_use`` block as Anthropic gives it.
+
+        It may be a function tool's, a computer toolset member's, or an action of one of the older computer tools.
 
         Raises:
             InvalidInputError: If it is not such a block.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, cast
 
 from pydantic import JsonValue
@@ -16,7 +16,8 @@ __all__ = ["call_from_anthropic", "call_from_openai", "observation_to_anthropic"
 JsonDict = dict[str, JsonValue]
 
 TOOLSET: Final = "computer"
-"""The name by which Anthropic's computer toolset marks its members' calls and results."""
+"""The name by which Anthropic's computer toolset marks its members' calls and results; also that of the one tool which
+the older versions are."""
 
 HALTED: Final = "Not executed: an earlier computer action in this turn failed."
 """What Anthropic wants to read of a member that was not run because an earlier one of its turn failed."""
@@ -47,20 +48,35 @@ def call_from_openai(call: object) -> ToolCall:
     )
 
 
-def call_from_anthropic(block: object) -> ToolCall:
-    """Take a ``tool_use`` block: a function tool's, or a computer toolset member's in its own arguments."""
+def call_from_anthropic(block: object, functions: Container[str] = ()) -> ToolCall:
+    """Take a ``tool_use`` block: a function tool's, or in its own arguments one that acts on the screen.
+
+    Args:
+        block: The block, a member of the computer toolset or the one ``computer`` tool of older models among them.
+        functions: Names that are function tools for certain.
+    """
     plain = _plain(block)
     if plain.get("type") != "tool_use":
         raise InvalidInputError(f"this is no tool_use block but {plain.get('type')!r}")
     name, call_id = str(plain.get("name")), str(plain.get("id"))
     given = plain.get("input")
     arguments = cast("JsonDict", dict(given)) if isinstance(given, Mapping) else {}
-    if plain.get("toolset_name") != TOOLSET:
-        return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic")
-    translate = _MEMBERS.get(name)
-    if translate is not None:
-        arguments = translate(arguments)
-    return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic_toolset")
+    if plain.get("toolset_name") == TOOLSET:
+        arguments = _MEMBERS.get(name, dict)(arguments)
+        return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic_toolset")
+    action = arguments.get("action")
+    if name == TOOLSET and name not in functions and isinstance(action, str) and plain.get("toolset_name") is None:
+        del arguments["action"]
+        arguments = _MEMBERS.get(action, dict)(_older(action, arguments))
+        return ToolCall(action, arguments, provider_call_id=call_id, format="anthropic_computer")
+    return ToolCall(name, arguments, provider_call_id=call_id, format="anthropic")
+
+
+def _older(action: str, arguments: JsonDict) -> JsonDict:
+    """Bring an older tool's arguments into those of today: the keys held during a click had a name of their own."""
+    if action.endswith("_click") and "text" not in arguments:
+        return _rename(arguments, "key", "text")
+    return arguments
 
 
 def _take(arguments: JsonDict, name: str, into: tuple[str, ...]) -> JsonDict:
@@ -123,13 +139,13 @@ def _mime(observation: Observation) -> str:
 def observation_to_anthropic(observation: Observation) -> JsonDict:
     """Render as a ``tool_result`` block."""
     call = observation.call
-    toolset = call.format == "anthropic_toolset"
     result: JsonDict = {"type": "tool_result", "tool_use_id": call.provider_call_id}
-    if toolset:
+    if call.format == "anthropic_toolset":
         result["toolset_name"] = TOOLSET
     if not observation.ok:
         result["is_error"] = True
-        text = HALTED if toolset and observation.outcome == "skipped" else said(observation)
+        native = call.format in {"anthropic_toolset", "anthropic_computer"}
+        text = HALTED if native and observation.outcome == "skipped" else said(observation)
         result["content"] = [{"type": "text", "text": text or observation.outcome}]
         return result
     content: list[JsonValue] = []

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from deskhand import ClaudeComputerUseHarness, Engine, MemoryBlobs, RunResult, ToolContext, ToolRegistry
 from deskhand.errors import ConfigError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished, UsageRecorded
-from deskhand.harness.models.door import MAX_BODY
+from deskhand.harness.models.door import AnthropicDoor
 from deskhand.harness.models.profiles import DEFAULT_PROFILE, PROFILES, profile_of
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import INPUT, Capability, Click, Drag, Key, Screen, Scroll, Type
@@ -172,7 +172,7 @@ async def test_run_that_outgrows_a_request_goes_on_without_its_oldest_images(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What can be sent is bounded: the oldest images go, half of them at a time, and the history stays legal."""
-    monkeypatch.setitem(MAX_BODY, "", 100_000)
+    monkeypatch.setattr(AnthropicDoor, "max_body", 100_000)
     computer = computer_with_screen()
     script = Script(*[FakeTurn([thinking("hm"), member("left_click", coordinate=[1, 1])])] * 40, FakeTurn("Done."))
     script.fake = FakeAnthropic(
@@ -507,8 +507,8 @@ def test_models_without_the_toolset_are_known() -> None:
     """The table agrees with the fake's own about who takes the toolset."""
     for name, row in MODELS.items():
         takes = "computer_toolset_20260801" in row.computer_tools
-        assert (profile_of(name).computer_tool is not None) == takes, name
-        assert not takes or profile_of(name).prefix_bound == row.prefix_bound, name
+        assert (profile_of(name).computer_tool == "computer_toolset_20260801") == takes, name
+        assert profile_of(name).prefix_bound == row.prefix_bound, name
 
 
 @pytest.mark.parametrize(

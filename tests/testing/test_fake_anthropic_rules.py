@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deskhand.testing.models import TOOLSET_MEMBERS, FakeAnthropic, FakeTurn
+from deskhand.testing.models import TOOLSET_MEMBERS, FakeAnthropic, FakeTurn, ModelView, member
 
 from .fake_anthropic_parts import (
     HALTED,
@@ -363,6 +363,42 @@ async def test_older_computer_tool_needs_its_beta_header() -> None:
     assert status == 400
     assert OLD_BETA in answer["error"]["message"]
     assert (await post(fake(), body, betas=[OLD_BETA]))[0] == 200
+
+
+async def test_zoom_is_a_field_of_the_newer_of_the_older_tools_alone() -> None:
+    """Only ``computer_20251124`` can be told to offer zooming."""
+    zooming = {**OLD_TOOL, "enable_zoom": True}
+    assert (await post(fake(), tools(zooming, model="claude-opus-4-8"), betas=[OLD_BETA]))[0] == 200
+    oldest = {**zooming, "type": "computer_20250124"}
+    status, answer = await post(
+        fake(), tools(oldest, model="claude-sonnet-4-5"), betas=["computer-use-2025-01-24", OLD_BETA]
+    )
+    assert (status, answer["error"]["message"]) == (
+        400,
+        "tools.0.computer_20250124.enable_zoom: Extra inputs are not permitted",
+    )
+
+
+async def test_older_tool_is_called_by_its_one_name_and_answered_without_a_toolset() -> None:
+    """A script's members are played as actions; an answer that names a toolset is refused."""
+    seen: list[ModelView] = []
+
+    def play(view: ModelView) -> FakeTurn:
+        seen.append(view)
+        return FakeTurn([member("left_click", coordinate=[1, 2])]) if view.turn == 0 else FakeTurn("Done.")
+
+    server = FakeAnthropic(play)
+    first = tools(OLD_TOOL, model="claude-opus-4-6")
+    _, answer = await post(server, first, betas=[OLD_BETA])
+    [made] = answer["content"]
+    assert (made["name"], made["input"]) == ("computer", {"action": "left_click", "coordinate": [1, 2]})
+    assert "toolset_name" not in made
+    assert "left_click" in seen[0].members
+    assert "zoom" not in seen[0].members
+    for answered, expected in ((result(made["id"], words("x")), 400), (function_result(made["id"]), 200)):
+        messages = [*first["messages"], assistant(made), user(answered)]
+        assert (await post(server, {**first, "messages": messages}, betas=[OLD_BETA]))[0] == expected
+    assert [(one.name, one.text) for one in seen[1].results] == [("left_click", "done")]
 
 
 async def test_toolset_is_refused_by_older_models() -> None:

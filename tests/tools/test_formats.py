@@ -84,6 +84,41 @@ def test_toolset_members_become_the_registrys_calls(
 
 
 @pytest.mark.parametrize(
+    ("given", "name", "arguments"),
+    [
+        ({"action": "screenshot"}, "screenshot", {}),
+        ({"action": "left_click", "coordinate": [1, 2]}, "left_click", {"x": 1, "y": 2}),
+        ({"action": "left_click", "key": "shift"}, "left_click", {"modifiers": ["shift"]}),
+        ({"action": "right_click", "text": "ctrl+alt"}, "right_click", {"modifiers": ["ctrl", "alt"]}),
+        (
+            {"action": "scroll", "coordinate": [1, 2], "scroll_direction": "down", "scroll_amount": 4, "text": "ctrl"},
+            "scroll",
+            {"x": 1, "y": 2, "direction": "down", "amount": 4, "modifiers": ["ctrl"]},
+        ),
+        ({"action": "key", "text": "ctrl+s"}, "key", {"key": "ctrl+s"}),
+        ({"action": "hold_key", "text": "a", "duration": 0.5}, "hold_key", {"key": "a", "duration": 0.5}),
+        ({"action": "type", "text": "key"}, "type", {"text": "key"}),
+        ({"action": "wait", "duration": 2}, "wait", {"duration": 2}),
+        ({"action": "zoom", "region": [1, 2, 3, 4]}, "zoom", {"x0": 1, "y0": 2, "x1": 3, "y1": 4}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_actions_of_the_older_computer_tool_become_the_registrys_calls(
+    given: dict[str, object], name: str, arguments: dict[str, JsonValue]
+) -> None:
+    """The one tool of older models names its action among its arguments."""
+    block = {"type": "tool_use", "id": "toolu_1", "name": "computer", "input": given}
+    call = ToolCall.from_anthropic(block)
+    assert call == ToolCall(name, arguments, provider_call_id="toolu_1", format="anthropic_computer")
+    computer_tools(frozenset(Capability)).validate(call.name, call.arguments)
+    assert Observation(call, text="done").to_anthropic() == {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": [{"type": "text", "text": "done"}],
+    }
+
+
+@pytest.mark.parametrize(
     ("member", "given"),
     [
         ("left_click", {"coordinate": [1]}),

@@ -18,7 +18,7 @@ from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.models.adapter import Json, ModelAdapter
 from deskhand.harness.models.anthropic import AnthropicCodec, Settings
 from deskhand.harness.models.door import AnthropicDoor, load, own_client
-from deskhand.harness.models.profiles import PROFILES, profile_of
+from deskhand.harness.models.profiles import COMPUTER_TOOLSET, PROFILES, platform_of, profile_of
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -70,9 +70,9 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
-        self._profile = profile_of(model)
-        if self._profile.computer_tool is None:
-            able = [name for name, row in PROFILES.items() if row.computer_tool is not None]
+        self._profile = profile_of(model, platform_of(client))
+        if self._profile.computer_tool != COMPUTER_TOOLSET:
+            able = [name for name, row in PROFILES.items() if row.computer_tool == COMPUTER_TOOLSET]
             raise ConfigError(f"{model} does not take the computer toolset", hint=f"use one of {', '.join(able)}")
         super().__init__(
             model,

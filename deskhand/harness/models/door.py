@@ -21,6 +21,7 @@ from deskhand.errors import ConfigError, DeskhandError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.profiles import platform_of
 from deskhand.harness.models.sse import CLOSE, Watch, drain, kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -38,13 +39,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["ANTHROPIC", "AnthropicDoor", "load", "own_client"]
-
-MAX_BODY: Final[dict[str, int]] = {
-    "anthropic.lib.bedrock": 10 * 1024 * 1024,
-    "anthropic.lib.vertex": 16 * 1024 * 1024,
-    "": 30 * 1024 * 1024,
-}
-"""Bytes of a request that are sent, by where the client's class lives; a little below what is refused."""
 
 ANTHROPIC: Final = Vendor(
     name="anthropic",
@@ -128,10 +122,7 @@ class AnthropicDoor:
     @property
     def max_body(self) -> int:
         """How many bytes a request may have; clouds take less than the API itself."""
-        for module, limit in MAX_BODY.items():
-            if any(cls.__module__.startswith(module) for cls in type(self._client).__mro__):
-                return limit
-        return MAX_BODY[""]
+        return platform_of(self._client).max_body
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:

@@ -44,6 +44,31 @@ TOOLSET_MEMBERS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """The members of the computer toolset and the input fields of each."""
 
+_FIRST_ACTIONS = frozenset(
+    {
+        "key",
+        "type",
+        "mouse_move",
+        "left_click",
+        "left_click_drag",
+        "right_click",
+        "middle_click",
+        "double_click",
+        "screenshot",
+        "cursor_position",
+    }
+)
+_MORE_ACTIONS = frozenset(TOOLSET_MEMBERS) - {"zoom"}
+
+COMPUTER_ACTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "computer_20241022": _FIRST_ACTIONS,
+        "computer_20250124": _MORE_ACTIONS,
+        "computer_20251124": _MORE_ACTIONS,
+    }
+)
+"""The actions of each older computer tool, as far as no field of its entry adds to them."""
+
 HALT_TEXT: Mapping[str, str] = MappingProxyType(
     {
         "computer": "Not executed: an earlier computer action in this turn failed.",

@@ -11,6 +11,7 @@ from .conversation import Conversation, Json, PrefixDigest, Prompt, canonical
 from .profiles import BINDING_BETA, ModelProfile
 from .script import ComputerCall, FakeTurn, RedactedThinking, Refusal, ScriptError, Text, Thinking, ToolUse
 from .thinking import active_thinking, sign
+from .tool_rules import older_computer
 from .usage import InputUsage, output_tokens, text_tokens
 from .wire import as_dict, as_text
 
@@ -78,7 +79,7 @@ def compose(turn: FakeTurn, request: CheckedRequest, usage: InputUsage, message_
         elif isinstance(block, Text):
             made = {"type": "text", "text": block.text}
         elif isinstance(block, ToolUse):
-            made = _call(block, digest)
+            made = _call(block, digest, older=older_computer(conversation.tools) is not None)
             if block.raw_input is not None:
                 raw_inputs[len(content)] = block.raw_input
         digest.add("assistant", canonical(made, conversation.digests))
@@ -121,7 +122,7 @@ def _signed(block: Thinking | RedactedThinking, profile: ModelProfile, digest: P
     return {"type": "thinking", "thinking": text, "signature": sign(profile.name, digest.value, text)}
 
 
-def _call(block: ToolUse, digest: PrefixDigest) -> Json:
+def _call(block: ToolUse, digest: PrefixDigest, *, older: bool) -> Json:
     # Made from all that was said before, an id is unique in its conversation, also where two fakes play parts of it.
     made: Json = {
         "type": "tool_use",
@@ -129,7 +130,9 @@ def _call(block: ToolUse, digest: PrefixDigest) -> Json:
         "name": block.name,
         "input": dict(block.input),
     }
-    if block.toolset_name is not None:
+    if older and block.toolset_name == "computer":  # the same script plays to whichever computer tool a request offers
+        made["name"], made["input"] = "computer", {"action": block.name, **block.input}
+    elif block.toolset_name is not None:
         made["toolset_name"] = block.toolset_name
     return made
 

@@ -150,6 +150,8 @@ def tool_use(name: str, /, **input: JsonValue) -> ToolUse:
 def member(name: str, /, **input: JsonValue) -> ToolUse:
     """Calls a member of the computer toolset, as in ``member("left_click", coordinate=[640, 360])``.
 
+    Where a request offers one of the older computer tools, it is called with the action of that name.
+
     Raises:
         ScriptError: There is no such member. To play a model that makes one up, build a :class:`ToolUse`.
     """
@@ -310,7 +312,8 @@ class ModelView:
         params: The body of the request as it was sent.
         system: The system prompt.
         tools: The tools by name as they were sent; a toolset's entry, or a tool without a name, goes by its type.
-        members: The members of the computer toolset that the script may use; empty where no computer is offered.
+        members: The members of the computer toolset, or the actions of an older computer tool, that the script may use;
+            empty where no computer is offered.
         messages: The whole conversation in the vendor's form, also where the server holds the older part.
         turn: How many turns the model has already had in this conversation.
         text: The text of the last user message, tool results left out.

@@ -129,18 +129,25 @@ class ToolsetEntry(Shape):
     allowed_callers: list[Literal["direct"]] | None = None
 
 
-class ComputerTool(Shape):
-    type: Literal["computer_20241022", "computer_20250124", "computer_20251124"]
+class OlderComputer(Shape):
     name: Literal["computer"]
     display_width_px: Annotated[int, Field(ge=1)]
     display_height_px: Annotated[int, Field(ge=1)]
     display_number: Annotated[int, Field(ge=0)] | None = None
-    enable_zoom: bool | None = None
     strict: bool | None = None
     defer_loading: bool | None = None
     input_examples: list[dict[str, JsonValue]] | None = None
     allowed_callers: list[str] | None = None
     cache_control: CacheControl | None = None
+
+
+class ComputerTool(OlderComputer):
+    type: Literal["computer_20241022", "computer_20250124"]
+
+
+class ZoomingComputerTool(OlderComputer):
+    type: Literal["computer_20251124"]
+    enable_zoom: bool | None = None
 
 
 class VendorTool(Shape):
@@ -157,7 +164,7 @@ _TOOL_TAGS = {
     BROWSER_TOOLSET: "toolset",
     "computer_20241022": "computer",
     "computer_20250124": "computer",
-    "computer_20251124": "computer",
+    "computer_20251124": "zooming",
     "bash_20250124": "vendor",
     "text_editor_20250728": "vendor",
 }
@@ -172,6 +179,7 @@ Tool = Annotated[
     Annotated[CustomTool, Tag("custom")]
     | Annotated[ToolsetEntry, Tag("toolset")]
     | Annotated[ComputerTool, Tag("computer")]
+    | Annotated[ZoomingComputerTool, Tag("zooming")]
     | Annotated[VendorTool, Tag("vendor")],
     Discriminator(_tool_tag),
 ]

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from .conversation import Conversation, Json
 from .profiles import (
     BROWSER_TOOLSET,
+    COMPUTER_ACTIONS,
     COMPUTER_BETAS,
     COMPUTER_TOOLSET,
     FINE_GRAINED_BETA,
@@ -18,7 +19,7 @@ from .profiles import (
 )
 from .wire import as_dict, as_list, as_text, invalid
 
-__all__ = ["check_tool_choice", "check_tools", "enabled_members"]
+__all__ = ["check_tool_choice", "check_tools", "enabled_members", "older_computer"]
 
 TOOLSETS = {COMPUTER_TOOLSET: "computer", BROWSER_TOOLSET: "browser"}
 JSON_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
@@ -27,12 +28,20 @@ COMBINERS = ("oneOf", "anyOf", "allOf")
 
 
 def enabled_members(tools: list[Json]) -> frozenset[str]:
-    """Returns the members of the computer toolset that the tools offer; none where there is no such entry."""
+    """Returns the members of the computer toolset, or the actions of an older computer tool, that the tools offer."""
+    older = older_computer(tools)
+    if older is not None:
+        return COMPUTER_ACTIONS[as_text(older["type"])] | ({"zoom"} if older.get("enable_zoom") is True else set())
     for tool in tools:
         if tool.get("type") == COMPUTER_TOOLSET:
             configs = as_dict(tool.get("configs"))
             return frozenset(m for m in TOOLSET_MEMBERS if as_dict(configs.get(m)).get("enabled") is not False)
     return frozenset()
+
+
+def older_computer(tools: list[Json]) -> Json | None:
+    """Returns the entry of an older computer tool, None where there is none."""
+    return next((tool for tool in tools if tool.get("type") in COMPUTER_ACTIONS), None)
 
 
 def check_tools(conversation: Conversation, profile: ModelProfile) -> None:

@@ -64,4 +64,11 @@ def _result(raw: Json, turns: Sequence[Turn], profile: ModelProfile) -> SeenResu
 def _calls(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     called = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
     blocks = called.of_type("tool_use") if called else []
-    return [(as_text(block.raw.get("id")), as_text(block.raw.get("name"))) for block in blocks]
+    return [(as_text(block.raw.get("id")), _name(block.raw)) for block in blocks]
+
+
+def _name(call: Json) -> str:
+    """The member or tool that is called; of an older computer tool, the action."""
+    name = as_text(call.get("name"))
+    action = as_text(as_dict(call.get("input")).get("action"))
+    return action if name == "computer" and action else name
