@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ExternalComputer,
     )
     from deskhand.providers.lookup import attach, open_computer, provider
+    from deskhand.providers.orgo.provider import OrgoProvider
     from deskhand.tools.calls import Frame, Observation, ToolCall
     from deskhand.tools.computer import computer_tools
     from deskhand.tools.registry import Tool, ToolContext, ToolRegistry
@@ -57,6 +58,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ExternalComputer",
     ),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
+    "deskhand.providers.orgo.provider": ("OrgoProvider",),
     "deskhand.tools.calls": ("Frame", "Observation", "ToolCall"),
     "deskhand.tools.computer": ("computer_tools",),
     "deskhand.tools.registry": ("Tool", "ToolContext", "ToolRegistry"),
@@ -84,6 +86,7 @@ __all__ = [
     "MemoryLog",
     "Observation",
     "OpenRun",
+    "OrgoProvider",
     "OutcomeUnknownError",
     "ProbeHarness",
     "Run",

@@ -19,6 +19,7 @@ MODULES = (
     "deskhand.errors",
     "deskhand.providers",
     "deskhand.providers.local",
+    "deskhand.providers.orgo",
     "deskhand.tools",
     "deskhand.harness",
     "deskhand.benchmark",

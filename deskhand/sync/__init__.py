@@ -40,6 +40,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.providers.local.computer": ("LocalComputer",),
     "deskhand.providers.local.provider": ("LocalProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
+    "deskhand.providers.orgo.computer": ("OrgoComputer",),
+    "deskhand.providers.orgo.provider": ("OrgoProvider",),
     "deskhand.tools.seed": ("TOOL_SCHEMAS", "anthropic_tools", "dispatch"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -65,6 +67,8 @@ __all__ = [
     "MemoryLog",
     "OnComputer",
     "OpenRun",
+    "OrgoComputer",
+    "OrgoProvider",
     "ProbeHarness",
     "Run",
     "RunContext",

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Generic, Literal, Self, overload
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 from typing_extensions import TypeVar
 
 import deskhand as asynchronous
@@ -34,6 +34,7 @@ from deskhand.providers.contract import (
     Screen,
     ShellEndpoint,
 )
+from deskhand.providers.http import OwnClient
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import Tool, ToolRegistry
 from deskhand.tools.seed import TOOL_SCHEMAS, anthropic_tools
@@ -57,6 +58,8 @@ __all__ = [
     "MemoryLog",
     "OnComputer",
     "OpenRun",
+    "OrgoComputer",
+    "OrgoProvider",
     "ProbeHarness",
     "Run",
     "RunContext",
@@ -835,6 +838,131 @@ class MemoryLog(EventLog):
 
     def read_all(self, after: int = 0, *, limit: int = 1000) -> list[LogEntry]:
         """Read the events of all runs; see `EventLog.read_all`."""
+
+class OrgoComputer(ExternalComputer):
+    """A desktop in Orgo's cloud."""
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that Orgo told."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+
+    def prepare(self, *, is_abandoned: Callable[[], bool] = ...) -> None:
+        """Wait until the desktop is up, and find out meanwhile what it can do."""
+
+    def learn_routes(self) -> None:
+        """Find out which of the vendor's routes are there, of a computer that is not up."""
+
+    def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
+
+    def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
+        """Run Python code, in whole seconds up to 300; longer, or where the route is missing, as a command."""
+
+    def shell_endpoint(self) -> ShellEndpoint:
+        """Tell where the terminal's socket is, and the token that it takes as the query parameter ``token``."""
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+
+    def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen, and cut a region out here; ``auto`` is what Orgo sends."""
+
+    def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+
+    def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB, a part at a time."""
+
+    def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+
+    def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+
+    def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+
+    def live_view_url(self) -> str:
+        """Return the page on which whoever is logged in at Orgo can watch the screen."""
+
+    def start(self) -> None:
+        """Start it and wait until it is up; its terminal has another token afterwards."""
+
+    def stop(self) -> None:
+        """Stop it and wait until it has: the disk is kept, memory is lost."""
+
+    def restart(self) -> None:
+        """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
+
+    def refresh(self) -> ComputerInfo:
+        """Ask Orgo what the computer is doing, and return its information."""
+
+    def destroy(self) -> None:
+        """End it for good; that it is gone already is no error."""
+
+    def on_gone(self, tell: Callable[[], None]) -> None:
+        """Tell how its owner hears that it is destroyed."""
+
+    def clone(self, name: str) -> OrgoComputer:
+        """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata."""
+
+    def prompt(self, text: str) -> str:
+        """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
+
+    def notice_gone(self) -> None:
+        """Note that Orgo knows the computer no more."""
+
+class OrgoProvider(ComputeProvider):
+    """Hosted Linux desktops of Orgo, over its HTTP API."""
+
+    def __enter__(self) -> Self:
+        """Open the connections."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Destroy what was created here and neither destroyed nor kept, and close the connections."""
+
+    def close(self) -> None:
+        """Leave it now, rather than at exit."""
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        api_key: str | SecretStr | None = None,
+        workspace_id: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        http_client: OwnClient | None = None,
+        agent_model: str = ...,
+    ) -> None: ...
+    def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> OrgoComputer:
+        """Create a computer, wait until its desktop is up, and find out what it can do."""
+
+    def get(self, computer_id: str) -> OrgoComputer:
+        """Return an existing computer, borrowed; one that runs is waited for until its desktop is up."""
+
+    def list(self) -> builtins.list[ComputerInfo]:
+        """List the computers of all workspaces that the key may see, the oldest first."""
 
 class ProbeHarness(Harness[str]):
     """Tries out whatever a computer can do: the quickest way to see that one works."""

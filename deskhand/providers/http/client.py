@@ -70,6 +70,11 @@ class HttpClient:
         http_client: A client of the caller's own.
         clock: Time.
 
+    Attributes:
+        base_url: Where paths begin.
+        origin: Scheme, host and port of that.
+        has_key: Whether there is a key.
+
     Raises:
         ConfigError: If the address is none.
     """
@@ -100,6 +105,7 @@ class HttpClient:
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
         self._bearer = ("authorization", f"Bearer {secret}")
+        self.has_key = bool(secret)
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
         self._stack: AsyncExitStack | None = None
         self._open: httpx2.AsyncClient | None = None
@@ -181,12 +187,23 @@ class HttpClient:
         _, _, data = await self._ask(operation, self.url(url), [], None, None, is_urgent=False)
         return data
 
-    async def status(self, operation: Operation, path: str) -> int:
-        """Return the status that a path answers with, whatever that is."""
-        url = self.url(path)
-        with Deadline(operation, operation.deadline, self._provider):
-            status, _, _ = await self._send(operation, url, [], None)
-        return status
+    async def probe(
+        self, operation: Operation, path: str, body: Mapping[str, object] | None = None
+    ) -> tuple[int, Mapping[str, str]]:
+        """Return the status and the headers that a path answers with, whatever that is; ask once.
+
+        Args:
+            operation: What is asked for.
+            path: Where.
+            body: The JSON to send.
+        """
+        headers = [] if body is None else [("content-type", "application/json")]
+        content = None if body is None else to_json(body)
+        with Deadline(operation, operation.deadline, self._provider) as bound:
+            async with self._limiter:
+                bound.is_sent = True
+                status, got, _ = await self._send(operation, self.url(path), headers, content)
+        return status, got
 
     def url(self, path: str) -> str:
         """Return the absolute URL of a path below the base; an absolute one stays."""
@@ -194,7 +211,7 @@ class HttpClient:
             return path
         return self.base_url + path
 
-    def beloworigin_of(self, path: str) -> str:
+    def below_origin(self, path: str) -> str:
         """Return the absolute URL of a path of the origin."""
         return urljoin(self.origin, path)
 

@@ -1,0 +1,221 @@
+"""Orgo's API as data: where things are, what may be repeated, what its errors mean, and how it describes a computer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+import anyio
+from pydantic import JsonValue
+
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    ConflictError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
+from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
+
+__all__ = [
+    "KEY_HINT",
+    "NAME",
+    "OPERATIONS",
+    "ROWS",
+    "JsonObject",
+    "OrgoApi",
+    "computer_info",
+    "instance_of",
+]
+
+JsonObject: TypeAlias = dict[str, JsonValue]
+Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+NAME: Final = "orgo"
+KEY_HINT: Final = "export ORGO_API_KEY=sk_live_..."
+IMAGE_LIMIT: Final = 64 << 20
+OUTPUT_LIMIT: Final = 32 << 20
+PROMPT_DEADLINE: Final = 1800.0
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    row.name: row
+    for row in (
+        Operation("list workspaces", "GET", "read", limit=16 << 20),
+        Operation("create a workspace"),
+        Operation("create a computer", deadline=90.0),
+        Operation("describe a computer", "GET", "read"),
+        Operation("destroy a computer", "DELETE", "repeatable", deadline=30.0),
+        Operation("start a computer", repetition="repeatable"),
+        Operation("stop a computer", repetition="repeatable"),
+        Operation("restart a computer", deadline=60.0),
+        Operation("clone a computer", deadline=120.0),
+        Operation("tell the terminal's token", "GET", "read"),
+        Operation("tell its health", "GET", "read", deadline=5.0, attempts=1),
+        Operation("tell whether a route is there", "OPTIONS", "read", deadline=5.0, attempts=1),
+        Operation("ask for no move", "POST", "read", deadline=5.0, attempts=1),
+        Operation("run a command", limit=OUTPUT_LIMIT),
+        Operation("look around", repetition="repeatable", deadline=10.0, attempts=1, limit=OUTPUT_LIMIT),
+        Operation("read a file", repetition="read", limit=OUTPUT_LIMIT),
+        Operation("write a part of a file", repetition="repeatable", deadline=60.0),
+        Operation("run Python", limit=OUTPUT_LIMIT),
+        Operation("take a screenshot", "GET", "read", limit=IMAGE_LIMIT),
+        Operation("fetch a screenshot", "GET", "read", limit=IMAGE_LIMIT),
+        Operation("click"),
+        Operation("move the pointer", repetition="repeatable"),
+        Operation("drag"),
+        Operation("scroll"),
+        Operation("type", deadline=60.0),
+        Operation("strike a key"),
+        Operation("prompt its agent", deadline=PROMPT_DEADLINE, limit=16 << 20),
+    )
+}
+"""What is asked of Orgo. Input and commands are sent once: a click that is repeated may confirm what nobody read."""
+
+_CREDITS: Final = "the account has no credit left: top it up at https://www.orgo.ai"
+
+ROWS: Final = (
+    FailureRow(400, "not available", Failure(ConflictError, "no", True, "start it, or wait until it has started")),
+    FailureRow(400, "invalid_model", Failure(InvalidInputError, "no", hint="see the models of Orgo's agent")),
+    FailureRow(401, "", Failure(AuthError, "no", hint=KEY_HINT)),
+    FailureRow(402, "", Failure(ProviderError, "no", False, _CREDITS)),
+    FailureRow(
+        403,
+        "workspace_scope_mismatch",
+        Failure(PermissionDeniedError, "no", hint="this key is for the workspace {key_workspace_id} alone: use that"),
+    ),
+    FailureRow(403, "limit", Failure(PermissionDeniedError, "no", hint="the plan allows no more: destroy one first")),
+    FailureRow(404, "computer_not_found", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "computer not found", Failure(ComputerGoneError, "no")),
+    FailureRow(503, "could not reach the desktop", Failure(OverloadedError, "no", True, "try again in a moment")),
+)
+"""What Orgo's errors mean where the status alone does not tell."""
+
+_STATUS: Final[Mapping[str, ComputerStatus]] = {
+    "creating": ComputerStatus.CREATING,
+    "starting": ComputerStatus.CREATING,
+    "restarting": ComputerStatus.CREATING,
+    "running": ComputerStatus.RUNNING,
+    "suspended": ComputerStatus.PAUSED,
+    "stopping": ComputerStatus.STOPPED,
+    "stopped": ComputerStatus.STOPPED,
+    "deleting": ComputerStatus.DESTROYED,
+}
+_SIZE: Final = re.compile(r"(\d{2,5})x(\d{2,5})(?:x\d+)?")
+_GIB: Final = 1 << 30
+
+
+class OrgoApi:
+    """The client, and what is learnt about the vendor's routes as they are used.
+
+    Args:
+        http: The client.
+        background: Does something to its end, whatever becomes of whoever asked for it.
+    """
+
+    def __init__(self, http: HttpClient, background: Background) -> None:
+        self.http = http
+        self.in_background = background
+        self.missing: set[str] = set()
+        self.is_surveyed = False
+        self.surveying = anyio.Lock()
+
+    @staticmethod
+    def path(computer_id: str, route: str = "") -> str:
+        """Return the path of a computer, or of one of its routes."""
+        return f"/computers/{quote(computer_id, safe='')}" + (f"/{route}" if route else "")
+
+    async def act(
+        self,
+        operation: str,
+        computer_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        deadline: float | None = None,
+        is_urgent: bool = False,
+    ) -> JsonObject:
+        """Use a computer's route.
+
+        Raises:
+            ComputerGoneError: If the computer is not there any more.
+            UnsupportedError: If the route is not there, which is remembered.
+        """
+        try:
+            return await self.http.call(
+                OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
+            )
+        except (NotFoundError, UnsupportedError) as error:
+            raise self.lost_route(error, operation, route.partition("?")[0]) from error
+
+    def lost_route(self, error: DeskhandError, operation: str, route: str) -> UnsupportedError:
+        """Remember that a route is not there, and say so."""
+        self.missing.add(route)
+        return UnsupportedError(
+            f"orgo has no way to {operation} here: {error.message}",
+            hint="capabilities no longer tell of it",
+            provider=NAME,
+            request_id=error.request_id,
+        )
+
+
+def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
+    """Read what Orgo says of a computer, in any of its dialects."""
+    details = fields.get("instance_details")
+    nested = details if isinstance(details, dict) else {}
+    memory, disk = _number(fields.get("ram")), _number(fields.get("disk_size_gb"))
+    return ComputerInfo(
+        id=_text(fields.get("id")) or "",
+        name=_text(fields.get("name")) or "",
+        provider=NAME,
+        source="external",
+        status=_STATUS.get((_text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
+        public_url=_text(fields.get("connection_url")) or _text(fields.get("url")),
+        screen=_screen(fields.get("resolution")) or _screen(nested.get("resolution")),
+        specs=Specs(
+            cpus=_number(fields.get("cpu")),
+            memory=None if memory is None else int(memory * _GIB),
+            disk=None if disk is None else int(disk * _GIB),
+            os=_text(fields.get("os")),
+        ),
+        created_at=_time(fields.get("created_at")),
+        metadata=dict(metadata or {}),
+        raw={name: value for name, value in fields.items() if name not in {"vnc_password", "desktop_api_token"}},
+    )
+
+
+def instance_of(info: ComputerInfo) -> str | None:
+    """Return the short id by which desktops are addressed; servers name it in three ways."""
+    raw = info.raw
+    named = _text(raw.get("instance_id")) or _text(raw.get("fly_instance_id"))
+    url = _text(raw.get("connection_url"))
+    return named or (url.rstrip("/").rsplit("/", 1)[-1] if url else None)
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: JsonValue) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _screen(value: JsonValue) -> Screen | None:
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    return Screen(int(found[1]), int(found[2])) if found else None
+
+
+def _time(value: JsonValue) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)

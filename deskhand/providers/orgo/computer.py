@@ -1,0 +1,461 @@
+"""One hosted desktop of Orgo."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from pydantic import JsonValue, SecretStr
+
+from deskhand.errors import (
+    ComputerGoneError,
+    ConflictError,
+    DeadlineExceededError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    ProtocolError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers.actions import InputAction
+from deskhand.providers.contract import (
+    Capability,
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExternalComputer,
+    FileInfo,
+    Region,
+    ShellEndpoint,
+    Terminal,
+)
+from deskhand.providers.needs import capabilities_for
+from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi, computer_info, instance_of
+from deskhand.providers.orgo.commands import INLINE, Commands, inline_input
+from deskhand.providers.orgo.discovery import CHAT, TERMINAL, Facts, capabilities_of, learn_desktop, survey
+from deskhand.providers.orgo.files import Files
+from deskhand.providers.orgo.hands import Hands
+from deskhand.providers.orgo.pictures import check_format, check_region, converted, inline_image, size_of
+from deskhand.providers.orgo.python import run_python
+from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
+
+__all__ = ["OrgoComputer"]
+
+READY_DEADLINE: Final = 120.0
+"""Seconds that a desktop may take to come up, or to stop."""
+
+_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
+_IMAGES_AT_ONCE: Final = 2
+
+
+class OrgoComputer(ExternalComputer):
+    """A desktop in Orgo's cloud.
+
+    Commands, files, terminal, screenshots and common input go over the vendor's routes; each capability is there as
+    long as its route is. What has no route (held keys and buttons, modifiers with the pointer, other buttons, the wheel
+    sideways, drags with corners, the pointer's place) is composed with ``xdotool`` where that works on the desktop,
+    which is asked once when the computer is created or got; elsewhere ``FULL_INPUT`` and ``CURSOR`` are absent. Input
+    is sent once and never repeated.
+
+    stdout and stderr come merged. There is no kept shell, no streamed command and no snapshot; ports cannot be reached
+    from outside. A screenshot cannot leave out the pointer, so ``cursor=False`` is refused.
+    """
+
+    def __init__(
+        self,
+        info: ComputerInfo,
+        api: OrgoApi,
+        *,
+        agent_model: str,
+        adopt: Callable[[OrgoComputer, str], Awaitable[OrgoComputer]],
+    ) -> None:
+        self._info = info
+        self._api = api
+        self._agent_model = agent_model
+        self._adopt = adopt
+        self._commands = Commands(api, info.id)
+        self._files = Files(api, self._commands)
+        self._facts = Facts()
+        self._hands = Hands(api, self._commands, info.id, None)
+        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
+        self._on_gone: Callable[[], None] | None = None
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that Orgo told."""
+        return self._info
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+        return capabilities_of(self._api, self._info, self._facts)
+
+    def _unsupported_hint(self, capability: Capability) -> str | None:
+        if capability is Capability.PORTS:
+            return "Orgo lets nobody in from outside: serve from elsewhere, or look with the computer's own browser"
+        if capability in {Capability.FULL_INPUT, Capability.CURSOR}:
+            return "apt-get install xdotool on the computer, then get it again"
+        if capability is Capability.CLONE:
+            return "the plan of this key has no clones, see https://www.orgo.ai/pricing"
+        if capability in {Capability.SHELL, Capability.EXEC_STREAM}:
+            return "use exec, or a terminal"
+        return None
+
+    def _check(self, *capabilities: Capability) -> None:
+        if self._info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the orgo computer {self._info.id} is destroyed", effect="no", provider=NAME)
+        self.require(*capabilities)
+
+    # Coming up
+
+    async def prepare(self, *, is_abandoned: Callable[[], bool] = lambda: False) -> None:
+        """Wait until the desktop is up, and find out meanwhile what it can do.
+
+        Args:
+            is_abandoned: Whether nobody waits for it any more.
+
+        Raises:
+            DeadlineExceededError: If it does not come up in time.
+        """
+        failure: DeskhandError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(survey, self._api, self._info)
+            try:
+                await self._wait_ready(is_abandoned)
+            except DeskhandError as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        self._info = replace(self._info, status=ComputerStatus.RUNNING)
+        if self._info.screen is None and "screenshot" not in self._api.missing:
+            await self._picture()  # its size is the screen's
+
+    async def learn_routes(self) -> None:
+        """Find out which of the vendor's routes are there, of a computer that is not up."""
+        await survey(self._api, self._info)
+
+    async def _wait_ready(self, is_abandoned: Callable[[], bool]) -> None:
+        ends = anyio.current_time() + READY_DEADLINE
+        attempt = 0
+        while not is_abandoned():
+            try:
+                return await self._look_around()
+            except (ConflictError, OverloadedError, DeadlineExceededError, ProviderError) as error:
+                if not error.retryable:
+                    raise
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                if anyio.current_time() + pause > ends:
+                    raise DeadlineExceededError(
+                        f"the orgo computer {self._info.id} was not up after {READY_DEADLINE:g} s: {error.message}",
+                        effect="yes",
+                        provider=NAME,
+                        request_id=error.request_id,
+                    ) from error
+            attempt += 1
+            await anyio.sleep(pause)
+
+    async def _look_around(self) -> None:
+        if "bash" not in self._api.missing:
+            with suppress(UnsupportedError):  # no commands here, which is remembered: its health has to do
+                self._facts = await learn_desktop(self._commands)
+                self._hands.display = self._facts.display
+                return
+        instance = instance_of(self._info)
+        if instance is not None:
+            with suppress(NotFoundError):  # nobody can tell: the first use will
+                await self._api.http.fetch(OPERATIONS["tell its health"], f"/desktops/{instance}/proxy/health")
+
+    # Shell
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
+        self._check(Capability.EXEC)
+        with self._noticing():
+            if stdin is None:
+                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env)
+            if len(stdin) <= INLINE:
+                given = inline_input(stdin)
+                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
+            place = await self._files.stage_input(stdin)
+            try:
+                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=f"< {place}")
+            finally:
+                await self._files.forget(place)
+
+    async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
+        """Run Python code, in whole seconds up to 300; longer, or where the route is missing, as a command."""
+        self._check(Capability.EXEC)
+        with self._noticing():
+            result = await run_python(self._api, self._info.id, code, timeout)
+        return await super().python(code, timeout=timeout) if result is None else result
+
+    async def shell_endpoint(self) -> ShellEndpoint:
+        """Tell where the terminal's socket is, and the token that it takes as the query parameter ``token``."""
+        self._check()
+        if Capability.TERMINAL not in self.capabilities:
+            return ShellEndpoint(kind="exec-only")
+        with self._noticing():
+            token = await self._terminal_token()
+        meta = {"token_parameter": "token", "frames": "json"}
+        return ShellEndpoint(kind="websocket", uri=self._terminal_uri(), token=token, meta=meta)
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+        self._check(Capability.TERMINAL)
+        return self._terminal(columns, rows)
+
+    @asynccontextmanager
+    async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
+        with self._noticing():
+            token = await self._terminal_token()
+        try:
+            async with open_terminal(self._terminal_uri(), token, columns=columns, rows=rows) as terminal:
+                yield terminal
+        except UnsupportedError:
+            self._api.missing.add(TERMINAL)
+            raise
+
+    def _terminal_uri(self) -> str:
+        return terminal_uri(self._api.http.origin, instance_of(self._info) or "")
+
+    async def _terminal_token(self) -> SecretStr:
+        answer = await self._api.act("tell the terminal's token", self._info.id, "vnc-password")
+        token = answer.get("desktop_api_token") or answer.get("password")
+        if not isinstance(token, str) or not token:
+            raise ProtocolError("orgo tells no token for the terminal", provider=NAME, effect="no")
+        return SecretStr(token)
+
+    # Screen and input
+
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen, and cut a region out here; ``auto`` is what Orgo sends.
+
+        Raises:
+            UnsupportedError: If it is to be without the pointer.
+        """
+        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
+        form = check_format(format)
+        if not cursor:
+            raise UnsupportedError(
+                "orgo's screenshots cannot leave out the pointer", hint="take it with cursor=True", provider=NAME
+            )
+        if region is not None and self._info.screen is not None:
+            check_region(region, self._info.screen)
+        with self._noticing():
+            data = await self._picture()
+        if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
+            return data
+        return await anyio.to_thread.run_sync(converted, data, region, form, limiter=self._decoders)
+
+    async def _picture(self) -> bytes:
+        answer = await self._api.act("take a screenshot", self._info.id, "screenshot?response_format=base64")
+        image = inline_image(answer)
+        if isinstance(image, str):
+            where = image if image.startswith("http") else self._api.http.below_origin(image)
+            image = await self._api.http.fetch(OPERATIONS["fetch a screenshot"], where)
+        size = size_of(image)
+        if size != self._info.screen:
+            self._info = replace(self._info, screen=size)
+        return image
+
+    async def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+        self._check(Capability.CURSOR)
+        with self._noticing():
+            return await self._hands.position()
+
+    async def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated."""
+        self._check(*sorted(capabilities_for(action)))
+        with self._noticing():
+            await self._hands.perform(action, self._info.screen)
+
+    # Files
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB, a part at a time."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.read(path)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            await self._files.write(path, content.encode() if isinstance(content, str) else content)
+
+    async def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.list(path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.stat(path)
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            await self._files.delete(path, recursive=recursive)
+
+    # Life
+
+    async def live_view_url(self) -> str:
+        """Return the page on which whoever is logged in at Orgo can watch the screen."""
+        self._check(Capability.LIVE_VIEW)
+        return str(self._info.raw["connection_url"])
+
+    async def start(self) -> None:
+        """Start it and wait until it is up; its terminal has another token afterwards."""
+        self._check(Capability.PAUSE)
+        with self._noticing():
+            await self._api.act("start a computer", self._info.id, "start")
+            await self.prepare()
+
+    async def stop(self) -> None:
+        """Stop it and wait until it has: the disk is kept, memory is lost."""
+        self._check(Capability.PAUSE)
+        with self._noticing():
+            await self._api.act("stop a computer", self._info.id, "stop", {})
+            await self._wait_stopped()
+
+    async def restart(self) -> None:
+        """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
+        self._check(Capability.PAUSE)
+        with self._noticing():
+            try:
+                await self._api.act("restart a computer", self._info.id, "restart")
+            except UnsupportedError:
+                await self.stop()
+                await self.start()
+                return
+            await self._wait_until(lambda status: status is ComputerStatus.RUNNING)
+            await self.prepare()
+
+    async def _wait_stopped(self) -> None:
+        await self._wait_until(lambda status: status in {ComputerStatus.STOPPED, ComputerStatus.PAUSED}, "stopped")
+
+    async def _wait_until(self, is_so: Callable[[ComputerStatus], bool], word: str = "running") -> None:
+        """Ask until it is in a state that lasts."""
+        ends = anyio.current_time() + READY_DEADLINE
+        attempt = 0
+        while True:
+            await self.refresh()
+            if is_so(self._info.status) and self._info.raw.get("status") in {word, "suspended"}:
+                return
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            if anyio.current_time() + pause > ends:
+                raise DeadlineExceededError(
+                    f"the orgo computer {self._info.id} was not {word} after {READY_DEADLINE:g} s", provider=NAME
+                )
+            attempt += 1
+            await anyio.sleep(pause)
+
+    async def refresh(self) -> ComputerInfo:
+        """Ask Orgo what the computer is doing, and return its information."""
+        with self._noticing():
+            fields = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(self._info.id))
+        told = computer_info(fields, self._info.metadata)
+        self._info = replace(told, id=self._info.id, screen=told.screen or self._info.screen)
+        return self._info
+
+    async def destroy(self) -> None:
+        """End it for good; that it is gone already is no error."""
+        if self._info.status is not ComputerStatus.DESTROYED:
+            # It may have ended by itself, or by an earlier request whose answer was lost.
+            with suppress(NotFoundError, ComputerGoneError):
+                await self._api.http.call(
+                    OPERATIONS["destroy a computer"], self._api.path(self._info.id), is_urgent=True
+                )
+            self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+        if self._on_gone is not None:
+            self._on_gone()
+
+    def on_gone(self, tell: Callable[[], None]) -> None:
+        """Tell how its owner hears that it is destroyed."""
+        self._on_gone = tell
+
+    async def clone(self, name: str) -> OrgoComputer:
+        """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata.
+
+        Raises:
+            UnsupportedError: If the plan has no clones.
+        """
+        self._check(Capability.CLONE)
+        if not name:
+            raise InvalidInputError("a clone needs a name")
+        return await self._adopt(self, name)
+
+    async def prompt(self, text: str) -> str:
+        """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
+        self._check(Capability.PROMPT)
+        if not text.strip():
+            raise InvalidInputError("the goal is empty")
+        body = {
+            "computer_id": self._info.id,
+            "model": self._agent_model,
+            "messages": [{"role": "user", "content": text}],
+            "stream": False,
+        }
+        with self._noticing():
+            try:
+                answer = await self._api.http.call(OPERATIONS["prompt its agent"], CHAT, body)
+            except (NotFoundError, UnsupportedError) as error:
+                raise self._api.lost_route(error, "prompt its agent", CHAT) from error
+        return _said(answer)
+
+    def _noticing(self) -> _Noticing:
+        return _Noticing(self)
+
+    def notice_gone(self) -> None:
+        """Note that Orgo knows the computer no more."""
+        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+        if self._on_gone is not None:
+            self._on_gone()
+
+
+class _Noticing:
+    """Notes that the computer is gone where an operation in the block finds that out."""
+
+    __slots__ = ("_computer",)
+
+    def __init__(self, computer: OrgoComputer) -> None:
+        self._computer = computer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
+            self._computer.notice_gone()
+
+
+def _said(answer: Mapping[str, JsonValue]) -> str:
+    """Return the text of a chat completion."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, str):
+        raise ProtocolError("the answer of orgo's agent holds no text", provider=NAME, effect="yes")
+    return textwrap.dedent(content)

@@ -1,0 +1,181 @@
+"""What the account has: workspaces and the computers in them, and how a new one comes to be there exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import anyio
+from pydantic import JsonValue
+
+from deskhand.errors import (
+    ConflictError,
+    DeskhandError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ProtocolError,
+)
+from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
+from deskhand.retry import Clock, backoff, wait_asked_for
+
+__all__ = ["Directory"]
+
+_WORKSPACE: Final = "deskhand"
+"""What a workspace is called where the account has none yet."""
+_PATHS: Final = ("/workspaces", "/projects")
+"""Where workspaces are: now, and on older servers."""
+_ATTEMPTS: Final = 3
+_LONGEST_WAIT: Final = 60.0
+_PAUSES: Final = (0.5, 1.0, 2.0)
+"""Seconds between two looks for a computer whose request may still be under way."""
+
+
+class Directory:
+    """The workspaces of one account.
+
+    Args:
+        api: The API.
+        workspace_id: The workspace to use; the account's first where not given, made where it has none.
+    """
+
+    def __init__(self, api: OrgoApi, workspace_id: str | None) -> None:
+        self._api = api
+        self._workspace_id = workspace_id
+        self._path: str | None = None
+        self._choosing = anyio.Lock()
+        self._clock = Clock()
+
+    async def listing(self) -> list[tuple[JsonObject, list[JsonObject]]]:
+        """Return the workspaces that the key may see, each with its computers."""
+        return _workspaces_of(await self._call("list workspaces"))
+
+    async def computers(self) -> list[JsonObject]:
+        """Return all computers that the key may see."""
+        return [computer for _, inside in await self.listing() for computer in inside]
+
+    async def workspace(self) -> str:
+        """Return the id of the workspace in which computers are created."""
+        async with self._choosing:
+            if self._workspace_id is None:
+                self._workspace_id = await self._first() or await self._made()
+        return self._workspace_id
+
+    async def _first(self) -> str | None:
+        ids = [workspace.get("id") for workspace, _ in await self.listing()]
+        return next((one for one in ids if isinstance(one, str) and one), None)
+
+    async def _made(self) -> str:
+        """Make the account's first workspace; its name is taken where another has made it meanwhile."""
+        failure: DeskhandError | None = None
+        try:
+            made = (await self._call("create a workspace", {"name": _WORKSPACE})).get("id")
+        except DeskhandError as error:
+            if error.effect == "no" and not isinstance(error, ConflictError):
+                raise
+            made, failure = None, error
+        found = made if isinstance(made, str) and made else await self._first()
+        if found is None:
+            raise failure or ProtocolError("orgo tells no id of a new workspace", provider=NAME)
+        return found
+
+    async def _call(self, operation: str, body: Mapping[str, object] | None = None) -> JsonObject:
+        """Ask for workspaces under the name that the server has for them."""
+        if self._path is None:
+            try:
+                answer = await self._api.http.call(OPERATIONS[operation], _PATHS[0], body)
+            except NotFoundError:
+                self._path = _PATHS[1]
+            else:
+                self._path = _PATHS[0]
+                return answer
+        return await self._api.http.call(OPERATIONS[operation], self._path, body)
+
+    async def find(self, name: str) -> JsonObject | None:
+        """Return the computer of that name; look more than once, as its request may still be under way."""
+        for pause in (0.0, *_PAUSES):
+            await anyio.sleep(pause)
+            for one in await self.computers():
+                if one.get("name") == name and one.get("id"):
+                    return one
+        return None
+
+    async def find_clone(self, name: str, before: Collection[str]) -> JsonObject | None:
+        """Return the copy of a computer that was not there before; Orgo names it after the original."""
+        for pause in (0.0, *_PAUSES):
+            await anyio.sleep(pause)
+            for one in await self.computers():
+                if str(one.get("name")).startswith(f"{name} (clone") and str(one.get("id")) not in before:
+                    return one
+        return None
+
+    async def create(self, body: Mapping[str, object]) -> JsonObject:
+        """Create a computer under a name that no other has.
+
+        An answer that is lost is made up for by looking for the name. Only where the name is not there is the request
+        sent again, under the same name, which the vendor gives once: there are never two.
+
+        Raises:
+            OutcomeUnknownError: If nobody can tell whether there is one.
+            DeskhandError: If there is none.
+        """
+        name = str(body["name"])
+        doubtful: DeskhandError | None = None
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                made = await self._api.http.call(OPERATIONS["create a computer"], "/computers", body)
+                if made.get("id"):
+                    return made
+                raise ProtocolError("orgo tells no id of a new computer", provider=NAME)
+            except DeskhandError as error:
+                failure = error
+            if failure.effect != "no":
+                doubtful = failure
+            elif not (doubtful is not None and isinstance(failure, ConflictError)):  # the name is not taken by our own
+                if not failure.retryable or attempt == _ATTEMPTS:
+                    raise self._in_doubt(name, doubtful, failure) if doubtful is not None else failure
+                await self._pause(failure, attempt)
+                continue
+            found = await self._found(name, doubtful)
+            if found is not None:
+                return found
+        raise self._in_doubt(name, doubtful, None)
+
+    async def _found(self, name: str, doubtful: DeskhandError | None) -> JsonObject | None:
+        try:
+            return await self.find(name)
+        except DeskhandError as error:
+            raise self._in_doubt(name, doubtful, error) from error
+
+    async def _pause(self, failure: DeskhandError, attempt: int) -> None:
+        wait = backoff(attempt, self._clock, base=0.5, ceiling=8.0)
+        if failure.retry_at is not None:
+            asked = wait_asked_for(failure.retry_at, self._clock, cap=_LONGEST_WAIT)
+            if asked is None:
+                raise failure
+            wait = asked
+        await self._clock.sleep(wait)
+
+    @staticmethod
+    def _in_doubt(name: str, doubtful: DeskhandError | None, later: DeskhandError | None) -> OutcomeUnknownError:
+        told = doubtful.message if doubtful is not None else "the answer was lost"
+        then = f" Looking for it failed: {later.message}" if later is not None else " It is not to be seen so far."
+        return OutcomeUnknownError(
+            f"nobody can tell whether orgo created the computer {name}: {told}.{then}",
+            hint=f"see at https://www.orgo.ai whether {name} is there; leaving the provider looks for it once more",
+            provider=NAME,
+            request_id=doubtful.request_id if doubtful is not None else None,
+        )
+
+
+def _workspaces_of(answer: Mapping[str, JsonValue]) -> list[tuple[JsonObject, list[JsonObject]]]:
+    """Return the workspaces of an answer, each with its computers; servers name either list in two ways."""
+    listed = answer.get("workspaces", answer.get("projects"))
+    if not isinstance(listed, list):
+        raise ProtocolError("orgo's answer lists no workspaces", provider=NAME, effect="no")
+    found: list[tuple[JsonObject, list[JsonObject]]] = []
+    for workspace in listed:
+        if isinstance(workspace, dict):
+            inside = workspace.get("desktops", workspace.get("computers"))
+            computers = inside if isinstance(inside, list) else []
+            found.append((workspace, [one for one in computers if isinstance(one, dict)]))
+    return found

@@ -1,0 +1,149 @@
+"""What one Orgo computer can do, found out once: which routes are there, and whether xdotool works on it.
+
+Routes are asked for with ``OPTIONS``, which HTTP defines to change nothing; only a plain "not found", or a list of
+methods without ours, is taken for a no. A server that says "not found" to ``OPTIONS`` on everything tells nothing: then
+all routes count as there until one is used. The answers hold for all computers of a provider; xdotool is asked for on
+each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from deskhand.errors import DeskhandError
+from deskhand.providers.contract import Capability, ComputerInfo
+from deskhand.providers.orgo.api import OPERATIONS, OrgoApi, instance_of
+from deskhand.providers.orgo.commands import Commands
+
+__all__ = ["CHAT", "Facts", "capabilities_of", "learn_desktop", "survey"]
+
+CHAT: Final = "/v1/chat/completions"
+TERMINAL: Final = "ws/terminal"
+_SHARED: Final = "move"
+"""A path at which another method does something else, so that its being there tells nothing. It is asked itself, to
+move to nowhere: the answer is an error where the route is there, and were it none, nothing would have been pressed."""
+
+_METHODS: Final = {
+    **dict.fromkeys(("bash", "exec", "click", "move", "drag", "scroll", "type", "key"), "POST"),
+    **dict.fromkeys(("start", "stop", "clone"), "POST"),
+    **dict.fromkeys(("screenshot", "vnc-password"), "GET"),
+}
+_QUESTION: Final = r"""exec 2>/dev/null </dev/null
+if command -v xdotool >/dev/null; then
+  for d in "$DISPLAY" :0 :1 :99; do
+    [ -n "$d" ] && DISPLAY=$d timeout 2 xdotool getmouselocation >/dev/null && { printf 'xdotool=%s\n' "$d"; break; }
+  done
+fi
+echo ready"""
+
+_NEEDS: Final[dict[Capability, tuple[str, ...]]] = {
+    Capability.EXEC: ("bash",),
+    Capability.FILES: ("bash",),
+    Capability.TERMINAL: (TERMINAL, "vnc-password"),
+    Capability.SCREENSHOT: ("screenshot",),
+    Capability.REGION: ("screenshot",),
+    Capability.POINTER: ("click",),
+    Capability.MOVE: ("move",),
+    Capability.DRAG: ("drag",),
+    Capability.SCROLL: ("scroll",),
+    Capability.KEYBOARD: ("type", "key"),
+    Capability.PAUSE: ("stop", "start"),
+    Capability.CLONE: ("clone",),
+    Capability.PROMPT: (CHAT,),
+}
+"""The routes without which a capability is not there."""
+
+_BY_XDOTOOL: Final[dict[Capability, tuple[str, ...]]] = {
+    Capability.FULL_INPUT: ("bash", "click", "move", "drag", "scroll", "type", "key"),
+    Capability.CURSOR: ("bash",),
+}
+"""What xdotool adds, and the routes without which that is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found out about one desktop.
+
+    Attributes:
+        display: The X display that xdotool can use; ``None`` where it cannot.
+    """
+
+    display: str | None = None
+
+
+def capabilities_of(api: OrgoApi, info: ComputerInfo, facts: Facts) -> frozenset[Capability]:
+    """Return what a computer can do."""
+    needs = _NEEDS | (_BY_XDOTOOL if facts.display is not None else {})
+    found = {capability for capability, routes in needs.items() if not api.missing.intersection(routes)}
+    if instance_of(info) is None:
+        found.discard(Capability.TERMINAL)
+    if info.raw.get("connection_url"):
+        found.add(Capability.LIVE_VIEW)
+    return frozenset(found)
+
+
+async def survey(api: OrgoApi, info: ComputerInfo) -> None:
+    """Find out which routes are missing, all at once, the first time that a provider has a computer to ask about."""
+    async with api.surveying:
+        if not api.is_surveyed:
+            await _survey(api, info)
+
+
+async def _survey(api: OrgoApi, info: ComputerInfo) -> None:
+    missing: set[str] = set()
+    seen: list[str] = []
+
+    async def ask(route: str, path: str, method: str) -> None:
+        try:
+            is_there = await _is_there(api, path, method)
+        except DeskhandError:
+            return  # nobody knows: its first use will tell
+        seen.append(route)
+        if not is_there:
+            missing.add(route)
+
+    async def knock() -> None:
+        instance = instance_of(info)
+        if instance is not None:
+            from deskhand.providers.orgo.terminal import is_terminal_there, terminal_uri
+
+            if not await is_terminal_there(terminal_uri(api.http.origin, instance)):
+                api.missing.add(TERMINAL)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "", api.path(info.id), "GET")
+        for route, method in _METHODS.items():
+            tasks.start_soon(ask, route, api.path(info.id, route), method)
+        tasks.start_soon(ask, CHAT, CHAT, "POST")
+        tasks.start_soon(knock)
+    if "" not in missing:  # the computer's own path is there for certain: whoever denies it knows no OPTIONS
+        api.missing |= missing
+    api.is_surveyed = bool(seen)
+
+
+async def _is_there(api: OrgoApi, path: str, method: str) -> bool:
+    status, headers = await api.http.probe(OPERATIONS["tell whether a route is there"], path)
+    if status == 404:
+        return False
+    allowed = headers.get("allow")
+    if allowed is not None:
+        return method in {name.strip().upper() for name in allowed.split(",")}
+    if path.endswith(f"/{_SHARED}"):
+        status, _ = await api.http.probe(OPERATIONS["ask for no move"], path, {})
+        return status != 404
+    return True
+
+
+async def learn_desktop(commands: Commands) -> Facts:
+    """Find out what the desktop itself offers; fails where it is not up yet.
+
+    Raises:
+        ConflictError: If it is not up.
+        UnsupportedError: If commands cannot be run at all.
+    """
+    output, _ = await commands.plain("look around", _QUESTION)
+    found = [line.removeprefix("xdotool=") for line in output.splitlines() if line.startswith("xdotool=")]
+    return Facts(display=found[0] if found else None)

@@ -1,0 +1,300 @@
+"""Input: by the routes that Orgo has, and by ``xdotool`` on the computer for what it has no route for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+import anyio
+
+from deskhand.errors import DeskhandError, InvalidInputError, ProviderError, UnsupportedError
+from deskhand.providers.actions import (
+    Click,
+    Drag,
+    HoldKey,
+    InputAction,
+    Key,
+    MouseButton,
+    MouseDown,
+    MouseUp,
+    Move,
+    Scroll,
+    Type,
+    Wait,
+)
+from deskhand.providers.contract import Capability, Screen
+from deskhand.providers.keys import Chord
+from deskhand.providers.needs import capabilities_for
+from deskhand.providers.orgo.api import NAME, OrgoApi
+from deskhand.providers.orgo.commands import Commands
+
+__all__ = ["Hands", "keysym"]
+
+_BUTTONS: Final[dict[MouseButton, int]] = {"left": 1, "middle": 2, "right": 3, "back": 8, "forward": 9}
+_UP, _DOWN, _LEFT, _RIGHT = 4, 5, 6, 7
+_STEPS: Final = 8
+_TYPED_A_SECOND: Final = 20
+"""Characters that are typed a second at least: the server waits 12 ms after each."""
+
+_KEYSYMS: Final[dict[str, str]] = {
+    "altgr": "ISO_Level3_Shift",
+    "enter": "Return",
+    "tab": "Tab",
+    "backspace": "BackSpace",
+    "escape": "Escape",
+    "delete": "Delete",
+    "insert": "Insert",
+    "home": "Home",
+    "end": "End",
+    "page_up": "Page_Up",
+    "page_down": "Page_Down",
+    "up": "Up",
+    "down": "Down",
+    "left": "Left",
+    "right": "Right",
+    "caps_lock": "Caps_Lock",
+    "num_lock": "Num_Lock",
+    "scroll_lock": "Scroll_Lock",
+    "print_screen": "Print",
+    "pause": "Pause",
+    "menu": "Menu",
+    "volume_up": "XF86AudioRaiseVolume",
+    "volume_down": "XF86AudioLowerVolume",
+    "volume_mute": "XF86AudioMute",
+    "media_play": "XF86AudioPlay",
+    "media_next": "XF86AudioNext",
+    "media_previous": "XF86AudioPrev",
+    **{f"f{n}": f"F{n}" for n in range(1, 25)},
+    **{f"kp_{n}": f"KP_{n}" for n in range(10)},
+    "kp_enter": "KP_Enter",
+    "kp_add": "KP_Add",
+    "kp_subtract": "KP_Subtract",
+    "kp_multiply": "KP_Multiply",
+    "kp_divide": "KP_Divide",
+    "kp_decimal": "KP_Decimal",
+    "+": "plus",
+    "-": "minus",
+    "_": "underscore",
+    "=": "equal",
+    ".": "period",
+    ",": "comma",
+    "/": "slash",
+    "\\": "backslash",
+    ";": "semicolon",
+    ":": "colon",
+    "'": "apostrophe",
+    '"': "quotedbl",
+    "`": "grave",
+    "~": "asciitilde",
+    "!": "exclam",
+    "@": "at",
+    "#": "numbersign",
+    "$": "dollar",
+    "%": "percent",
+    "^": "asciicircum",
+    "&": "ampersand",
+    "*": "asterisk",
+    "(": "parenleft",
+    ")": "parenright",
+    "[": "bracketleft",
+    "]": "bracketright",
+    "{": "braceleft",
+    "}": "braceright",
+    "<": "less",
+    ">": "greater",
+    "|": "bar",
+    "?": "question",
+}
+"""The names that X has for keys, which both Orgo and xdotool take."""
+
+
+def keysym(key: str) -> str:
+    """Return X's name of a canonical key."""
+    if key in _KEYSYMS:
+        return _KEYSYMS[key]
+    return f"U{ord(key):04X}" if len(key) == 1 and not key.isascii() else key
+
+
+class Hands:
+    """Performs input on one computer.
+
+    Args:
+        api: The API.
+        commands: Runs commands on the computer.
+        computer_id: Which computer.
+        display: The X display that xdotool can use there; ``None`` where it cannot.
+    """
+
+    def __init__(self, api: OrgoApi, commands: Commands, computer_id: str, display: str | None) -> None:
+        self._api = api
+        self._commands = commands
+        self._computer_id = computer_id
+        self.display = display
+
+    async def perform(self, action: InputAction, screen: Screen | None) -> None:
+        """Perform an action that the computer has the capabilities for; points off the screen are refused."""
+        _check_points(action, screen)
+        is_beyond_routes = Capability.FULL_INPUT in capabilities_for(action)
+        if self.display is not None and (is_beyond_routes or (isinstance(action, Key) and action.repeat > 1)):
+            await self._compose(action)
+            return
+        match action:
+            case Wait():
+                await anyio.sleep(action.duration)
+            case Click():
+                await self._click(action)
+            case Move():
+                await self._do("move the pointer", "move", {"x": action.x, "y": action.y})
+            case Drag():
+                (start_x, start_y), (end_x, end_y) = action.path
+                body = {"start_x": start_x, "start_y": start_y, "end_x": end_x, "end_y": end_y, "button": "left"}
+                await self._do("drag", "drag", body)
+            case Scroll():
+                direction = "down" if action.dy > 0 else "up"
+                body = {"direction": direction, "amount": abs(action.dy), "x": action.x, "y": action.y}
+                await self._do("scroll", "scroll", body)
+            case Type():
+                await self._type(action.text.replace("\r\n", "\n"))
+            case Key():
+                for _ in range(action.repeat):
+                    await self._strike(action.keys)
+            case HoldKey() | MouseDown() | MouseUp():
+                raise UnsupportedError("orgo has no route to hold a button or a key", provider=NAME)
+
+    async def position(self) -> tuple[int, int]:
+        """Return where the pointer is."""
+        found = dict(
+            line.split("=", 1) for line in (await self._xdotool("getmouselocation --shell")).split() if "=" in line
+        )
+        try:
+            return int(found["X"]), int(found["Y"])
+        except (KeyError, ValueError) as error:
+            raise ProviderError("xdotool does not tell where the pointer is", provider=NAME, effect="no") from error
+
+    async def _do(self, operation: str, route: str, body: dict[str, object], *, seconds: float | None = None) -> None:
+        answer = await self._api.act(operation, self._computer_id, route, body, deadline=seconds)
+        if answer.get("success") is False:  # with status 200 too, a failed action is none that was done
+            said = answer.get("error")
+            raise ProviderError(
+                f"orgo failed to {operation}: {said if isinstance(said, str) else 'it does not say why'}",
+                hint="look at the screen before it is done again",
+                provider=NAME,
+            )
+
+    async def _click(self, action: Click) -> None:
+        at: dict[str, object] = {"x": action.x, "y": action.y, "button": action.button}
+        if action.count > 2 and self.display is not None:
+            await self._compose(action)  # at once, which two requests are not
+            return
+        await self._do("click", "click", at | {"double": True} if action.count > 1 else at)
+        if action.count > 2:
+            await self._do("click", "click", at)
+
+    async def _type(self, text: str) -> None:
+        if text:
+            await self._do("type", "type", {"text": text}, seconds=30.0 + len(text) / _TYPED_A_SECOND)
+
+    async def _strike(self, keys: Chord) -> None:
+        if len(keys) == 1 and len(keys[0]) == 1:  # a character is typed: not each has a name that both sides know
+            await self._type(keys[0])
+            return
+        await self._do("strike a key", "key", {"key": "+".join(keysym(key) for key in keys)})
+
+    # What no route is there for
+
+    async def _compose(self, action: InputAction) -> None:
+        if isinstance(action, HoldKey):
+            await self._hold(action)
+        else:
+            await self._xdotool(" ".join(_words(action)))
+
+    async def _hold(self, action: HoldKey) -> None:
+        down = " ".join(f"keydown {_quoted(key)}" for key in action.keys)
+        up = " ".join(f"keyup {_quoted(key)}" for key in reversed(action.keys))
+
+        async def release() -> None:
+            await self._xdotool(up)
+
+        try:
+            # Timed where the key is, so that it is let go of although nobody here can be heard any more.
+            await self._xdotool(f"{down} sleep {action.duration:.3f} {up}", seconds=action.duration)
+        except (DeskhandError, anyio.get_cancelled_exc_class()):
+            await self._api.in_background(release)
+            raise
+
+    async def _xdotool(self, words: str, *, seconds: float = 0.0) -> str:
+        """Run xdotool.
+
+        Raises:
+            ProviderError: If it fails.
+        """
+        result = await self._commands.run(
+            f"exec xdotool {words}", timeout=math.ceil(seconds) + 30.0, env={"DISPLAY": self.display or ""}
+        )
+        if not result.ok:
+            raise ProviderError(
+                f"xdotool failed on the computer: {result.error or result.output.strip()[:300] or result.exit_code}",
+                hint="look at the screen before it is done again",
+                provider=NAME,
+            )
+        return result.output
+
+
+def _quoted(key: str) -> str:
+    return keysym(key)  # names of keys hold letters, digits and _ alone
+
+
+def _words(action: InputAction) -> Iterator[str]:
+    """Return an action in xdotool's words, as one chain: nothing comes in between."""
+    held = [keysym(name) for name in getattr(action, "modifiers", ())]
+    if isinstance(action, Click | Scroll) and action.x is not None:
+        yield f"mousemove {action.x} {action.y}"
+    if isinstance(action, Drag):
+        yield f"mousemove {action.path[0][0]} {action.path[0][1]}"
+    yield from (f"keydown {name}" for name in held)
+    match action:
+        case Click():
+            yield f"click --repeat {action.count} --delay 20 {_BUTTONS[action.button]}"
+        case MouseDown():
+            yield f"mousedown {_BUTTONS[action.button]}"
+        case MouseUp():
+            yield f"mouseup {_BUTTONS[action.button]}"
+        case Scroll():
+            for count, wheel in (
+                (action.dy, _DOWN if action.dy > 0 else _UP),
+                (action.dx, _RIGHT if action.dx > 0 else _LEFT),
+            ):
+                if count:
+                    yield f"click --repeat {abs(count)} --delay 2 {wheel}"
+        case Drag():
+            yield f"mousedown {_BUTTONS[action.button]}"
+            yield from (f"mousemove {x} {y} sleep 0.01" for x, y in _way(action.path))
+            yield f"mouseup {_BUTTONS[action.button]}"
+        case Key():
+            struck = "+".join(keysym(key) for key in action.keys)
+            yield " ".join(f"key --delay 2 {struck}" for _ in range(action.repeat))
+        case _:
+            raise InvalidInputError(f"{action} is no input that can be composed")
+    yield from (f"keyup {name}" for name in reversed(held))
+
+
+def _way(path: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
+    """Return the points that a drag passes, its corners among them."""
+    for (x0, y0), (x1, y1) in pairwise(path):
+        for step in range(1, _STEPS + 1):
+            yield round(x0 + (x1 - x0) * step / _STEPS), round(y0 + (y1 - y0) * step / _STEPS)
+
+
+def _check_points(action: InputAction, screen: Screen | None) -> None:
+    points = action.path if isinstance(action, Drag) else ()
+    if isinstance(action, Click | Move | Scroll) and action.x is not None and action.y is not None:
+        points = ((action.x, action.y),)
+    if screen is None:
+        return
+    for x, y in points:
+        if not (0 <= x < screen.width and 0 <= y < screen.height):
+            raise InvalidInputError(
+                f"{x},{y} is off the screen, which is {screen.width}x{screen.height}", provider=NAME
+            )

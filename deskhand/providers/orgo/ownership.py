@@ -1,0 +1,168 @@
+"""Who ends what was created: one task of the provider's own for each computer, whatever becomes of whoever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+import anyio
+import anyio.abc
+
+from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, NotFoundError
+from deskhand.providers.contract import ComputerStatus
+from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
+from deskhand.providers.orgo.computer import OrgoComputer
+
+__all__ = ["Find", "Owner"]
+
+Find: TypeAlias = Callable[[], Awaitable[JsonObject | None]]
+"""Looks for a computer whose answer was lost."""
+
+_MAKING: Final = 300.0
+"""Seconds that a computer may take from the request to a desktop that is up."""
+_GRACE: Final = 10.0
+"""Seconds for an answer that is under way when nobody waits for it any more: with it, nothing needs looking for."""
+_ENDING: Final = 45.0
+"""Seconds that ending one may take; after that its automatic stop has to do."""
+
+
+class _Holding:
+    """One computer that is the provider's, from the request that creates it to its end.
+
+    Attributes:
+        called: What it is called in messages.
+        find: Finds it where its answer was lost.
+        computer: The computer, as soon as there is one.
+        error: Why there is none that can be used.
+        left: Why it could not be ended.
+        settled: Set when it is known whether there is one.
+        is_abandoned: Whether nobody will use it.
+        scope: Bounds its creation.
+    """
+
+    def __init__(self, called: str, find: Find) -> None:
+        self.called = called
+        self.find = find
+        self.computer: OrgoComputer | None = None
+        self.error: DeskhandError | None = None
+        self.left: DeskhandError | None = None
+        self.settled = anyio.Event()
+        self.is_abandoned = False
+        self.scope = anyio.CancelScope(shield=True)
+
+    @property
+    def is_to_end(self) -> bool:
+        """Whether it is there, or may be, and was not given away."""
+        if self.computer is None:
+            return self.error is None or self.error.effect != "no"
+        return not self.computer.kept and self.computer.info.status is not ComputerStatus.DESTROYED
+
+
+class Owner:
+    """Makes and ends the computers of one provider, in tasks that outlive whoever asked.
+
+    Args:
+        api: The API.
+        tasks: Where that is done.
+    """
+
+    def __init__(self, api: OrgoApi, tasks: anyio.abc.TaskGroup) -> None:
+        self._api = api
+        self._tasks = tasks
+        self._held: set[_Holding] = set()
+
+    def computer(self, computer_id: str) -> OrgoComputer | None:
+        """Return the computer with that id, if it is one of these."""
+        computers = [holding.computer for holding in self._held]
+        return next((one for one in computers if one is not None and one.info.id == computer_id), None)
+
+    async def make(self, called: str, begin: Callable[[], Awaitable[OrgoComputer]], find: Find) -> OrgoComputer:
+        """Create a computer, and end it again where nobody waits for it any more, or it does not come up.
+
+        Args:
+            called: What it is called.
+            begin: Creates it.
+            find: Finds it where the answer was lost.
+        """
+        holding = _Holding(called, find)
+        self._held.add(holding)
+        self._tasks.start_soon(self._make, holding, begin, name=f"orgo computer {called}")
+        try:
+            await holding.settled.wait()
+        except BaseException:  # cancelled too
+            self._abandon(holding)
+            raise
+        if holding.error is not None:
+            raise holding.error
+        if holding.computer is None or holding.is_abandoned:
+            raise ComputerGoneError("the provider was left meanwhile", effect="no", provider=NAME)
+        return holding.computer
+
+    async def _make(self, holding: _Holding, begin: Callable[[], Awaitable[OrgoComputer]]) -> None:
+        with holding.scope:
+            if not holding.is_abandoned:
+                holding.scope.deadline = anyio.current_time() + _MAKING
+            try:
+                holding.computer = computer = await begin()
+                computer.on_gone(lambda: self._held.discard(holding))
+                await computer.prepare(is_abandoned=lambda: holding.is_abandoned)
+            except DeskhandError as error:
+                holding.error = error
+        if holding.scope.cancelled_caught:
+            holding.error = DeadlineExceededError(f"the orgo computer was not up in {_MAKING:g} s", provider=NAME)
+        if holding.error is not None or holding.is_abandoned:
+            await self._end(holding)
+        holding.settled.set()
+
+    def _abandon(self, holding: _Holding) -> None:
+        if holding.is_abandoned:
+            return
+        holding.is_abandoned = True
+        if holding.settled.is_set():
+            self._tasks.start_soon(self._end, holding)
+        else:
+            holding.scope.deadline = anyio.current_time() + _GRACE
+
+    async def _end(self, holding: _Holding) -> None:
+        """End a computer, or make sure that there is none; why it could not be ended is kept, to be told."""
+        holding.left = None
+        with anyio.move_on_after(_ENDING, shield=True) as scope:
+            try:
+                if holding.computer is not None:
+                    await holding.computer.destroy()
+                    self._held.discard(holding)
+                elif holding.is_to_end:
+                    await self._end_what_is_found(holding)
+                else:
+                    self._held.discard(holding)
+            except DeskhandError as error:
+                holding.left = error
+        if scope.cancelled_caught:
+            holding.left = DeadlineExceededError(f"{holding.called} did not end within {_ENDING:g} s", provider=NAME)
+
+    async def _end_what_is_found(self, holding: _Holding) -> None:
+        """End a computer whose answer was lost; one that is not there yet is looked for again when all ends."""
+        found = await holding.find()
+        if found is None:
+            return
+        path = self._api.path(str(found["id"]))
+        with suppress(NotFoundError, ComputerGoneError):  # it is gone, which was to be reached
+            await self._api.http.call(OPERATIONS["destroy a computer"], path, is_urgent=True)
+        self._held.discard(holding)
+
+    def release(self) -> None:
+        """Begin to end what was made and neither ended nor given away."""
+        for holding in self._held:
+            if not holding.settled.is_set():
+                self._abandon(holding)
+            elif holding.is_to_end:
+                self._tasks.start_soon(self._end, holding)
+
+    def left_behind(self) -> list[DeskhandError]:
+        """Return why computers could not be ended, each with a note that names it, once all tasks have ended."""
+        left = [(holding, holding.left) for holding in self._held if holding.left is not None and holding.is_to_end]
+        for holding, error in left:
+            known = holding.computer.info.id if holding.computer is not None else holding.called
+            error.add_note(f"the orgo computer {known} may have been left behind: {error}")
+        return [error for _, error in left]

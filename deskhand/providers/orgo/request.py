@@ -1,0 +1,92 @@
+"""What a spec and the vendor's options make of a request for a computer."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from deskhand.errors import InvalidInputError
+from deskhand.providers.contract import ComputerSpec
+from deskhand.providers.orgo.api import NAME
+
+__all__ = ["DEFAULT_TTL", "creation_body", "unique_name"]
+
+DEFAULT_TTL: Final = 3600.0
+"""Idle seconds after which a computer stops by itself where nobody says otherwise."""
+
+_LONGEST_NAME: Final = 180
+_GIB: Final = 1 << 30
+_MEMORY: Final = (4, 8, 16, 32, 64)
+_CPUS: Final = (0.5, 1, 2, 4, 8, 16)
+_SMALLEST_DISK: Final = 8
+_DEPTH: Final = 24
+_TEXTS: Final = ("workspace_id", "os", "gpu", "template_ref")
+
+
+def unique_name(name: str) -> str:
+    """Return a name that no other computer has, by which this one is found again if its answer is lost.
+
+    Raises:
+        InvalidInputError: If it cannot be a name.
+    """
+    if not (0 < len(name.strip()) <= _LONGEST_NAME and name.isprintable()):
+        raise InvalidInputError(f"{name!r} cannot be a name", hint=f"1 to {_LONGEST_NAME} printable characters")
+    return f"{name.strip()}-{secrets.token_hex(4)}"
+
+
+def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Mapping[str, object]) -> dict[str, object]:
+    """Return the body of the request that creates a computer.
+
+    Memory and cores are rounded up to what Orgo has, the disk to whole GiB, the time to whole minutes.
+
+    Raises:
+        InvalidInputError: If something cannot be honoured.
+    """
+    if spec.env:
+        raise InvalidInputError("orgo takes no env for a computer", hint="give env to each exec", provider=NAME)
+    body: dict[str, object] = {"workspace_id": workspace_id, "name": name, **_checked(options)}
+    if spec.cpus is not None:
+        cpus = _step("cpus", spec.cpus, _CPUS)
+        body["cpu"] = int(cpus) if cpus >= 1 else cpus
+    if spec.memory is not None:
+        body["ram"] = int(_step("memory", spec.memory / _GIB, _MEMORY))
+    if spec.disk is not None:
+        body["disk_size_gb"] = max(_SMALLEST_DISK, math.ceil(_positive("disk", spec.disk) / _GIB))
+    if spec.screen is not None:
+        width, height = spec.screen
+        body["resolution"] = f"{width}x{height}x{_DEPTH}"
+    if spec.image is not None:
+        body["image"] = spec.image
+    ttl = DEFAULT_TTL if spec.ttl is None else _positive("ttl", spec.ttl)
+    body["auto_stop_minutes"] = math.ceil(ttl / 60)
+    return body
+
+
+def _checked(options: Mapping[str, object]) -> dict[str, str]:
+    checked = {}
+    for option, value in options.items():
+        if option not in _TEXTS:
+            nearest = difflib.get_close_matches(option, _TEXTS, n=1)
+            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise InvalidInputError(f"orgo has no option {option!r}{meant}", hint=f"options: {', '.join(_TEXTS)}")
+        if not isinstance(value, str) or not value:
+            raise InvalidInputError(f"{option} is {value!r}; it must be text")
+        checked[option] = value
+    return checked
+
+
+def _positive(what: str, value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        raise InvalidInputError(f"{what} is {value}; it must be a positive number")
+    return value
+
+
+def _step(what: str, value: float, steps: Sequence[float]) -> float:
+    _positive(what, value)
+    enough = [step for step in steps if step >= value]
+    if not enough:
+        raise InvalidInputError(f"{what} of {value:g} is more than orgo has: {steps[-1]:g}", provider=NAME)
+    return enough[0]
