@@ -88,8 +88,7 @@ class Sockets:
             with suppress(RuntimeError):
                 await socket.send_text(json.dumps({"type": "error", "message": error.message}))
         if code is not None:
-            with suppress(RuntimeError):  # the client closed it at the same time
-                await socket.close(code)
+            await _close(socket, code)
 
     async def events(self, socket: WebSocket, instance_id: str) -> None:
         """Sends the events that the client subscribes to."""
@@ -100,8 +99,7 @@ class Sockets:
             return
         code = await _until_closed(computer, lambda: self._report(socket, computer))
         if code is not None:
-            with suppress(RuntimeError):
-                await socket.close(code)
+            await _close(socket, code)
 
     def _admit(self, socket: WebSocket, instance_id: str) -> SimulatedComputer | int:
         """Returns the computer that a socket is for, or the code to close it by."""
@@ -243,6 +241,13 @@ async def _send(socket: WebSocket, message: Json) -> None:
         await socket.send_text(json.dumps(message))
     except (WebSocketDisconnect, RuntimeError) as error:
         raise _ClosedError(None) from error
+
+
+async def _close(socket: WebSocket, code: int) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    with suppress(WebSocketDisconnect, RuntimeError):  # the client closed it at the same time
+        await socket.close(code)
 
 
 def _size(text: str | None, default: int) -> int | None:
