@@ -19,6 +19,7 @@ from deskhand.harness.events import Event, EventBase, Usage
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import Committed, LogEntry, RunSummary
 from deskhand.harness.loops.claude import Effort
+from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.door import AnthropicClient
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.run import RunResult
@@ -632,7 +633,37 @@ class ComputeProvider:
     def list(self) -> list[ComputerInfo]:
         """List the computers that can be seen with this key."""
 
-class ClaudeComputerUseHarness(Harness[OutputT]):
+class ModelHarness(Harness[OutputT]):
+    """Lets a model use a computer: asks, acts, and shows what came of it, until the model is done."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        instructions: str | None = None,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        max_turns: int = 100,
+        output_type: type[OutputT] | None = None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
+        max_tokens: int = 32000,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None: ...
+    @property
+    def model(self) -> str:
+        """The model it asks."""
+
+    @property
+    def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
+        """The function tools that it was given."""
+
+    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
+        """Connect to the vendor for one run."""
+
+    def drive(self, run: RunContext) -> OutputT | None:
+        """Ask, act, and show what came of it, until the model is done."""
+
+class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     """Lets Claude use a computer through its native computer toolset, with function tools beside it."""
 
     def __init__(
@@ -651,19 +682,11 @@ class ClaudeComputerUseHarness(Harness[OutputT]):
         deadlines: Deadlines | None = None,
     ) -> None: ...
     @property
-    def model(self) -> str:
-        """The model it asks."""
-
-    @property
     def frame_limits(self) -> FrameLimits:
         """How large an image the model reads, in every request of a long run."""
 
-    @property
-    def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
-        """The function tools that it was given."""
-
-    def drive(self, run: RunContext) -> OutputT | None:
-        """Ask, act, and show what came of it, until the model is done."""
+    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
+        """Connect to Anthropic's API for one run."""
 
 class LocalComputer(ExternalComputer):
     """A computer that lives in this process's care and ends with it."""

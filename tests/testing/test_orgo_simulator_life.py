@@ -45,11 +45,12 @@ async def test_the_usual_computer_comes_from_the_pool() -> None:
     """Its automatic stop changes nothing of that; another screen is not in the pool."""
     async with simulated() as client:
         workspace = client.simulator.add_workspace("mine").id
-        for name, fields, pooled in [
+        cases: list[tuple[str, dict[str, object], bool]] = [
             ("a", {}, True),
             ("b", {"auto_stop_minutes": 60}, True),
             ("c", {"resolution": "1024x768x24"}, False),
-        ]:
+        ]
+        for name, fields, pooled in cases:
             made = await client.post("computers", {"workspace_id": workspace, "name": name, **fields})
             assert made.json()["fromPool"] is pooled
 
