@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
@@ -13,24 +13,30 @@ from deskhand.testing.models.delivery import ChunkHook
 from deskhand.testing.models.faults import Fault
 from deskhand.testing.models.script import FakeTurn, ModelView, Script
 from deskhand.testing.models.service import FakeApi, Route
-from deskhand.testing.models.wire import ApiError, WireAnswer, WireRequest, as_dict, as_text, json_answer
+from deskhand.testing.models.wire import ApiError, WireAnswer, WireRequest, as_dict, as_list, as_text, json_answer
 
+from .chat import chat_conversation, chat_tools, check_chat_messages, check_chat_parameters
+from .chat_reply import chat_stream_error, compose_chat, encode_chat
+from .chat_shapes import check_chat_shape
 from .errors import REQUEST_ID, OpenAIError, refused
 from .images import OpenAIImageReader
 from .items import Conversation, Json, Stored, input_items
 from .profiles import COMPUTER_PREVIEW, OPENAI_MODELS, OpenAIModel
-from .reply import Answer, compose
+from .reply import compose
 from .rules import check_calls, check_images, check_parameters, check_reasoning, check_replay
 from .shapes import check_responses_shape
 from .stream import KEEP_ALIVE, encode_response, stream_error
 from .tools import check_choice, check_tools
-from .usage import OpenAICache
+from .usage import Measured, OpenAICache
 from .view import view_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["FakeOpenAI"]
+
+AnswerT = TypeVar("AnswerT")
+Composer: TypeAlias = Callable[[FakeTurn, Conversation, Measured, int, float], AnswerT]
 
 MESSAGES: Mapping[int, str] = {
     408: "Request timed out.",
@@ -105,6 +111,7 @@ class FakeOpenAI(FakeApi):
         self._routes: dict[str, Route] = {
             "/v1/responses": self._create_response,
             "/v1/responses/input_tokens": self._count,
+            "/v1/chat/completions": self._create_completion,
         }
 
     def client(
@@ -157,16 +164,19 @@ class FakeOpenAI(FakeApi):
         message: str = MESSAGES[500],
         before: int = 2,
         times: int = 1,
+        chat: bool = False,
     ) -> None:
-        """Ends a stream of the Responses API with its ``error`` event.
+        """Ends a stream with an error, as the API tells it in the middle of an answer.
 
         Args:
             kind: The code of the error.
             message: Its text.
             before: The index of the event in whose place it comes.
             times: How many requests are answered like this.
+            chat: Whether it is told in the form of Chat Completions, instead of the Responses API's ``error`` event.
         """
-        self._plan(Fault(inserts={before: stream_error(kind, message, before)}, ends_after_insert=True), times)
+        event = chat_stream_error(kind, message) if chat else stream_error(kind, message, before)
+        self._plan(Fault(inserts={before: event}, ends_after_insert=True), times)
 
     def _error(self, status: int, message: str, headers: Mapping[str, str]) -> ApiError:
         return OpenAIError(status, message, headers=headers)
@@ -232,7 +242,7 @@ class FakeOpenAI(FakeApi):
         conversation = self._read(body)
         tools = {as_text(tool.get("name")) or as_text(tool.get("type")): tool for tool in conversation.tools}
         view = view_of(conversation, [item.raw for item in conversation.items], tools)
-        answer = await self._play(view, conversation)
+        answer = await self._play(view, conversation, compose)
 
         def delivered() -> None:
             self._player.played += 1
@@ -245,10 +255,40 @@ class FakeOpenAI(FakeApi):
             return self._streamed(events, fault, request_id, delivered)
         return self._faulty(json_answer(200, answer.response, request_id, id_header=REQUEST_ID), fault, delivered)
 
-    async def _play(self, view: ModelView, conversation: Conversation) -> Answer:
+    def _read_chat(self, body: Json) -> Conversation:
+        """Checks everything about a request to Chat Completions that does not depend on the script."""
+        check_chat_shape(body)
+        name = as_text(body.get("model"))
+        profile = self._models.get(name)
+        if profile is None:
+            message = f"The model `{name}` does not exist or you do not have access to it."
+            raise OpenAIError(404, message, code="model_not_found")
+        check_chat_parameters(body, profile)
+        check_chat_messages([as_dict(message) for message in as_list(body.get("messages"))])
+        conversation = chat_conversation(body, profile)
+        check_images(conversation, self._reader, max_images=self._max_images, screenshot_detail=True)
+        return conversation
+
+    async def _create_completion(self, request: WireRequest, body: Json, request_id: str, fault: Fault) -> WireAnswer:
+        conversation = self._read_chat(body)
+        tools = {as_text(tool.get("name")): tool for tool in chat_tools(body)}
+        view = view_of(conversation, [as_dict(message) for message in as_list(body.get("messages"))], tools)
+        completion = await self._play(view, conversation, compose_chat)
+
+        def delivered() -> None:
+            self._player.played += 1
+
+        if body.get("stream") is True:
+            options = as_dict(body.get("stream_options"))
+            obfuscates = options.get("include_obfuscation") is not False
+            events = encode_chat(completion, usage=options.get("include_usage") is True, obfuscates=obfuscates)
+            return self._streamed(events, fault, request_id, delivered)
+        return self._faulty(json_answer(200, completion, request_id, id_header=REQUEST_ID), fault, delivered)
+
+    async def _play(self, view: ModelView, conversation: Conversation, compose_as: Composer[AnswerT]) -> AnswerT:
         try:
-            turn: FakeTurn = await self._turn(view)
+            turn = await self._turn(view)
             self._composed += 1
-            return compose(turn, conversation, self._cache.measure(conversation), self._composed, time.time())
+            return compose_as(turn, conversation, self._cache.measure(conversation), self._composed, time.time())
         except Exception as error:  # whatever a script raises is told to both sides: the caller of the API and the test
             raise self._script_failed(error) from error

@@ -10,6 +10,7 @@ from .errors import OpenAIError, refused
 from .images import OpenAIImageReader
 from .items import Conversation, Json, PlacedImage, PlacedItem, Stored, fingerprint, images_of
 from .reasoning import unseal
+from .tools import check_format
 
 __all__ = ["check_calls", "check_images", "check_parameters", "check_reasoning", "check_replay"]
 
@@ -42,6 +43,8 @@ def check_parameters(conversation: Conversation, *, brought: bool) -> None:
         raise _unsupported(f"reasoning.{next(iter(as_dict(params['reasoning'])))}")
     if not profile.reasons and "reasoning.encrypted_content" in as_list(params.get("include")):
         raise refused("include", "Encrypted content is not supported with this model.")
+    form = as_dict(as_dict(params.get("text")).get("format"))
+    check_format("text.format", form if form.get("type") == "json_schema" else {})
     limit = params.get("max_output_tokens")
     if isinstance(limit, int) and limit > profile.max_output:
         message = f"max_output_tokens is too large: {limit}. This model supports at most {profile.max_output}."

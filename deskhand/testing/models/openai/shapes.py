@@ -6,7 +6,7 @@ that nothing is lost or reordered between what was sent and what is judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, ValidationError
@@ -15,7 +15,18 @@ from deskhand.testing.models.script import ACTION_FIELDS
 
 from .errors import OpenAIError, refused
 
-__all__ = ["RequestShape", "Shape", "check_responses_shape", "first_problem", "text_or_list"]
+__all__ = [
+    "CacheBreakpoint",
+    "ImageUrl",
+    "Name",
+    "RequestShape",
+    "Shape",
+    "StreamOptions",
+    "Text",
+    "check_responses_shape",
+    "first_problem",
+    "text_or_list",
+]
 
 MAX_TEXT = 10_485_760
 """The longest string of a request, in characters, as the API's own error says."""
@@ -53,6 +64,8 @@ def text_or_list(value: object) -> str:
 
 
 class CacheBreakpoint(Shape):
+    """Marks the end of a prefix to cache."""
+
     mode: Literal["explicit"]
     ttl: Literal["30m", "12h"] | None = None
 
@@ -320,6 +333,8 @@ class TextConfig(Shape):
 
 
 class StreamOptions(Shape):
+    """How an answer is streamed."""
+
     include_obfuscation: bool | None = None
 
 
@@ -435,8 +450,15 @@ def check_responses_shape(body: JsonValue) -> None:
     first_problem(_RESPONSES.validate_python, body)
 
 
-def first_problem(validate: Callable[[JsonValue], object], body: JsonValue) -> None:
+def first_problem(
+    validate: Callable[[JsonValue], object], body: JsonValue, *, variants: Collection[str] = VARIANTS
+) -> None:
     """Validates a body.
+
+    Args:
+        validate: Raises what is wrong.
+        body: The body.
+        variants: The tags of the models' unions that do not begin with ``~``.
 
     Raises:
         OpenAIError: 400, with the first thing that is wrong and where it stands, in the vendor's words.
@@ -444,16 +466,16 @@ def first_problem(validate: Callable[[JsonValue], object], body: JsonValue) -> N
     try:
         validate(body)
     except ValidationError as error:
-        raise _problem(error) from error
+        raise _problem(error, variants) from error
 
 
-def _problem(error: ValidationError) -> OpenAIError:
+def _problem(error: ValidationError, variants: Collection[str]) -> OpenAIError:
     first = error.errors(include_url=False)[0]
     param, tagged = "", False
     for part in first["loc"]:
         if isinstance(part, int):
             param += f"[{part}]"
-        elif not part.startswith("~") and not (tagged and part in VARIANTS):
+        elif not part.startswith("~") and not (tagged and part in variants):
             param += f".{part}" if param else part
         tagged = isinstance(part, int) or part == "action"  # where pydantic puts the tag of a union
     kind, given, context = first["type"], first["input"], first.get("ctx", {})

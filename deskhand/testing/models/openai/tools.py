@@ -12,7 +12,7 @@ from .errors import OpenAIError, refused
 from .items import Json
 from .profiles import COMPUTER, COMPUTER_PREVIEW, OpenAIModel
 
-__all__ = ["check_choice", "check_function", "check_tools", "tool_names"]
+__all__ = ["check_choice", "check_format", "check_function", "check_tools"]
 
 COMPUTERS = frozenset({COMPUTER, COMPUTER_PREVIEW})
 TYPES = frozenset({"string", "number", "boolean", "integer", "object", "array", "null"})
@@ -83,35 +83,50 @@ def check_function(param: str, name: str, function: Json) -> None:
         OpenAIError: 400 at the first place that is wrong.
     """
     schema = as_dict(function.get("parameters"))
-    if not schema:
+    if schema:
+        strict = function.get("strict") is True
+        _Schema(param, f"function '{name}'", "invalid_function_parameters", schema, strict=strict).check()
+
+
+def check_format(param: str, form: Json) -> None:
+    """Checks the schema of an answer's format; an empty one is none.
+
+    Raises:
+        OpenAIError: 400 at the first place that is wrong.
+    """
+    if not form:
         return
-    if schema.get("type") != "object":
-        told = schema.get("type")
-        raise _schema_error(param, name, f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{told}\"'")
-    _Schema(param, name, schema, strict=function.get("strict") is True).check()
-
-
-def _schema_error(param: str, name: str, why: str) -> OpenAIError:
-    return refused(param, f"Invalid schema for function '{name}': {why}.", "invalid_function_parameters")
+    name, schema = as_text(form.get("name")), as_dict(form.get("schema"))
+    if not name:
+        raise refused(f"{param}.name", f"Missing required parameter: '{param}.name'.", "missing_required_parameter")
+    strict = form.get("strict") is True
+    _Schema(param, f"response_format '{name}'", "invalid_json_schema", schema, strict=strict).check()
 
 
 class _Schema:
     """One schema under check."""
 
-    def __init__(self, param: str, name: str, schema: Json, *, strict: bool) -> None:
+    def __init__(self, param: str, owner: str, code: str, schema: Json, *, strict: bool) -> None:
         self._param = param
-        self._name = name
+        self._owner = owner
+        self._code = code
         self._schema = schema
         self._strict = strict
         self._properties = 0
 
     def check(self) -> None:
+        kind = self._schema.get("type")
+        if kind != "object":
+            raise self._refused(f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'")
         if self._strict and "anyOf" in self._schema:
             raise self._error((), "schema must not have 'anyOf' at the top level")
         self._check((), self._schema, 0)
 
     def _error(self, context: tuple[str, ...], why: str) -> OpenAIError:
-        return _schema_error(self._param, self._name, f"In context={context!r}, {why}")
+        return self._refused(f"In context={context!r}, {why}")
+
+    def _refused(self, why: str) -> OpenAIError:
+        return refused(self._param, f"Invalid schema for {self._owner}: {why}.", self._code)
 
     def _check(self, context: tuple[str, ...], value: JsonValue, depth: int) -> None:
         if isinstance(value, bool) and not self._strict:
