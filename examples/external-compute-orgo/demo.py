@@ -1,0 +1,35 @@
+"""Connect, drive, tear down: `python demo.py [probe|model|custom] [GOAL]`, on Orgo or with `--computer` on another."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from drivers import custom, model_backed, probe
+from external_compute import ExternalComputer
+
+from deskhand import DeskhandError, RunResult
+from deskhand.sync import open_computer
+
+Driver: TypeAlias = Callable[[ExternalComputer, str], RunResult[str] | RunResult[object]]
+DRIVERS: Mapping[str, Driver] = {"probe": probe, "model": model_backed, "custom": custom}
+
+
+def main() -> int:
+    """Drive a fresh computer, which is gone afterwards, whatever happens."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("driver", nargs="?", choices=[*DRIVERS], default="probe")
+    parser.add_argument("goal", nargs="?", default="Find out which kernel this computer runs.")
+    parser.add_argument("--computer", default="orgo", metavar="PROVIDER", help="who runs it (default: orgo)")
+    wanted = parser.parse_args()
+    with open_computer(wanted.computer, label="demo") as computer:
+        print(f"{computer.info.name} at {computer.info.provider}: {computer.info.status}")
+        result = DRIVERS[wanted.driver](computer, wanted.goal)
+    print(f"{result.outcome}: {result.output if result.error is None else result.error.message}")
+    return 0 if result.ok else 1
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except DeskhandError as error:
+        raise SystemExit(str(error)) from None
