@@ -68,6 +68,7 @@ def bench() -> Bench:
     return Bench(Path(os.environ["XDG_RUNTIME_DIR"]) / "deskhand")
 
 
+@pytest.mark.slow
 def test_sharing_cancelled_once_at_any_suspension_leaves_nothing(bench: Bench) -> None:
     """Scope and native cancellation."""
     assert explore(bench.share_and_use, bench.check) > 20

@@ -22,6 +22,7 @@ if inspect.iscoroutine(result):
     asyncio.run(result)
 """
 _BLOCK = re.compile(r"(?:<!-- test: (?P<test>[^\n]*?) -->\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_VENDOR = re.compile(r"\bFake(Anthropic|OpenAI)\b")
 _LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -36,14 +37,17 @@ class Program:
 
 
 def programs(page: Path) -> list[Program]:
-    """Find the Python blocks of a page; the comment in front of one names what it needs."""
+    """Find the Python blocks of a page; the comment in front of one names what it needs.
+
+    One that loads a vendor's client takes seconds by that alone.
+    """
     text = page.read_text(encoding="utf-8")
     return [
         Program(
             page,
             text.count("\n", 0, match.start("code")),
             match["code"],
-            tuple((match["test"] or "").replace(",", " ").split()),
+            (*(match["test"] or "").replace(",", " ").split(), *(["slow"] if _VENDOR.search(match["code"]) else [])),
         )
         for match in _BLOCK.finditer(text)
     ]
