@@ -10,9 +10,19 @@ shown. Everything else is what runs with a key: the client, the loop, the execut
 
 from __future__ import annotations
 
-from deskhand.demo.clients import scripted_claude
+from deskhand.demo.clients import scripted_claude, scripted_openai, scripted_openai_functions
 from deskhand.demo.outcome import Check, Verdict, verify
 from deskhand.demo.place import demo_computer
 from deskhand.demo.script import GOAL, DemoModel
 
-__all__ = ["GOAL", "Check", "DemoModel", "Verdict", "demo_computer", "scripted_claude", "verify"]
+__all__ = [
+    "GOAL",
+    "Check",
+    "DemoModel",
+    "Verdict",
+    "demo_computer",
+    "scripted_claude",
+    "scripted_openai",
+    "scripted_openai_functions",
+    "verify",
+]

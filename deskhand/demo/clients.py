@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
 
-__all__ = ["scripted_claude"]
+    from deskhand.testing.models import FakeOpenAI
+
+__all__ = ["scripted_claude", "scripted_openai", "scripted_openai_functions"]
 
 
 @asynccontextmanager
@@ -22,4 +25,34 @@ async def scripted_claude() -> AsyncIterator[AsyncAnthropic]:
 
     server = FakeAnthropic(DemoModel())
     async with server.serve() as base_url, AsyncAnthropic(api_key=server.api_key, base_url=base_url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def scripted_openai() -> AsyncIterator[AsyncOpenAI]:
+    """Serve the script as OpenAI's Responses API, in batches of its computer tool."""
+    from deskhand.demo.script import DemoModel
+    from deskhand.demo.vocabulary import in_actions
+    from deskhand.testing.models import FakeOpenAI
+
+    async with _connected(FakeOpenAI(in_actions(DemoModel()))) as client:
+        yield client
+
+
+@asynccontextmanager
+async def scripted_openai_functions() -> AsyncIterator[AsyncOpenAI]:
+    """Serve the script as OpenAI's Responses and Chat Completions APIs, in calls of the functions it is offered."""
+    from deskhand.demo.script import DemoModel
+    from deskhand.demo.vocabulary import in_functions
+    from deskhand.testing.models import FakeOpenAI
+
+    async with _connected(FakeOpenAI(in_functions(DemoModel()))) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _connected(server: FakeOpenAI) -> AsyncIterator[AsyncOpenAI]:
+    from openai import AsyncOpenAI
+
+    async with server.serve() as base_url, AsyncOpenAI(api_key=server.api_key, base_url=base_url) as client:
         yield client

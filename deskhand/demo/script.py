@@ -51,7 +51,10 @@ class GiveUpError(Exception):
 
 
 class DemoModel:
-    """A script for `deskhand.testing.FakeAnthropic`: one conversation, from the first frame to the report."""
+    """A script for `deskhand.testing.FakeAnthropic`: one conversation, from the first frame to the report.
+
+    `deskhand.demo.vocabulary` says the same in the words of `deskhand.testing.FakeOpenAI`.
+    """
 
     def __init__(self) -> None:
         self._steps = _play()
