@@ -84,12 +84,9 @@ def _action(call: ToolUse) -> dict[str, JsonValue]:
 
 
 def _function(call: ToolUse, view: ModelView) -> ToolUse:
-    """Return a call as a model makes it: one that is held to a strict schema gives everything that it asks for."""
-    given = _arguments(call)
+    """Return a call as a model makes it; one that is held to a strict schema gives all there is, null if not meant."""
     tool = view.tools.get(call.name, {})
     schema = tool.get("parameters")
     properties = schema.get("properties") if isinstance(schema, dict) and tool.get("strict") is True else None
-    for name, wanted in (properties if isinstance(properties, dict) else {}).items():
-        if isinstance(wanted, dict):
-            given.setdefault(name, wanted.get("minimum") if wanted.get("type") == "integer" else None)
-    return tool_use(call.name, **given)
+    every = dict.fromkeys(properties if isinstance(properties, dict) else ())
+    return tool_use(call.name, **{**every, **_arguments(call)})

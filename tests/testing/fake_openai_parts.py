@@ -55,7 +55,7 @@ def shot(call_id: str = "call_1", url: str | None = None, **fields: object) -> J
     return {"type": "computer_call_output", "call_id": call_id, "output": output, **fields}
 
 
-def function_tool(name: str = "exec", *, strict: bool = True, **schema: object) -> Json:
+def function_tool(name: str = "exec", *, strict: bool = True, **schema: Any) -> Json:
     """Returns a function tool of the Responses API."""
     parameters: Json = {
         "type": "object",

@@ -98,8 +98,8 @@ def _check_actions(item: PlacedItem, *, preview: bool) -> None:
         told = "both" if one else "neither"
         raise refused(item.param, f"Computer calls need exactly one of 'action' and 'actions', got {told}.")
     if one != preview:
-        wanted = "action" if preview else "actions"
-        raise refused(f"{item.param}.{wanted}", f"Missing required parameter: '{item.param}.{wanted}'.")
+        missing = f"{item.param}.{'action' if preview else 'actions'}"
+        raise refused(missing, f"Missing required parameter: '{missing}'.", "missing_required_parameter")
 
 
 def _check_acknowledged(call: Json, output: PlacedItem) -> None:
