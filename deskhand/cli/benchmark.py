@@ -132,7 +132,7 @@ async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs
             columns.append(column)
             if column.error is not None:
                 hint = f"\n  try: {column.error.hint}" if column.error.hint else ""
-                terminal.aside(visible(f"{each.name}: {column.error}{hint}"))
+                terminal.aside(visible(f"{each.name}: {column.error.message}{hint}"))
     finally:
         terminal.wait_for(None)
     for line in as_table(columns):

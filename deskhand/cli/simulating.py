@@ -34,7 +34,8 @@ async def simulated(name: str, *, latency: LatencyName = "none") -> AsyncIterato
     if name not in SIMULATED:
         raise ConfigError(f"there is no simulator of {name}", hint=f"use {', '.join((*KEYLESS, *SIMULATED))}")
     async with simulator(latency=latency) as served:
-        yield {"api_key": served.key, "base_url": served.base_url}
+        workspace = served.add_workspace("deskhand")  # named, so that one that is set for the vendor is not looked for
+        yield {"api_key": served.key, "base_url": served.base_url, "workspace_id": workspace.id}
 
 
 def simulator(*, latency: LatencyName = "none", port: int = 0, fake_desktop: bool = False) -> OrgoSimulator:

@@ -191,6 +191,42 @@ async def test_ctrl_c_ends_a_benchmark(program: Program) -> None:
 
 
 @pytest.mark.needs_x
+async def test_simulated_vendor_needs_no_key_and_marks_every_figure(program: Program) -> None:
+    """The simulator stands in with the vendor's times; what is set for the real one does not reach it."""
+    alone = Program(
+        program.folder, {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"], "ORGO_WORKSPACE_ID": "somewhere else"}
+    )
+    ended = await alone.run("benchmark", "--simulate", "--providers", "orgo", "--runs", "1", "--boots", "1", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    found = records(ended, "orgo")
+    assert [*found] == NAMES
+    assert all(record["simulated"] is True for record in found.values())
+    assert isinstance(found["exec"]["p50"], float)
+    assert found["exec"]["p50"] > 85
+    assert found["boot_cold"]["note"] == "all 1 created were from the warm pool"
+
+
+@pytest.mark.slow
+async def test_vendors_with_a_key_are_measured_beside_this_machine(program: Program) -> None:
+    """A vendor that cannot be reached keeps its column; a key without a provider is told."""
+    alone = Program(
+        program.folder,
+        {
+            "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
+            "ORGO_API_KEY": "sk_live_x",
+            "ORGO_API_BASE": "http://127.0.0.1:9/api",
+            "E2B_API_KEY": "e2b_x",
+        },
+    )
+    ended = await alone.run("benchmark", "--runs", "1", "--boots", "1", "--json")
+    assert ended.code == Exit.FAILED
+    assert ended.lines[-1]["providers"] == ["orgo", "local"]
+    assert "e2b: there is a key, but no provider" in ended.err
+    assert ended.err.count("check the network") == 1
+    assert records(ended, "local")["exec"]["n"] == 1
+
+
+@pytest.mark.needs_x
 async def test_local_computer_is_measured_in_every_row_that_it_has(program: Program) -> None:
     """A real desktop: figures everywhere but for clones, which it has none of."""
     alone = Program(program.folder, {"XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]})  # of this test
