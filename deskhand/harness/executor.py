@@ -170,7 +170,7 @@ class Executor:
     def _on_screen(self, call: ToolCall) -> bool:
         target = self._run.computers.get(self._computer_of(call) or "")
         if target is None or call.name not in target.tools:
-            return call.format in {"anthropic_toolset", "anthropic_computer"}
+            return call.format in {"anthropic_toolset", "anthropic_computer", "openai_computer"}
         return target.tools.get(call.name).on_screen
 
     def _skip(self, call: ToolCall, actor: str) -> Observation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping
@@ -108,13 +109,43 @@ def validate_arguments(name: str, model: type[BaseModel], arguments: Mapping[str
     """
     values = parse_arguments(arguments)
     try:
-        return model.model_validate(values)
+        return _validated(model, values)
     except ValidationError as error:
         problems = [
             _problem(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False, include_input=False)
         ]
         allowed = ", ".join(model.model_fields) or "none"
         raise InvalidInputError(f"{name}: {'; '.join(problems[:5])}", hint=f"use its arguments: {allowed}") from None
+
+
+def _validated(model: type[BaseModel], values: dict[str, JsonValue]) -> BaseModel:
+    """Check values; a null in place of an argument that may be left out is none: strict schemas know no other way.
+
+    Raises:
+        ValidationError: If they are wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)
+        nulls = [detail["loc"] for detail in wrong if detail["input"] is None and detail["type"] != "missing"]
+        if not nulls:
+            raise
+    values = copy.deepcopy(values)
+    for location in nulls:
+        _leave_out(values, location)
+    return model.model_validate(values)
+
+
+def _leave_out(values: JsonValue, location: tuple[int | str, ...]) -> None:
+    """Take an argument out, however deep it is."""
+    for part in location[:-1]:
+        if isinstance(values, dict) and isinstance(part, str):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int):
+            values = values[part]
+    if isinstance(values, dict):
+        values.pop(str(location[-1]), None)
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

@@ -36,7 +36,13 @@ ActionOutcome = Literal["ok", "error", "denied", "skipped", "cancelled", "unknow
 """How an action ended."""
 
 CallFormat = Literal[
-    "deskhand", "anthropic", "anthropic_toolset", "anthropic_computer", "openai_chat", "openai_responses"
+    "deskhand",
+    "anthropic",
+    "anthropic_toolset",
+    "anthropic_computer",
+    "openai_chat",
+    "openai_responses",
+    "openai_computer",
 ]
 """The wire format in which a call came, and in which its observation goes back."""
 

@@ -24,7 +24,17 @@ from deskhand.providers.needs import INPUT
 from deskhand.tools.arguments import validate_arguments
 from deskhand.tools.calls import EffectClass, ErrorInfo, Risk
 
-__all__ = ["Arguments", "Axis", "ScreenX", "ScreenY", "Tool", "ToolContext", "ToolOutput", "ToolRegistry"]
+__all__ = [
+    "Arguments",
+    "Axis",
+    "ScreenPoint",
+    "ScreenX",
+    "ScreenY",
+    "Tool",
+    "ToolContext",
+    "ToolOutput",
+    "ToolRegistry",
+]
 
 DepsT = TypeVar("DepsT", default=object)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
@@ -56,6 +66,13 @@ class Arguments(BaseModel):
     """The base of every tool's parameters: nothing undeclared is let in."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ScreenPoint(Arguments):
+    """A point of the last frame, which a run scales to the screen."""
+
+    x: ScreenX
+    y: ScreenY
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,7 @@ class Tool:
     risk: Risk = "medium"
     duration: Callable[[BaseModel], float] | None = field(default=None, repr=False)
     coordinates: Mapping[str, Literal["x", "y"]] = field(init=False, repr=False)
+    paths: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the name, and find the coordinates among the parameters."""
@@ -144,6 +162,8 @@ class Tool:
             if isinstance(mark, Axis)
         }
         object.__setattr__(self, "coordinates", MappingProxyType(axes))
+        fields = self.parameters.model_fields.items()
+        object.__setattr__(self, "paths", frozenset(n for n, info in fields if info.annotation == list[ScreenPoint]))
 
     @property
     def on_screen(self) -> bool:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex
     )
 
-__all__ = ["ANTHROPIC", "AnthropicDoor", "load", "own_client"]
+__all__ = ["ANTHROPIC", "AnthropicDoor", "load", "own_client", "ssl_context"]
 
 ANTHROPIC: Final = Vendor(
     name="anthropic",
@@ -67,7 +67,7 @@ ANTHROPIC: Final = Vendor(
 
 
 @functools.lru_cache(maxsize=1)
-def _ssl_context() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """Return the process's one SSL context: making it costs more than everything else about a client."""
     import httpx2
 
@@ -92,7 +92,7 @@ async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthr
             "there is no key for Anthropic's API: ANTHROPIC_API_KEY is not set", hint=ANTHROPIC.hints[401]
         )
     await anyio.to_thread.run_sync(load)
-    context = await anyio.to_thread.run_sync(_ssl_context)
+    context = await anyio.to_thread.run_sync(ssl_context)
     from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
     async with AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)) as client:

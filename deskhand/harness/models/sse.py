@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx2
     from httpx2 import ServerSentEvent
 
-__all__ = ["CLOSE", "Watch", "drain", "kind_of", "no_stream", "parsed", "plain"]
+__all__ = ["CLOSE", "DONE", "Watch", "drain", "kind_of", "no_stream", "parsed", "plain"]
 
 MAX_EVENT: Final = 8 * 1024 * 1024
 """Bytes of one event of an answer."""
@@ -103,7 +103,8 @@ def _value(event: ServerSentEvent, vendor: Vendor) -> Json:
         raise ProtocolError(
             "an event of the model's stream is no JSON object", provider=vendor.name, effect="no", retryable=True
         )
-    if value.get("type") == "error" or event.event == "error":
+    kind = value.get("type")
+    if kind == "error" or event.event == "error" or (kind is None and isinstance(value.get("error"), dict)):
         raise vendor.stream_error(value)
     return value
 

@@ -1,0 +1,261 @@
+"""The one place where OpenAI's APIs are talked to: through the vendor's own client, with our bytes.
+
+The client keeps its authentication, its addresses and its clouds. Its typed calls are not used: they try every kind of
+item on every item of the history in every request, which costs ten times what all the rest does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from deskhand.errors import BudgetExceededError, ConfigError, DeskhandError, ProviderError, RefusedError
+from deskhand.harness.events import Usage
+from deskhand.harness.models.adapter import Json
+from deskhand.harness.models.door import ssl_context
+from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.sse import CLOSE, DONE, Watch, drain, kind_of, no_stream, parsed, plain
+from deskhand.harness.models.transcript import Request
+from deskhand.harness.models.transport import Deadlines
+from deskhand.harness.prices import price_of
+from deskhand.retry import Clock
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.responses import ResponseStreamEvent
+
+__all__ = ["OPENAI", "Api", "OpenAIDoor", "load", "own_client"]
+
+Api: TypeAlias = Literal["responses", "chat"]
+"""Which of the vendor's APIs is asked."""
+
+_PATHS: Final[Mapping[Api, str]] = {"responses": "/responses", "chat": "/chat/completions"}
+
+MAX_BODY: Final = 45 * 1024 * 1024
+"""Bytes of a request that are sent; a little below what is refused."""
+
+
+def _outgrown(message: str, **more: object) -> BudgetExceededError:
+    """Say that the conversation no longer fits; nothing else of the error helps with that."""
+    error = BudgetExceededError(message, reason="context")
+    error.request_id = cast("str | None", more.get("request_id"))
+    return error
+
+
+OPENAI: Final = Vendor(
+    name="openai",
+    label="OpenAI's API",
+    package="openai",
+    hints=MappingProxyType(
+        {
+            401: "export OPENAI_API_KEY=sk-...",
+            404: "name a model that this key may use, such as gpt-5.5",
+            429: "wait a while, or ask OpenAI for a higher limit",
+        }
+    ),
+    types=MappingProxyType(
+        {
+            "invalid_request_error": 400,
+            "authentication_error": 401,
+            "permission_error": 403,
+            "not_found_error": 404,
+            "rate_limit_exceeded": 429,
+            "rate_limit_error": 429,
+            "insufficient_quota": 429,
+            "invalid_prompt": 400,
+            "invalid_image": 400,
+            "context_length_exceeded": 400,
+            "server_error": 500,
+        }
+    ),
+    special=MappingProxyType(
+        {
+            "context_length_exceeded": (_outgrown, None, None),
+            "insufficient_quota": (ProviderError, False, "see the plan and the billing of this key"),
+            "previous_response_not_found": (
+                ProviderError,
+                False,
+                "the vendor no longer keeps the conversation; without keep_on_server it is sent whole each time",
+            ),
+            **dict.fromkeys(
+                (
+                    "invalid_prompt",
+                    "bio_policy",
+                    "misalignment_policy_violation",
+                    "image_content_policy_violation",
+                    "content_policy_violation",
+                    "content_filter",
+                ),
+                (RefusedError, False, None),
+            ),
+        }
+    ),
+    base_url="OPENAI_BASE_URL",
+    request_id="x-request-id",
+)
+"""How the vendor's failures are told."""
+
+
+def load() -> None:
+    """Import what the first turn needs: seconds of work where nothing is cached, so not on the event loop."""
+    importlib.import_module("openai.types.responses")
+    price_of("", Usage())
+
+
+@asynccontextmanager
+async def own_client(environment: Mapping[str, str], base_url: str | None = None) -> AsyncIterator[AsyncOpenAI]:
+    """Make a client from the environment, and close it.
+
+    Args:
+        environment: Holds ``OPENAI_API_KEY``.
+        base_url: An API elsewhere that speaks the same; it may need no key.
+
+    Raises:
+        ConfigError: If there is no key.
+    """
+    key = environment.get("OPENAI_API_KEY")
+    if not key and base_url is None:
+        raise ConfigError("there is no key for OpenAI's API: OPENAI_API_KEY is not set", hint=OPENAI.hints[401])
+    await anyio.to_thread.run_sync(load)
+    context = await anyio.to_thread.run_sync(ssl_context)
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    async with AsyncOpenAI(
+        api_key=key or "none", base_url=base_url, max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)
+    ) as client:
+        yield client
+
+
+class OpenAIDoor:
+    """Sends requests and receives their events.
+
+    Args:
+        client: The vendor's client; a cloud's own where it has one.
+        api: Which API is asked.
+        deadlines: How long to wait.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        api: Api,
+        *,
+        deadlines: Deadlines | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._path = _PATHS[api]
+        self._deadlines = deadlines or Deadlines()
+        self._clock = clock or Clock()
+
+    @property
+    def max_body(self) -> int:
+        """How many bytes a request may have."""
+        return MAX_BODY
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:
+        """Send a request and receive its events, as many at a time as the network brings.
+
+        Raises:
+            DeskhandError: Whatever goes wrong, mapped once.
+        """
+        watch = Watch(self._deadlines.idle)
+        with watch.scope:
+            answer = await self._post(request)
+            events = self._events(answer, watch)
+            try:
+                yield events
+            except DeskhandError as error:
+                error.request_id = error.request_id or answer.response.headers.get(OPENAI.request_id)
+                raise
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
+                    await events.aclose()
+                    await answer.close()
+        if watch.scope.cancelled_caught:
+            raise OPENAI.idle(self._deadlines.idle)
+
+    async def _post(self, request: Request) -> AsyncStream[ResponseStreamEvent]:
+        """Send a request; returns when the head of the answer is there."""
+        import httpx2
+        from openai import AsyncStream
+        from openai.types.responses import Response, ResponseStreamEvent
+
+        headers = {"accept-encoding": "identity", "content-type": "application/json"}
+        body: object = None
+        content: object = None
+        if _wants_mapping(self._client):
+            body = json.loads(request.joined())
+        elif _streams_bodies(self._client):
+            content, headers["content-length"] = request, str(request.size)
+        else:
+            content = request.joined()
+        try:
+            return await self._client.post(
+                self._path,
+                cast_to=Response,
+                body=body,
+                content=cast("bytes | None", content),
+                options={
+                    "headers": headers,
+                    "max_retries": 0,
+                    "timeout": httpx2.Timeout(
+                        self._deadlines.idle + CLOSE,  # (ours comes first and says more)
+                        connect=self._deadlines.connect,
+                    ),
+                },
+                stream=True,
+                stream_cls=AsyncStream[ResponseStreamEvent],
+            )
+        except Exception as error:
+            raise OPENAI.map_error(error, self._clock.wall) from error
+
+    async def _events(self, answer: AsyncStream[ResponseStreamEvent], watch: Watch) -> AsyncGenerator[list[Json], None]:
+        """Read an answer's events."""
+        response = answer.response
+        if kind_of(response) != "text/event-stream" or not plain(response):
+            raise await no_stream(response, OPENAI)
+        begun = False
+        async with aclosing(parsed(response, OPENAI)) as source:
+            while True:
+                try:
+                    events = await anext(source, None)
+                except DeskhandError:
+                    raise
+                except Exception as error:
+                    raise OPENAI.broken(error, begun=begun, wall=self._clock.wall) from error
+                if events is None:
+                    return
+                if not events:
+                    continue
+                begun = True
+                watch.content()
+                yield events
+                if events[-1].get("type") in _LAST:
+                    await drain(source)
+                    return
+
+
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed", DONE})
+"""The events after which nothing of an answer follows."""
+
+
+def _wants_mapping(client: object) -> bool:
+    """Whether a client looks into the body, and so must have it as a mapping: Azure puts the model into the address."""
+    return any(cls.__module__.startswith("openai.lib.azure") for cls in type(client).__mro__)
+
+
+def _streams_bodies(client: object) -> bool:
+    """Whether a client sends a body on without looking at it; others sign it, or are not known."""
+    from openai import AsyncOpenAI
+
+    return type(client) is AsyncOpenAI

@@ -1,0 +1,254 @@
+"""OpenAI's Responses API, with the computer tool or without: what is written, and what comes back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from deskhand.errors import ProtocolError
+from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.openai_decoder import ResponsesDecoder
+from deskhand.harness.models.openai_items import ResponsesForm, joined
+from deskhand.harness.models.transcript import Item, Request, Transcript
+from deskhand.providers.contract import Screen
+from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.formats import said
+from deskhand.tools.registry import ToolRegistry
+
+__all__ = ["Door", "ResponsesCodec", "Settings"]
+
+
+class Door(Protocol):
+    """Sends a request and receives its events."""
+
+    @property
+    def max_body(self) -> int:
+        """How many bytes a request may have."""
+        ...
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
+        """Send a request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a harness asks of the model besides the goal.
+
+    Attributes:
+        model: The model's name as it is sent.
+        instructions: The system prompt.
+        max_tokens: The most that one answer may have; the model's own limit where not given.
+        effort: How much thought it should take; the model's default where not given.
+        answer: The format of the final answer; free text where not given.
+        computer_tool: The type of the computer tool; ``None`` where the model gets functions alone.
+        display: The size of the screen as the model sees it, and what kind of system it shows, for the older tool.
+        detail: How closely the model is to look at images.
+        truncation: What the API is to do with what is too long, where the model needs to be told.
+        reasons: Whether the model's reasoning comes encrypted, to be sent back.
+        max_images: How many images one request may hold.
+        keep_on_server: Whether the vendor keeps the conversation, and only what is new is sent.
+    """
+
+    model: str
+    instructions: str
+    max_tokens: int | None = None
+    effort: str | None = None
+    answer: Json | None = None
+    computer_tool: str | None = None
+    display: tuple[Screen, str] | None = None
+    detail: str | None = None
+    truncation: str | None = None
+    reasons: bool = True
+    max_images: int = 500
+    keep_on_server: bool = False
+
+
+class ResponsesCodec(ModelAdapter):
+    """Writes and reads the Responses API.
+
+    Args:
+        settings: What is asked of the model.
+        tools: What it may call.
+        door: How requests are sent.
+    """
+
+    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
+        self._door = door
+        self._settings = settings
+        self._form = ResponsesForm(settings.detail)
+        self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
+        native = settings.computer_tool is not None
+        self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
+        offered = ToolRegistry(tool for tool in tools if not (native and tool.name in self._screen))
+        self._functions: frozenset[str] = frozenset(offered.names)
+        self._params: Json = _parameters(settings, offered)
+
+    @property
+    def shows_screen(self) -> bool:
+        """Whether the model is shown the screen: there is one."""
+        return self._sees
+
+    def is_on_screen(self, call: ToolCall) -> bool:
+        """Whether a call is an action of the computer tool, or of a function that acts on the screen."""
+        return call.format == "openai_computer" or call.name in self._screen
+
+    def wants_look(self, observations: Sequence[Observation]) -> int | None:
+        """Return which result is to carry a look at the screen: the computer tool's always, also after a failure."""
+        found = [index for index, seen in enumerate(observations) if seen.call.format == "openai_computer"]
+        if not found:
+            return super().wants_look(observations)
+        last = observations[found[-1]]
+        return None if last.ok and last.call.name == "screenshot" and last.image is not None else found[-1]
+
+    def transcript(self) -> Transcript:
+        """Begin a history."""
+        return Transcript(self._form.layout, self._params)
+
+    def fit(self, transcript: Transcript) -> int:
+        """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost."""
+        limit, images = self._door.max_body, self._settings.max_images
+        if transcript.size <= limit and transcript.images <= images:
+            return 0
+        return transcript.shrink(limit // 2, images // 2)
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
+        """Send a request and receive its events."""
+        return self._door.stream(request)
+
+    def decoder(self) -> TurnDecoder:
+        """Return a decoder for one answer."""
+        return ResponsesDecoder(self._functions, computer=self._settings.computer_tool is not None)
+
+    def encode(self, items: Sequence[str | Observation]) -> Item:
+        """Encode what the user says: texts, and looks at the screen, in order."""
+        parts: list[bytes] = []
+        images = 0
+        for item in items:
+            if isinstance(item, str):
+                parts.append(self._form.text(item))
+            elif item.image is not None and item.frame is not None:
+                parts.append(self._form.image(item.image, item.frame.mime))
+                images += 1
+        return joined([self._form.message(parts)], images=images)
+
+    def encode_turn(self, turn: Turn) -> Item | None:
+        """Encode an answer for the history: the very items that came."""
+        return Item("assistant", turn.raw[1:-1]) if turn.items else None
+
+    def remember(self, transcript: Transcript, turn: Turn) -> None:
+        """Put an answer into the history; where the vendor keeps it, name it and send only what follows.
+
+        An answer that was cut off is not gone on from: what it asked for would have to be answered.
+        """
+        if not self._settings.keep_on_server or turn.id is None or turn.stop == "cut":
+            super().remember(transcript, turn)
+            return
+        transcript.restart({**self._params, "previous_response_id": turn.id})
+
+    def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
+        """Encode the answers to every call of the turns, in order, and what the user says beside them.
+
+        The output of a computer call is a screenshot and nothing else: what failed is said in a message behind it.
+        """
+        expected = [call.provider_call_id for turn in turns for call in turn.calls]
+        if expected != [observation.call.provider_call_id for observation in observations]:
+            raise ProtocolError("every call is answered once, in order", effect="no")
+        entries: list[bytes] = []
+        remarks: list[str] = []
+        images = 0
+        for group in _by_call(observations):
+            entry, remark, shown = self._output(group, observations)
+            entries.append(entry)
+            remarks += remark
+            images += shown
+        said_beside = [*remarks, text] if text else remarks
+        if said_beside:
+            entries.append(self._form.message([self._form.text(words) for words in said_beside]))
+        return joined(entries, images=images)
+
+    def _output(
+        self, group: Sequence[Observation], observations: Sequence[Observation]
+    ) -> tuple[bytes, list[str], int]:
+        """Encode the output of one of the vendor's calls; return what is to be said of it, and its images, beside."""
+        first = group[0]
+        call_id = str(first.call.provider_call_id)
+        if first.call.format == "openai_computer":
+            look = next((seen for seen in (*reversed(group), *reversed(observations)) if _is_shown(seen)), None)
+            mime = look.frame.mime if look is not None and look.frame is not None else "image/png"
+            screenshot = self._form.screenshot(None if look is None else look.image, mime)
+            entry = self._form.computer_output(call_id, screenshot, _acknowledged(group))
+            return entry, _failures(group, seen=look is not None), int(look is not None)
+        image = None
+        if first.image is not None and first.frame is not None:
+            image = self._form.image(first.image, first.frame.mime)
+        text = said(first) or first.outcome if image is None else said(first)
+        return self._form.function_output(call_id, text, image), [], int(image is not None)
+
+
+def _by_call(observations: Sequence[Observation]) -> Iterator[list[Observation]]:
+    """Yield what came of each of the vendor's calls; a computer call holds several of ours."""
+    for _, group in itertools.groupby(observations, key=lambda seen: seen.call.provider_call_id):
+        yield list(group)
+
+
+def _is_shown(seen: Observation) -> bool:
+    """Whether an observation holds the whole screen."""
+    return seen.image is not None and seen.frame is not None and seen.call.name != "zoom"
+
+
+def _acknowledged(group: Sequence[Observation]) -> list[JsonValue]:
+    """Return the safety checks that a person has approved."""
+    return [
+        {key: value for key, value in (("id", check.id), ("code", check.code), ("message", check.message)) if value}
+        for seen in group
+        if seen.approved
+        for check in seen.call.checks
+    ]
+
+
+def _failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
+    """Say what of a batch failed, and what was not done because of it."""
+    failed = [one for one in group if not one.ok and one.outcome != "skipped"]
+    remarks = [f"The action {one.call.name} failed: {said(one)}" for one in failed]
+    skipped = sum(one.outcome == "skipped" for one in group)
+    if skipped:
+        remarks.append(f"The {skipped} after it were not executed." if skipped > 1 else "The one after it was not.")
+    if not seen:
+        remarks.append("No screenshot could be taken: the image shows nothing.")
+    return remarks
+
+
+def _parameters(settings: Settings, functions: ToolRegistry) -> Json:
+    """Build the part of a request that stays the same for a whole run."""
+    entries: list[JsonValue] = []
+    if settings.computer_tool is not None:
+        entry: Json = {"type": settings.computer_tool}
+        if settings.display is not None:
+            size, environment = settings.display
+            entry |= {"display_width": size.width, "display_height": size.height, "environment": environment}
+        entries.append(entry)
+    entries.extend(functions.openai_tools(api="responses"))
+    params: Json = {"model": settings.model, "stream": True, "store": settings.keep_on_server}
+    if entries:
+        params["tools"] = entries
+    params["instructions"] = settings.instructions
+    if settings.reasons and not settings.keep_on_server:
+        params["include"] = ["reasoning.encrypted_content"]
+    reasoning: Json = {"summary": "auto"} if settings.reasons else {}
+    if settings.effort is not None:
+        reasoning["effort"] = settings.effort
+    if reasoning:
+        params["reasoning"] = reasoning
+    if settings.max_tokens is not None:
+        params["max_output_tokens"] = settings.max_tokens
+    if settings.truncation is not None:
+        params["truncation"] = settings.truncation
+    if settings.answer is not None:
+        params["text"] = {"format": {"type": "json_schema", **settings.answer}}
+    return params
