@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deskhand.harness.events import Event, parse_event
     from deskhand.harness.log import EventLog, MemoryLog
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
+    from deskhand.harness.loops.openai import OpenAIComputerUseHarness, OpenAIFunctionHarness
     from deskhand.harness.loops.probe import ProbeHarness
     from deskhand.harness.run import OpenRun, Run, RunError, RunResult
     from deskhand.harness.sqlite_log import SqliteLog
@@ -46,6 +47,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.harness.events": ("Event", "parse_event"),
     "deskhand.harness.log": ("EventLog", "MemoryLog"),
     "deskhand.harness.loops.claude": ("ClaudeComputerUseHarness",),
+    "deskhand.harness.loops.openai": ("OpenAIComputerUseHarness", "OpenAIFunctionHarness"),
     "deskhand.harness.loops.probe": ("ProbeHarness",),
     "deskhand.harness.run": ("OpenRun", "Run", "RunError", "RunResult"),
     "deskhand.harness.sqlite_log": ("SqliteLog",),

@@ -65,6 +65,20 @@ BUNDLED: Final[Mapping[str, _Bundled]] = {
         "export ANTHROPIC_API_KEY=sk-ant-...",
         "scripted_claude",
     ),
+    "openai": _Bundled(
+        "deskhand.harness.loops.openai:OpenAIComputerUseHarness",
+        "OpenAI",
+        ("OPENAI_API_KEY",),
+        "export OPENAI_API_KEY=sk-...",
+        "scripted_openai",
+    ),
+    "openai-functions": _Bundled(
+        "deskhand.harness.loops.openai:OpenAIFunctionHarness",
+        "OpenAI",
+        ("OPENAI_API_KEY",),
+        "export OPENAI_API_KEY=sk-...",
+        "scripted_openai_functions",
+    ),
 }
 """The loops that have a name."""
 

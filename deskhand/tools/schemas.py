@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue
 
 from deskhand.tools.registry import Tool
 
-__all__ = ["anthropic_tool", "openai_tool", "plain_tool"]
+__all__ = ["answer_schema", "anthropic_tool", "openai_tool", "plain_tool"]
 
 JsonDict = dict[str, JsonValue]
 
@@ -120,6 +120,13 @@ def openai_tool(tool: Tool, api: Literal["chat", "responses"]) -> JsonDict:
         "strict": strict,
     }
     return {"type": "function", "function": function} if api == "chat" else {"type": "function", **function}
+
+
+def answer_schema(answer: type[BaseModel]) -> JsonDict:
+    """Print what a final answer must be, as OpenAI takes it; strict, but where it holds a free-form object."""
+    schema = copy.deepcopy(_schema(answer))
+    strict = not _free_form(schema)
+    return {"name": answer.__name__[:64], "schema": _strict(schema) if strict else schema, "strict": strict}
 
 
 def anthropic_tool(tool: Tool) -> JsonDict:

@@ -118,7 +118,7 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
             model=self._model,
             profile=self._profile,
             instructions=self._instructions,
-            max_tokens=self._max_tokens,
+            max_tokens=self._max_tokens or 32_000,
             effort=self._effort,
             schema=schema,
         )

@@ -119,7 +119,7 @@ class Rules(Generic[OutputT]):
     model: str
     read: Callable[[str], OutputT]
     max_turns: int
-    max_tokens: int
+    max_tokens: int | None
     patience: Patience
     deadlines: Deadlines
     clock: Clock
@@ -286,11 +286,12 @@ class Conversation(Generic[OutputT]):
                 self.waiting.append(turn)
             case GoOn(text):
                 self.cuts += 1
+                limit = self.rules.max_tokens
                 if self.cuts > MAX_CUT:
                     raise BudgetExceededError(
                         f"the model's answer was cut off {self.cuts} times in a row",
                         reason="tokens",
-                        hint=f"raise max_tokens above {self.rules.max_tokens}",
+                        hint="raise max_tokens" + (f" above {limit}" if limit is not None else ""),
                     )
                 self._answer(turn, text)
             case Act():
@@ -336,11 +337,17 @@ class Conversation(Generic[OutputT]):
         index = self.codec.wants_look(observations)
         if index is None:
             return observations
-        seen = await self.run.act("screenshot")
-        if seen.frame is None or not seen.ok:
+        # A call that failed before a person was asked waits for its acknowledgement all the same.
+        unasked = [at for at, seen in enumerate(observations) if seen.call.checks and seen.approved is None]
+        checks = [check for at in unasked for check in observations[at].call.checks]
+        look = await self.run.act(ToolCall("screenshot", checks=checks))
+        _heed([look])
+        for at in unasked:
+            observations[at] = replace(observations[at], approved=look.approved)
+        if look.frame is None or not look.ok:
             return observations
-        observations[index] = replace(observations[index], frame=seen.frame, image=seen.image)
-        self.shown = seen.frame.id
+        observations[index] = replace(observations[index], frame=look.frame, image=look.image)
+        self.shown = look.frame.id
         return observations
 
     def _finish(self, turn: Turn) -> tuple[OutputT] | None:

@@ -45,7 +45,7 @@ class ModelHarness(Harness[OutputT]):
         max_turns: Answers of the model at most.
         output_type: A pydantic model that the final answer must be; text where not given.
         on_request: Sees the parameters of each request before it is sent; never a key.
-        max_tokens: Tokens of one answer at most.
+        max_tokens: Tokens of one answer at most; as many as the model can give where not given.
         patience: How often a turn is asked for again, and after how long.
         deadlines: How long an answer may take.
 
@@ -62,7 +62,7 @@ class ModelHarness(Harness[OutputT]):
         max_turns: int = 100,
         output_type: type[OutputT] | None = None,
         on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
-        max_tokens: int = 32_000,
+        max_tokens: int | None = None,
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class ModelHarness(Harness[OutputT]):
         self._max_turns: int = max_turns
         self._output_type: type[OutputT] | None = output_type
         self._on_request: Callable[[Mapping[str, JsonValue]], None] | None = on_request
-        self._max_tokens: int = max_tokens
+        self._max_tokens: int | None = max_tokens
         self._patience: Patience = patience or Patience()
         self._deadlines: Deadlines = deadlines or Deadlines()
 

@@ -21,6 +21,7 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.door import ssl_context
 from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.profiles import platform_of
 from deskhand.harness.models.sse import CLOSE, DONE, Watch, drain, kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -37,9 +38,6 @@ Api: TypeAlias = Literal["responses", "chat"]
 """Which of the vendor's APIs is asked."""
 
 _PATHS: Final[Mapping[Api, str]] = {"responses": "/responses", "chat": "/chat/completions"}
-
-MAX_BODY: Final = 45 * 1024 * 1024
-"""Bytes of a request that are sent; a little below what is refused."""
 
 
 def _outgrown(message: str, **more: object) -> BudgetExceededError:
@@ -159,7 +157,7 @@ class OpenAIDoor:
     @property
     def max_body(self) -> int:
         """How many bytes a request may have."""
-        return MAX_BODY
+        return platform_of(self._client).max_body
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:

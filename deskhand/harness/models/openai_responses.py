@@ -51,6 +51,7 @@ class Settings:
         detail: How closely the model is to look at images.
         truncation: What the API is to do with what is too long, where the model needs to be told.
         reasons: Whether the model's reasoning comes encrypted, to be sent back.
+        summary: How the model is to sum its reasoning up; not at all where not given.
         max_images: How many images one request may hold.
         keep_on_server: Whether the vendor keeps the conversation, and only what is new is sent.
     """
@@ -65,6 +66,7 @@ class Settings:
     detail: str | None = None
     truncation: str | None = None
     reasons: bool = True
+    summary: str | None = None
     max_images: int = 500
     keep_on_server: bool = False
 
@@ -240,7 +242,7 @@ def _parameters(settings: Settings, functions: ToolRegistry) -> Json:
     params["instructions"] = settings.instructions
     if settings.reasons and not settings.keep_on_server:
         params["include"] = ["reasoning.encrypted_content"]
-    reasoning: Json = {"summary": "auto"} if settings.reasons else {}
+    reasoning: Json = {} if settings.summary is None else {"summary": settings.summary}
     if settings.effort is not None:
         reasoning["effort"] = settings.effort
     if reasoning:

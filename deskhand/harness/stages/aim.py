@@ -41,7 +41,7 @@ async def scale(call: ToolCall, action: Action) -> ToolCall | Observation:
     return replace(call, frame_id=frame.id if frame else None)
 
 
-def _on_screen(  # noqa: PLR0917 (one number and all that it is measured by)
+def _on_screen(
     name: str, value: int, axis: Literal["x", "y"], shown: Screen, screen: Screen, *, edge: bool = False
 ) -> int:
     """Bring one coordinate from the frame to the screen.
