@@ -87,6 +87,8 @@ __all__ = [
     "MemoryBlobs",
     "MemoryLog",
     "Observation",
+    "OpenAIComputerUseHarness",
+    "OpenAIFunctionHarness",
     "OpenRun",
     "OrgoProvider",
     "OutcomeUnknownError",
