@@ -17,6 +17,8 @@ from deskhand.sync import (
     ExternalComputer,
     LocalComputer,
     LocalProvider,
+    OrgoComputer,
+    OrgoProvider,
     ProbeHarness,
     Run,
     Shell,
@@ -53,6 +55,7 @@ def use() -> None:
     assert_type(provider("local").create(name="box"), ExternalComputer)
     assert_type(dispatch(computer, "exec", {"command": "true"}), dict[str, JsonValue])
     assert_type(attach("local:id"), AbstractContextManager[ExternalComputer])
+    assert_type(OrgoProvider(api_key="key").create(name="box"), OrgoComputer)
     with LocalProvider() as owner:
         assert_type(owner, LocalProvider)
     with open_computer("local") as opened, opened.shell() as shell, opened.exec_stream("ls") as stream:
