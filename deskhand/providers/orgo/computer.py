@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
@@ -14,14 +13,10 @@ from pydantic import JsonValue, SecretStr
 
 from deskhand.errors import (
     ComputerGoneError,
-    ConflictError,
-    DeadlineExceededError,
     DeskhandError,
     InvalidInputError,
     NotFoundError,
-    OverloadedError,
     ProtocolError,
-    ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
@@ -44,14 +39,11 @@ from deskhand.providers.orgo.files import Files
 from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import check_format, check_region, converted, inline_image, size_of
 from deskhand.providers.orgo.python import run_python
+from deskhand.providers.orgo.readiness import until_status, until_up
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 
 __all__ = ["OrgoComputer"]
 
-READY_DEADLINE: Final = 120.0
-"""Seconds that a desktop may take to come up, or to stop."""
-
-_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
 _IMAGES_AT_ONCE: Final = 2
 
 
@@ -128,7 +120,7 @@ class OrgoComputer(ExternalComputer):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(survey, self._api, self._info)
             try:
-                await self._wait_ready(is_abandoned)
+                await until_up(self._look_around, self._info.id, is_abandoned)
             except DeskhandError as error:
                 failure = error
                 tasks.cancel_scope.cancel()
@@ -141,26 +133,6 @@ class OrgoComputer(ExternalComputer):
     async def learn_routes(self) -> None:
         """Find out which of the vendor's routes are there, of a computer that is not up."""
         await survey(self._api, self._info)
-
-    async def _wait_ready(self, is_abandoned: Callable[[], bool]) -> None:
-        ends = anyio.current_time() + READY_DEADLINE
-        attempt = 0
-        while not is_abandoned():
-            try:
-                return await self._look_around()
-            except (ConflictError, OverloadedError, DeadlineExceededError, ProviderError) as error:
-                if not error.retryable:
-                    raise
-                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-                if anyio.current_time() + pause > ends:
-                    raise DeadlineExceededError(
-                        f"the orgo computer {self._info.id} was not up after {READY_DEADLINE:g} s: {error.message}",
-                        effect="yes",
-                        provider=NAME,
-                        request_id=error.request_id,
-                    ) from error
-            attempt += 1
-            await anyio.sleep(pause)
 
     async def _look_around(self) -> None:
         if "bash" not in self._api.missing:
@@ -337,7 +309,7 @@ class OrgoComputer(ExternalComputer):
         self._check(Capability.PAUSE)
         with self._noticing():
             await self._api.act("stop a computer", self._info.id, "stop", {})
-            await self._wait_stopped()
+            await until_status(self.refresh, "stopped", "suspended")
 
     async def restart(self) -> None:
         """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
@@ -349,27 +321,8 @@ class OrgoComputer(ExternalComputer):
                 await self.stop()
                 await self.start()
                 return
-            await self._wait_until(lambda status: status is ComputerStatus.RUNNING)
+            await until_status(self.refresh, "running")
             await self.prepare()
-
-    async def _wait_stopped(self) -> None:
-        await self._wait_until(lambda status: status in {ComputerStatus.STOPPED, ComputerStatus.PAUSED}, "stopped")
-
-    async def _wait_until(self, is_so: Callable[[ComputerStatus], bool], word: str = "running") -> None:
-        """Ask until it is in a state that lasts."""
-        ends = anyio.current_time() + READY_DEADLINE
-        attempt = 0
-        while True:
-            await self.refresh()
-            if is_so(self._info.status) and self._info.raw.get("status") in {word, "suspended"}:
-                return
-            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-            if anyio.current_time() + pause > ends:
-                raise DeadlineExceededError(
-                    f"the orgo computer {self._info.id} was not {word} after {READY_DEADLINE:g} s", provider=NAME
-                )
-            attempt += 1
-            await anyio.sleep(pause)
 
     async def refresh(self) -> ComputerInfo:
         """Ask Orgo what the computer is doing, and return its information."""
@@ -458,4 +411,4 @@ def _said(answer: Mapping[str, JsonValue]) -> str:
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, str):
         raise ProtocolError("the answer of orgo's agent holds no text", provider=NAME, effect="yes")
-    return textwrap.dedent(content)
+    return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -35,6 +35,8 @@ __all__ = ["Hands", "keysym"]
 _BUTTONS: Final[dict[MouseButton, int]] = {"left": 1, "middle": 2, "right": 3, "back": 8, "forward": 9}
 _UP, _DOWN, _LEFT, _RIGHT = 4, 5, 6, 7
 _STEPS: Final = 8
+_NOTCHES: Final = 100
+"""Notches of the wheel that one request turns."""
 _TYPED_A_SECOND: Final = 20
 """Characters that are typed a second at least: the server waits 12 ms after each."""
 
@@ -152,14 +154,11 @@ class Hands:
                 body = {"start_x": start_x, "start_y": start_y, "end_x": end_x, "end_y": end_y, "button": "left"}
                 await self._do("drag", "drag", body)
             case Scroll():
-                direction = "down" if action.dy > 0 else "up"
-                body = {"direction": direction, "amount": abs(action.dy), "x": action.x, "y": action.y}
-                await self._do("scroll", "scroll", body)
+                await _in_parts(self._turn(action, amount) for amount in _portions(abs(action.dy)))
             case Type():
                 await self._type(action.text.replace("\r\n", "\n"))
             case Key():
-                for _ in range(action.repeat):
-                    await self._strike(action.keys)
+                await _in_parts(self._strike(action.keys) for _ in range(action.repeat))
             case HoldKey() | MouseDown() | MouseUp():
                 raise UnsupportedError("orgo has no route to hold a button or a key", provider=NAME)
 
@@ -188,9 +187,12 @@ class Hands:
         if action.count > 2 and self.display is not None:
             await self._compose(action)  # at once, which two requests are not
             return
-        await self._do("click", "click", at | {"double": True} if action.count > 1 else at)
-        if action.count > 2:
-            await self._do("click", "click", at)
+        bodies = {1: [at], 2: [at | {"double": True}], 3: [at | {"double": True}, at]}[action.count]
+        await _in_parts(self._do("click", "click", body) for body in bodies)
+
+    async def _turn(self, action: Scroll, amount: int) -> None:
+        direction = "down" if action.dy > 0 else "up"
+        await self._do("scroll", "scroll", {"direction": direction, "amount": amount, "x": action.x, "y": action.y})
 
     async def _type(self, text: str) -> None:
         if text:
@@ -240,6 +242,25 @@ class Hands:
                 provider=NAME,
             )
         return result.output
+
+
+async def _in_parts(parts: Iterator[Awaitable[None]]) -> None:
+    """Do something that takes several requests, made one by one: when one fails, those before it have happened."""
+    for index, part in enumerate(parts):
+        try:
+            await part
+        except DeskhandError as error:
+            if index and error.effect == "no":
+                error.effect, error.retryable = "yes", False
+                error.hint = "a part of it was done: look at the screen before it is done again"
+            raise
+
+
+def _portions(amount: int) -> Iterator[int]:
+    """Return an amount in portions that one request takes."""
+    while amount > 0:
+        yield min(amount, _NOTCHES)
+        amount -= _NOTCHES
 
 
 def _quoted(key: str) -> str:

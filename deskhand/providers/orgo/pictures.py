@@ -20,7 +20,9 @@ from deskhand.providers.orgo.api import NAME
 __all__ = ["check_format", "check_region", "converted", "inline_image", "size_of"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_END: Final = b"IEND\xaeB`\x82"
 _JPEG: Final = b"\xff\xd8\xff"
+_JPEG_END: Final = b"\xff\xd9"
 _LARGEST: Final = 16_384
 _MOST_PIXELS: Final = 50_000_000
 _SPACE: Final = re.compile(r"\s+")
@@ -100,8 +102,10 @@ def size_of(data: bytes) -> Screen:
         UnsafeContentError: If it is too large to be a screen, or broken.
     """
     if data.startswith(_PNG) and len(data) > 33:
+        _check_end(data, _PNG_END)
         width, height = struct.unpack(">II", data[16:24])
     elif data.startswith(_JPEG):
+        _check_end(data, _JPEG_END)
         width, height = _jpeg_size(data)
     else:
         raise ProtocolError(
@@ -113,6 +117,11 @@ def size_of(data: bytes) -> Screen:
     if not (0 < width <= _LARGEST and 0 < height <= _LARGEST and width * height <= _MOST_PIXELS):
         raise UnsafeContentError(f"orgo's screenshot claims to be {width}x{height} pixels", provider=NAME)
     return Screen(width, height)
+
+
+def _check_end(data: bytes, end: bytes) -> None:
+    if end not in data[-64:]:
+        raise UnsafeContentError("orgo's screenshot was cut off before its end", provider=NAME)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

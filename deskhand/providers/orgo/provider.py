@@ -21,6 +21,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
 )
 from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec, ComputerStatus
 from deskhand.providers.http import HttpClient, OwnClient
@@ -193,7 +194,7 @@ class OrgoProvider(ComputeProvider):
         found = [computer_info(fields) for fields in await self._directory.computers()]
         own = {info.id: computer.info for info in found if (computer := owner.computer(info.id)) is not None}
         told = [own.get(info.id, info) for info in found]
-        return sorted(told, key=lambda info: (info.created_at is not None and info.created_at.timestamp(), info.id))
+        return sorted(told, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
 
     def _opened(self) -> Owner:
         if self._owner is None:
@@ -207,16 +208,18 @@ class OrgoProvider(ComputeProvider):
     async def _clone(self, original: OrgoComputer, name: str) -> OrgoComputer:
         """Have a copy made, which is owned like what was created."""
         owner = self._opened()
-        before = {str(one.get("id")) for one in await self._directory.computers()}
+        before: set[str] | None = None
+        with suppress(NotFoundError):  # whoever cannot list cannot find a lost one either
+            before = {str(one.get("id")) for one in await self._directory.computers()}
 
         async def find() -> JsonObject | None:
-            return await self._directory.find_clone(original.info.name, before)
+            return None if before is None else await self._directory.find_clone(original.info.name, before)
 
         async def begin() -> OrgoComputer:
             try:
                 fields = await self._api.act("clone a computer", original.info.id, "clone")
                 if not fields.get("id"):
-                    raise ConflictError("orgo tells no id of the clone", effect="unknown", provider=NAME)
+                    raise ProtocolError("orgo tells no id of the clone", provider=NAME)
             except DeskhandError as error:
                 if error.effect == "no" or (found := await find()) is None:
                     raise

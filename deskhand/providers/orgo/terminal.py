@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -200,7 +200,19 @@ async def open_terminal(uri: str, token: SecretStr, *, columns: int, rows: int) 
         ConnectionLostError: If it cannot be reached.
     """
     check_size(columns, rows)
-    socket = await _connect(f"{uri}?token={quote(token.get_secret_value(), safe='')}&cols={columns}&rows={rows}")
+    secret, size = token.get_secret_value(), f"cols={columns}&rows={rows}"
+    async with AsyncExitStack() as stack:
+        try:
+            terminal = await stack.enter_async_context(_opened(f"{uri}?token={quote(secret, safe='')}&{size}"))
+        except AuthError:  # old images take the token in a header, and there alone
+            header = {"Authorization": f"Bearer {secret}"}
+            terminal = await stack.enter_async_context(_opened(f"{uri}?{size}", header))
+        yield terminal
+
+
+@asynccontextmanager
+async def _opened(uri: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[OrgoTerminal]:
+    socket = await _connect(uri, headers)
     try:
         terminal = OrgoTerminal(socket)
         await terminal.greet()
@@ -223,13 +235,14 @@ async def is_terminal_there(uri: str) -> bool:
     return True
 
 
-async def _connect(uri: str) -> ClientConnection:
+async def _connect(uri: str, headers: Mapping[str, str] | None = None) -> ClientConnection:
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus, WebSocketException
 
     try:
         return await connect(
             uri,
+            additional_headers=headers,
             open_timeout=_OPEN,
             close_timeout=_CLOSE,
             max_size=_LARGEST,
