@@ -95,7 +95,7 @@ ROWS: Final = (
     FailureRow(403, "limit", Failure(PermissionDeniedError, "no", hint="the plan allows no more: destroy one first")),
     FailureRow(404, "computer_not_found", Failure(ComputerGoneError, "no")),
     FailureRow(404, "computer not found", Failure(ComputerGoneError, "no")),
-    FailureRow(503, "could not reach the desktop", Failure(OverloadedError, "no", True, "try again in a moment")),
+    FailureRow(503, "could not reach the desktop", Failure(OverloadedError, None, True, "try again in a moment")),
 )
 """What Orgo's errors mean where the status alone does not tell."""
 

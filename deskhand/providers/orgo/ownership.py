@@ -111,8 +111,11 @@ class Owner:
                 holding.error = error
         if holding.scope.cancelled_caught:
             holding.error = DeadlineExceededError(f"the orgo computer was not up in {_MAKING:g} s", provider=NAME)
-        if holding.error is not None or holding.is_abandoned:
             await self._end(holding)
+        elif holding.is_abandoned or (holding.error is not None and holding.computer is not None):
+            await self._end(holding)
+        elif holding.error is not None and not holding.is_to_end:
+            self._held.discard(holding)  # one that is in doubt was looked for just now, and is when all ends
         holding.settled.set()
 
     def _abandon(self, holding: _Holding) -> None:
