@@ -645,7 +645,7 @@ class ModelHarness(Harness[OutputT]):
         max_turns: int = 100,
         output_type: type[OutputT] | None = None,
         on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
-        max_tokens: int = 32000,
+        max_tokens: int | None = None,
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None: ...
