@@ -17,11 +17,12 @@ import pytest
 from PIL import Image
 
 from deskhand import ClaudeComputerUseHarness, Engine, RunResult, ToolRegistry, computer_tools
-from deskhand.errors import ConfigError, ConnectionLostError, TruncatedStreamError
+from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
 from deskhand.harness.models.adapter import Turn, TurnDecoder
-from deskhand.harness.models.anthropic import AnthropicCodec, Settings
+from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.door import AnthropicDoor
+from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
@@ -407,12 +408,6 @@ async def test_unknown_model_is_told_with_what_to_do() -> None:
     assert result.error.code == "not_found"
     assert "claude-sonet-5-5" in result.error.message
     assert "claude-sonnet-5-5" in str(result.error.hint)
-
-
-async def test_model_without_the_toolset_is_refused_when_the_harness_is_made() -> None:
-    """An older model is told at once, not by the API in the middle."""
-    with pytest.raises(ConfigError, match="claude-opus-4-5 does not take the computer toolset"):
-        ClaudeComputerUseHarness("claude-opus-4-5")
 
 
 BROKEN = [

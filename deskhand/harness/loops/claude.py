@@ -11,14 +11,14 @@ import anyio.to_thread
 from pydantic import JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import ConfigError
 from deskhand.harness.context import RunContext
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.models.adapter import Json, ModelAdapter
-from deskhand.harness.models.anthropic import AnthropicCodec, Settings
+from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.door import AnthropicDoor, load, own_client
-from deskhand.harness.models.profiles import COMPUTER_TOOLSET, PROFILES, platform_of, profile_of
+from deskhand.harness.models.offer import Settings
+from deskhand.harness.models.profiles import ModelProfile, platform_of, profile_of
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -33,7 +33,9 @@ Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class ClaudeComputerUseHarness(ModelHarness[OutputT]):
-    """Lets Claude use a computer through its native computer toolset, with function tools beside it.
+    """Lets Claude use a computer through its native computer tool, with function tools beside it.
+
+    That is the computer toolset, or where a model or its platform takes no such, the newest older tool that it takes.
 
     A harness holds settings only and serves any number of runs. It uses the run's first computer.
 
@@ -52,7 +54,7 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
         deadlines: How long an answer may take.
 
     Raises:
-        ConfigError: If the model is known not to take the computer toolset.
+        ConfigError: If ``output_type`` is no pydantic model.
     """
 
     def __init__(  # noqa: PLR0917 (all bundled harnesses take the same, in the same order)
@@ -70,10 +72,6 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
-        self._profile = profile_of(model, platform_of(client))
-        if self._profile.computer_tool != COMPUTER_TOOLSET:
-            able = [name for name, row in PROFILES.items() if row.computer_tool == COMPUTER_TOOLSET]
-            raise ConfigError(f"{model} does not take the computer toolset", hint=f"use one of {', '.join(able)}")
         super().__init__(
             model,
             instructions=instructions,
@@ -92,6 +90,11 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     def frame_limits(self) -> FrameLimits:
         """How large an image the model reads, in every request of a long run."""
         return self._profile.frame_limits
+
+    @property
+    def _profile(self) -> ModelProfile:
+        """What is known of the model by now."""
+        return profile_of(self._model, platform_of(self._client))
 
     @asynccontextmanager
     async def adapter(self, run: RunContext) -> AsyncIterator[ModelAdapter]:

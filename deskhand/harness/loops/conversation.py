@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Generic, TypeAlias
 
 from pydantic import JsonValue, ValidationError
@@ -20,6 +22,8 @@ from deskhand.tools.calls import Observation, ToolCall
 __all__ = ["Act", "Conversation", "Finish", "GoOn", "Next", "Repeat", "Resume", "Rules", "decide"]
 
 OutputT = TypeVar("OutputT", default=str)
+
+_log = logging.getLogger(__name__)
 
 MAX_CALLS: Final = 64
 """Calls of one turn that are run; the rest are answered with an error."""
@@ -221,21 +225,8 @@ class Conversation(Generic[OutputT]):
 
     async def _ask(self) -> Turn:
         """Have one turn of the model, asked for again where that may help."""
-        rules = self.rules
-        lost = self.codec.fit(self.transcript)
-        if lost:
-            self.run.emit("model.images_left_out", {"images": lost})
-        request = self.transcript.request()
-        if rules.on_request is not None:
-            rules.on_request(request.view())
-        async with self.run.turn(model=rules.model) as events:
-            turn = await persist(
-                lambda: self._attempt(request, events),
-                patience=rules.patience,
-                deadlines=rules.deadlines,
-                clock=rules.clock,
-                on_retry=self._tell,
-            )
+        async with self.run.turn(model=self.rules.model) as events:
+            turn = await self._persist(events)
             numbered = await events.record(
                 turn.text,
                 turn.calls,
@@ -245,6 +236,36 @@ class Conversation(Generic[OutputT]):
                 stop_reason=turn.stop_reason,
             )
         return replace(turn, calls=numbered)
+
+    async def _persist(self, events: TurnContext) -> Turn:
+        """Ask until there is an answer; otherwise than before where a refusal says how."""
+        rules = self.rules
+        while True:
+            request = self._request()
+            try:
+                return await persist(
+                    partial(self._attempt, request, events),
+                    patience=rules.patience,
+                    deadlines=rules.deadlines,
+                    clock=rules.clock,
+                    on_retry=self._tell,
+                )
+            except InvalidInputError as error:
+                amended = self.codec.amend(error)  # (each way is tried once: this ends)
+                if amended is None:
+                    raise
+                _log.warning("%s is asked with %s from now on: %s", rules.model, amended, error.message)
+                self.run.emit("model.amended", {"computer_tool": amended, "message": error.message})
+
+    def _request(self) -> Request:
+        """Return the next request, and show it to whom it may concern."""
+        lost = self.codec.fit(self.transcript)
+        if lost:
+            self.run.emit("model.images_left_out", {"images": lost})
+        request = self.transcript.request()
+        if self.rules.on_request is not None:
+            self.rules.on_request(request.view())
+        return request
 
     async def _attempt(self, request: Request, events: TurnContext) -> Turn:
         """Ask once; what a cut answer used counts too."""

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
+from deskhand.errors import InvalidInputError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.transcript import Item, Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
@@ -151,7 +152,15 @@ class ModelAdapter(abc.ABC):
 
     @abc.abstractmethod
     def fit(self, transcript: Transcript) -> int:
-        """Bring a history that has outgrown what can be sent down to size; return how many images it cost."""
+        """Bring a history into a form that can be sent; return how many images that cost."""
+
+    def amend(self, error: InvalidInputError) -> str | None:
+        """Ask otherwise from now on, where a refusal says how; return what is asked with, ``None`` where it does not.
+
+        Each way is tried once at most.
+        """
+        del error
+        return None
 
     @abc.abstractmethod
     def decoder(self) -> TurnDecoder:

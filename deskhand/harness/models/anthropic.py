@@ -4,46 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from pydantic import JsonValue
 
-from deskhand.errors import ConfigError, ProtocolError
+from deskhand.errors import InvalidInputError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.decoder import AnthropicDecoder
-from deskhand.harness.models.profiles import BINDING_CONTROLS, ModelProfile
+from deskhand.harness.models.offer import Settings, offer
+from deskhand.harness.models.planner import plan
+from deskhand.harness.models.profiles import TOOL_BETAS, Platform, amend, named_tool
 from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
+from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
-from deskhand.tools.formats import HALTED, TOOLSET, observation_to_anthropic
+from deskhand.tools.formats import HALTED, observation_to_anthropic
 from deskhand.tools.registry import ToolRegistry
 
-__all__ = ["MEMBERS", "AnthropicCodec"]
+__all__ = ["AnthropicCodec"]
 
-MEMBERS: Final = (
-    "screenshot",
-    "cursor_position",
-    "left_mouse_down",
-    "left_mouse_up",
-    "left_click",
-    "right_click",
-    "middle_click",
-    "double_click",
-    "triple_click",
-    "left_click_drag",
-    "mouse_move",
-    "scroll",
-    "type",
-    "key",
-    "hold_key",
-    "wait",
-    "zoom",
-)
-"""The members of the computer toolset; the registry's tools bear the same names."""
+_NATIVE: Final = frozenset({"anthropic_toolset", "anthropic_computer"})
+"""The formats of calls of the vendor's own computer tools."""
 
-CLEAR_ABOVE: Final = 100_000
-"""Input tokens above which the server drops old tool results."""
+DISPLAY: Final = Screen(1280, 800)
+"""The size that an older computer tool is told where there is no screenshot yet."""
 
 
 class Door(Protocol):
@@ -54,30 +39,14 @@ class Door(Protocol):
         """How many bytes a request may have."""
         ...
 
+    @property
+    def platform(self) -> Platform:
+        """Where requests go."""
+        ...
+
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a harness asks of the model besides the goal.
-
-    Attributes:
-        model: The model's name as it is sent.
-        profile: What is known of it.
-        instructions: The system prompt.
-        max_tokens: The most that one answer may have.
-        effort: How much thought it should take; the model's default where not given.
-        schema: The JSON Schema of the final answer; free text where not given.
-    """
-
-    model: str
-    profile: ModelProfile
-    instructions: str
-    max_tokens: int
-    effort: str | None = None
-    schema: Json | None = None
 
 
 class AnthropicCodec(ModelAdapter):
@@ -94,12 +63,18 @@ class AnthropicCodec(ModelAdapter):
 
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
-        self._profile = settings.profile
-        self.members: frozenset[str] = frozenset(
-            name for name in MEMBERS if name in tools and tools.get(name).on_screen
-        )
-        self._functions = frozenset(tools.names) - self.members
-        self._params = _parameters(settings, tools, self.members)
+        self._settings = settings
+        self._tools = tools
+        self._display = DISPLAY
+        self._tried = {settings.profile.computer_tool}
+        self._asked = False
+        self._unbound = False
+        self._offer = self._sent = offer(settings, tools, self._display)
+
+    @property
+    def members(self) -> frozenset[str]:
+        """What the model may do with the computer, by the names of the computer toolset's members."""
+        return self._offer.members
 
     @property
     def shows_screen(self) -> bool:
@@ -107,8 +82,8 @@ class AnthropicCodec(ModelAdapter):
         return "screenshot" in self.members
 
     def is_on_screen(self, call: ToolCall) -> bool:
-        """Whether a call is a member's of the computer toolset."""
-        return call.format == "anthropic_toolset"
+        """Whether a call is one of the vendor's own computer tool."""
+        return call.format in _NATIVE
 
     def refuse(self, calls: Sequence[ToolCall], text: str, after: Sequence[Observation] = ()) -> list[Observation]:
         """Return the observations of calls that are not run.
@@ -127,24 +102,45 @@ class AnthropicCodec(ModelAdapter):
 
     def transcript(self) -> Transcript:
         """Begin a history."""
-        beta = self._profile.clears
-        betas = [beta] if beta is not None and "context_management" in self._params else []
-        return Transcript(MESSAGES, self._params, betas)
+        self._sent = self._offer
+        return Transcript(MESSAGES, self._offer.params, self._offer.betas)
 
     def fit(self, transcript: Transcript) -> int:
-        """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost.
+        """Bring a history into a form that can be sent; return how many images that cost.
 
         On a model that is bound to what it saw, the thinking that stands after a change is given up with it.
         """
-        if transcript.size <= self._door.max_body and transcript.images <= self._profile.max_images:
-            return 0
-        lost = transcript.shrink(self._door.max_body // 2, self._profile.max_images // 2)
-        if lost and self._profile.prefix_bound and BINDING_CONTROLS not in transcript.betas:
-            given = transcript.params.get("thinking")
-            thinking: Json = {**(given if isinstance(given, dict) else {"type": "adaptive"})}
-            thinking["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
-            transcript.replace({**transcript.params, "thinking": thinking}, [*transcript.betas, BINDING_CONTROLS])
-        return lost
+        pruned = plan(transcript, self._settings.profile, self._door.max_body)
+        changed = self._offer is not self._sent
+        if self._settings.profile.prefix_bound and self._asked and (pruned.forced or changed) and not self._unbound:
+            self._unbound = changed = True
+        if changed:
+            self._sent = self._offer
+            offered = self._offer.unbound() if self._unbound else self._offer
+            transcript.replace(offered.params, offered.betas)
+        return pruned.images
+
+    def amend(self, error: InvalidInputError) -> str | None:
+        """Ask with the computer tool that a refusal names, where nothing was said in the words of the refused one."""
+        settings = self._settings
+        tool = named_tool(error.message, settings.profile)
+        if self._asked or tool is None or tool in self._tried or not self.members:
+            return None
+        self._tried.add(tool)
+        self._settings = replace(settings, profile=amend(settings.model, self._door.platform, tool))
+        self._offer = offer(self._settings, self._tools, self._display)
+        return tool
+
+    def _see(self, observation: Observation) -> None:
+        """Take note of the size of what the model is shown: an older computer tool is told it."""
+        frame = observation.frame
+        if frame is None or observation.image is None or observation.call.name not in self.members - {"zoom"}:
+            return
+        size = Screen(frame.width, frame.height)
+        if size != self._display:
+            self._display = size
+            if self._settings.profile.computer_tool in TOOL_BETAS:
+                self._offer = offer(self._settings, self._tools, size)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its events."""
@@ -158,12 +154,14 @@ class AnthropicCodec(ModelAdapter):
             if isinstance(item, str):
                 blocks.append(_text(item))
             elif item.image is not None and item.frame is not None:
+                self._see(item)
                 blocks.append(encode_image(item.image, item.frame.mime))
                 images += 1
         return user_item(blocks, images=images)
 
     def encode_turn(self, turn: Turn) -> Item | None:
         """Encode an answer for the history: the very items that came, but for empty texts, which the API refuses."""
+        self._asked = True
         kept = [item for item in turn.items if not _is_blank(item)]
         if not kept:
             return None
@@ -174,73 +172,38 @@ class AnthropicCodec(ModelAdapter):
         expected = [call.provider_call_id for turn in turns for call in turn.calls]
         if expected != [observation.call.provider_call_id for observation in observations]:
             raise ProtocolError("every call is answered once, in order", effect="no")
+        for observation in observations:
+            self._see(observation)
         blocks = [_result(observation) for observation in observations]
         if text:
             blocks.append(_text(text))
-        return user_item(blocks, images=sum(observation.image is not None for observation in observations))
+        return user_item(blocks, images=sum(map(_is_shown, observations)))
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
-        return AnthropicDecoder(self.members, self._functions)
+        return AnthropicDecoder(self.members, self._offer.functions)
 
 
 def _text(text: str) -> bytes:
     return encode_json({"type": "text", "text": text.encode(errors="replace").decode()})
 
 
-def _parameters(settings: Settings, tools: ToolRegistry, members: frozenset[str]) -> Json:
-    """Build the part of a request that stays the same for a whole run; its last block ends the cached prefix."""
-    mark: Json = {"type": "ephemeral"}
-    entries: list[JsonValue] = []
-    if members:
-        entry: Json = {"type": str(settings.profile.computer_tool)}
-        missing = [name for name in MEMBERS if name not in members]
-        if missing:
-            entry["configs"] = {name: {"enabled": False} for name in missing}
-        entries.append(entry)
-        if TOOLSET in tools:
-            raise ConfigError(f"a tool may not be called {TOOLSET!r} beside the computer toolset", hint="rename it")
-    functions = ToolRegistry(tool for tool in tools if tool.name not in members)
-    entries.extend(functions.anthropic_tools())
-    params: Json = {"model": settings.model, "max_tokens": settings.max_tokens, "stream": True}
-    if entries:
-        params["tools"] = entries
-    params["system"] = [{"type": "text", "text": settings.instructions, "cache_control": mark}]
-    if settings.profile.thinking is not None:
-        params["thinking"] = dict(settings.profile.thinking)
-    output: Json = {}
-    if settings.effort is not None:
-        output["effort"] = settings.effort
-    if settings.schema is not None:
-        output["format"] = {"type": "json_schema", "schema": settings.schema}
-    if output:
-        params["output_config"] = output
-    if settings.profile.clears is not None and entries:
-        params["context_management"] = {"edits": [_clearing()]}
-    return params
-
-
-def _clearing() -> Json:
-    """Let the server drop old results: dropping them here would part the model's thinking from what it saw."""
-    return {
-        "type": "clear_tool_uses_20250919",
-        "trigger": {"type": "input_tokens", "value": CLEAR_ABOVE},
-        "keep": {"type": "tool_uses", "value": 20},
-        "clear_at_least": {"type": "input_tokens", "value": CLEAR_ABOVE // 4},
-    }
-
-
 def _result(observation: Observation) -> bytes:
     """Encode the answer to one call; the image is spliced in, not passed through a JSON encoder."""
     plain = observation_to_anthropic(replace(observation, image=None))
     image = observation.image
-    if image is None or observation.frame is None or not observation.ok:
+    if image is None or observation.frame is None or not _is_shown(observation):
         return encode_json(plain)
     content = plain.pop("content")
     texts = encode_json(content)[:-1]
     shown = encode_image(image, observation.frame.mime)
     head = encode_json(plain)[:-1] + b',"content":'
     return b"".join((head, texts, b"," if content else b"", shown, b"]}"))
+
+
+def _is_shown(observation: Observation) -> bool:
+    """Whether an answer bears an image: one that tells of an error may hold nothing but text."""
+    return observation.image is not None and observation.frame is not None and observation.ok
 
 
 def _is_blank(item: Json) -> bool:

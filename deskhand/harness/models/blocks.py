@@ -12,7 +12,7 @@ __all__ = ["MESSAGES", "assistant_item", "encode_image", "user_item"]
 
 CACHE_MARK: Final = b',"cache_control":{"type":"ephemeral"}'
 MOVING_MARKS: Final = 3
-"""Cache marks on the newest user items; the fourth that the API allows stands at the end of the fixed part."""
+"""Cache marks behind user items; the fourth that the API allows stands at the end of the fixed part."""
 
 _IMAGE: Final = b'{"type":"image","source":{"type":"base64","media_type":"'
 _IMAGE_END: Final = b'"}'

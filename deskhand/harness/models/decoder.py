@@ -172,9 +172,11 @@ class AnthropicDecoder(TurnDecoder):
 
     def _call(self, block: _Block) -> ToolCall:
         """Read a call. One that names what is not on offer keeps a name that nothing in the registry bears."""
-        call = call_from_anthropic(block.value)
+        call = call_from_anthropic(block.value, self._functions)
         family = block.value.get("toolset_name")
-        if call.format == "anthropic_toolset":
+        if call.format == "anthropic_computer":
+            family, known = "computer", call.name in self._members
+        elif call.format == "anthropic_toolset":
             known = call.name in self._members
         else:
             known = call.name in self._functions and family is None

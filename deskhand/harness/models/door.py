@@ -21,7 +21,7 @@ from deskhand.errors import ConfigError, DeskhandError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import Vendor
-from deskhand.harness.models.profiles import platform_of
+from deskhand.harness.models.profiles import Platform, platform_of
 from deskhand.harness.models.sse import CLOSE, Watch, drain, kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -122,7 +122,12 @@ class AnthropicDoor:
     @property
     def max_body(self) -> int:
         """How many bytes a request may have; clouds take less than the API itself."""
-        return platform_of(self._client).max_body
+        return self.platform.max_body
+
+    @property
+    def platform(self) -> Platform:
+        """Where requests go."""
+        return platform_of(self._client)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:

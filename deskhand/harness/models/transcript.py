@@ -8,6 +8,7 @@ being spliced between two pieces of an item, not by encoding the item again.
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ __all__ = ["ImageForm", "Item", "Layout", "Request", "Transcript", "encode_json"
 
 _CLOSE: Final = b"]}"
 
-SMALL: Final = 64 * 1024
+SMALL: Final = 512 * 1024
 """Fragments are sent together up to this size: many small writes cost more than one copy."""
 
 
@@ -47,15 +48,22 @@ class ImageForm:
     end: bytes
     stub: bytes
 
-    def without(self, piece: bytes) -> tuple[bytes, int]:
-        """Return a part of a history with the stub in place of each image, and how many there were."""
+    def without(self, piece: bytes, images: float = math.inf, size: int = 0) -> tuple[bytes, int]:
+        """Return a part of a history with the stub in place of its first images, and how many of them.
+
+        Args:
+            piece: The part.
+            images: How many are enough, as soon as they make up ``size``; all go where not given.
+            size: Bytes that are enough.
+        """
         kept: list[bytes] = []
-        at = lost = 0
-        while (begins := piece.find(self.begin, at)) >= 0:
+        at = lost = freed = 0
+        while (lost < images or freed < size) and (begins := piece.find(self.begin, at)) >= 0:
             kept += [piece[at:begins], self.stub]
             at = piece.index(self.end, begins + len(self.begin)) + len(self.end)
             lost += 1
-        return b"".join((*kept, piece[at:])), lost
+            freed += at - begins - len(self.stub)
+        return (b"".join((*kept, piece[at:])), lost) if lost else (piece, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Layout:
         key: The parameter that holds the history.
         images: How images are written in it.
         mark: What marks the end of a cached prefix; empty where the vendor finds it by itself.
-        recent: How many user items at the end bear the mark; they keep their images.
+        recent: How many user items at the end keep their images as long as that can be; as many marks may be set.
     """
 
     key: str
@@ -74,11 +82,17 @@ class Layout:
     mark: bytes = b""
     recent: int = 3
 
-    def without_images(self, piece: bytes) -> tuple[bytes, int]:
-        """Return a part of a history without its images, and how many there were."""
-        total = 0
+    def without_images(self, piece: bytes, images: float = math.inf, size: int = 0) -> tuple[bytes, int]:
+        """Return a part of a history without its first images, and how many there were.
+
+        Args:
+            piece: The part.
+            images: How many are enough, as soon as they make up ``size``; all go where not given.
+            size: Bytes that are enough.
+        """
+        total, before = 0, len(piece)
         for form in self.images:
-            piece, lost = form.without(piece)
+            piece, lost = form.without(piece, images - total, size - (before - len(piece)))
             total += lost
         return piece, total
 
@@ -163,11 +177,41 @@ class _View(Mapping[str, JsonValue]):
         return f"<request {self._request.size} bytes: {', '.join(self)}>"
 
 
+@dataclass(slots=True)
+class _Piece:
+    """Neighbouring items as one run of bytes, each ending where a mark may stand; and their lengths and images."""
+
+    data: bytes
+    items: list[tuple[int, int]]
+
+    @property
+    def images(self) -> int:
+        """How many images it holds."""
+        return sum(images for _, images in self.items)
+
+    def joined(self, other: _Piece) -> _Piece:
+        """Return this and what follows it as one."""
+        return _Piece(self.data + other.data, self.items + other.items)
+
+    def split(self, images: int) -> tuple[_Piece, _Piece | None]:
+        """Return the first items, as many as hold no more than so many images, and the rest."""
+        held = length = 0
+        for index, (size, more) in enumerate(self.items):
+            held += more
+            if held > images:
+                return _Piece(self.data[:length], self.items[:index]), _Piece(self.data[length:], self.items[index:])
+            length += size
+        return self, None
+
+
 class Transcript:
-    """The history of one conversation; it only grows, unless it outgrows what can be sent.
+    """The history of one conversation; it only grows, unless old images are left out.
 
     It is kept as pieces that end where a cache mark may stand, behind a user item. A piece that is too old to be marked
     is joined with small ones before it, so that a request is as few writes as it can be, and none of them a new copy.
+
+    Where images have been left out, what is before them does not change any more. One mark stays at its end, so that
+    leaving out more does not cost what is cached up to there.
 
     Args:
         layout: How the vendor's requests are laid out.
@@ -187,11 +231,13 @@ class Transcript:
         self.params = params
         self.betas = tuple(betas)
         self._head: bytes = self._encoded_head(params)
-        self._old: list[bytes] = [self._head]
-        self._new: deque[bytes] = deque()
+        self._old: list[_Piece] = []
+        self._new: deque[_Piece] = deque()
         self._end: list[bytes] = []
         self._items: int = 0
         self._images: int = 0
+        self._settled: int = 0  # (how many of the old pieces are behind the mark that stays)
+        self._settling: int = 0
 
     def _encoded_head(self, params: Mapping[str, JsonValue]) -> bytes:
         return encode_json(dict(params))[:-1] + f',"{self.layout.key}":['.encode()
@@ -201,6 +247,11 @@ class Transcript:
         return f"<Transcript {self._items} items, {self._images} images>"
 
     @property
+    def items(self) -> int:
+        """How many items it holds."""
+        return self._items
+
+    @property
     def images(self) -> int:
         """How many images it holds."""
         return self._images
@@ -208,15 +259,13 @@ class Transcript:
     @property
     def size(self) -> int:
         """How many bytes the next request will have."""
-        pieces = (*self._old, *self._new, *self._end)
-        return sum(map(len, pieces)) + len(self._new) * len(self.layout.mark) + len(_CLOSE)
+        return sum(map(len, self._fragments()))
 
     def replace(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
         """Ask with other parameters from now on."""
-        old, self._head = self._head, self._encoded_head(params)
+        self._head = self._encoded_head(params)
         self.params = params
         self.betas = tuple(betas)
-        self._old[0] = self._head + self._old[0][len(old) :]
 
     def restart(self, params: Mapping[str, JsonValue], betas: Sequence[str] = ()) -> None:
         """Ask with other parameters from now on, and forget the history: the vendor keeps it."""
@@ -229,37 +278,92 @@ class Transcript:
             self._items += 1
             self._images += item.images
             if item.role == "user":
-                self._new.append(b"".join(pieces))
+                data = b"".join(pieces)
+                self._new.append(_Piece(data, [(len(data), item.images)]))
                 self._end = [item.tail]
             else:
                 self._end = [*pieces, item.tail]
         while len(self._new) > self.layout.recent:
-            piece = self._new.popleft()
-            if len(self._old[-1]) < SMALL:
-                piece = self._old.pop() + piece
-            self._old.append(piece)
+            self._retire(self._new.popleft())
+
+    def _retire(self, piece: _Piece) -> None:
+        """Take in a piece that bears no mark any more."""
+        if len(self._old) > max(self._settled, self._settling) and len(self._old[-1].data) < SMALL:
+            piece = self._old.pop().joined(piece)
+        self._old.append(piece)
+
+    def prune(self, keep: int) -> int:
+        """Leave out all images but the newest, whole items at a time, and return how many.
+
+        The newest user items keep theirs. What is before the oldest image that stays is settled: it does not change any
+        more.
+
+        Args:
+            keep: How many images stay at least.
+        """
+        self.settle()
+        spare = self._images - keep
+        lost = 0
+        index = self._settled
+        while index < len(self._old) and lost < spare:
+            first, rest = self._old[index].split(spare - lost)
+            if rest is not None:
+                self._old[index : index + 1] = [first, rest] if first.data else [rest]
+                if not first.data:
+                    break
+            first.data, gone = self.layout.without_images(first.data)
+            first.items = [(len(first.data), 0)]
+            lost += gone
+            index += 1
+            if rest is not None:
+                break
+        self._settling = index
+        self._images -= lost
+        return lost
+
+    def settle(self) -> None:
+        """Have the mark that stays move on to where images were left out last.
+
+        That is one request after they were: what is cached up to where it stood before is thereby still found.
+        """
+        if self._settling > self._settled:
+            joined = self._old[: self._settling]
+            data = b"".join(piece.data for piece in joined)
+            self._old[: self._settling] = [_Piece(data, [(len(data), 0)])]
+            self._settled = self._settling = 1
 
     def shrink(self, max_bytes: int, max_images: int) -> int:
-        """Leave out the oldest images, but for those of the newest user items, and return how many.
+        """Leave out the oldest images, of the newest items too, until a request fits; return how many.
 
         Args:
             max_bytes: The size that the next request may have.
             max_images: How many images it may hold.
         """
         before, size = self._images, self.size
-        for index, piece in enumerate(self._old):
-            if size <= max_bytes and self._images <= max_images:
+        for piece in (*self._old, *self._new):
+            over, many = size - max_bytes, self._images - max_images
+            if over <= 0 and many <= 0:
                 break
-            self._old[index], lost = self.layout.without_images(piece)
+            data, lost = self.layout.without_images(piece.data, many, over)
+            size -= len(piece.data) - len(data)
             self._images -= lost
-            size -= len(piece) - len(self._old[index])
+            piece.items = [(len(data), piece.images - lost)]
+            piece.data = data
         return before - self._images
 
     def request(self) -> Request:
         """Return the next request: the newest user items bear the cache marks."""
-        fragments = list(self._old)
-        mark = (self.layout.mark,) if self.layout.mark else ()
-        for piece in self._new:
-            fragments += (piece, *mark)
-        fragments += (*self._end, _CLOSE)
+        fragments = self._fragments()
         return Request(self.params, fragments, sum(map(len, fragments)), self.betas, self.layout.key)
+
+    def _fragments(self) -> list[bytes]:
+        fragments = [self._head, *(piece.data for piece in self._old)]
+        mark = self.layout.mark
+        if mark and self._settled:
+            fragments.insert(1 + self._settled, mark)
+        bare = max(0, len(self._new) + bool(self._settled) - self.layout.recent)
+        for index, piece in enumerate(self._new):
+            fragments.append(piece.data)
+            if mark and index >= bare:
+                fragments.append(mark)
+        return [*fragments, *self._end, _CLOSE]
