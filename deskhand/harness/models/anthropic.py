@@ -103,7 +103,8 @@ class AnthropicCodec(ModelAdapter):
     def transcript(self) -> Transcript:
         """Begin a history."""
         self._sent = self._offer
-        return Transcript(MESSAGES, self._offer.params, self._offer.betas)
+        layout = replace(MESSAGES, recent=self._settings.profile.cache_marks - 1)  # (one is in the fixed part)
+        return Transcript(layout, self._offer.params, self._offer.betas)
 
     def fit(self, transcript: Transcript) -> int:
         """Bring a history into a form that can be sent; return how many images that cost.
