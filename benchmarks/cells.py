@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from typing import cast
 from benchmarks.environments import UnavailableError, python
 
 PROGRAMS = Path(__file__).parent / "programs"
-_SECONDS = 600
+_SECONDS = 900
+_VENDORS = ("ANTHROPIC_", "OPENAI_", "ORGO_", "DESKHAND_")
 
 
 class Values(dict[str, float]):
@@ -33,11 +35,18 @@ class Values(dict[str, float]):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A program, its arguments, and whose environment it runs in; deskhand's own where none is named."""
+    """A program, its arguments, and whose environment it runs in; deskhand's own where none is named.
+
+    Attributes:
+        most: How often it is repeated at most; one that takes long is disturbed little.
+        is_peer: Whether the others are still worth measuring without it.
+    """
 
     program: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     environment: str | None = None
+    most: int = 100
+    is_peer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,15 @@ class Settings:
         return quick if self.quick else thorough
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment variables of a cell: none that leads it to a live API, and bytecode is kept."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_VENDORS) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+
+
 def run(cell: Cell) -> Values:
     """Run a cell and return what it reports.
 
@@ -64,7 +82,9 @@ def run(cell: Cell) -> Values:
     interpreter = sys.executable if cell.environment is None else python(cell.environment)
     command = [interpreter, str(PROGRAMS / f"{cell.program}.py"), json.dumps(dict(cell.arguments))]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False, env=_environment()
+        )
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f"{cell.program} took over {_SECONDS} s") from error
     if done.returncode:
@@ -75,22 +95,60 @@ def run(cell: Cell) -> Values:
 
 def least(cells: Mapping[str, Cell], times: int) -> dict[str, Values]:
     """Run cells in turn, several times, and keep the least of each value: the repetition that was disturbed least."""
-    found: dict[str, Values] = {}
-    for _ in range(times):
-        for name, cell in cells.items():
-            values = run(cell)
-            found.setdefault(name, values).least(values)
+    found, gone = side_by_side(cells, times)
+    for reason in gone.values():
+        raise UnavailableError(reason)
     return found
+
+
+def side_by_side(cells: Mapping[str, Cell], times: int) -> tuple[dict[str, Values], dict[str, str]]:
+    """Do as `least` does, and say of each peer that cannot be measured why.
+
+    Raises:
+        UnavailableError: If one that is no peer cannot be measured.
+    """
+    found: dict[str, Values] = {}
+    gone: dict[str, str] = {}
+    for repetition in range(times):
+        for name, cell in cells.items():
+            if name in gone or repetition >= cell.most:
+                continue
+            try:
+                values = run(cell)
+            except UnavailableError as error:
+                if not cell.is_peer:
+                    raise
+                gone[name] = str(error)
+                found.pop(name, None)
+            else:
+                found.setdefault(name, values).least(values)
+    return found, gone
+
+
+@contextmanager
+def served(program: str) -> Iterator[str]:
+    """Run a server in a process of its own, for the block, and give what it says first.
+
+    Raises:
+        UnavailableError: If it does not start.
+    """
+    command = [sys.executable, str(PROGRAMS / f"{program}.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            said = server.stdout.readline().strip()
+            if not said:
+                raise UnavailableError(f"{program} did not start")
+            yield said
+        finally:
+            server.stdin.close()
 
 
 @contextmanager
 def model_server() -> Iterator[str]:
-    """Run the scripted model in a process of its own, for the block; its address comes before the number of actions."""
-    command = [sys.executable, str(PROGRAMS / "model_server.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        finally:
-            server.stdin.close()
+    """Run the scripted model for the block; what it is to do follows its address."""
+    with served("model_server") as port:
+        yield f"http://127.0.0.1:{int(port)}"

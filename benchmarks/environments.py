@@ -10,23 +10,34 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / ".venvs"
 _SECONDS = 600
+_used: set[str] = set()
 
 
 class UnavailableError(Exception):
     """Something cannot be measured on this machine."""
 
 
-def _same(distribution: str) -> str:
-    """Pin a distribution to the version that deskhand uses here, so that like is compared with like."""
-    return f"{distribution}=={importlib.metadata.version(distribution)}"
+def _same(*distributions: str) -> list[str]:
+    """Pin distributions to the versions that deskhand uses here, so that like is compared with like."""
+    return [f"{each}=={importlib.metadata.version(each)}" for each in distributions]
 
 
 def requirements(name: str) -> list[str]:
-    """Return what stands in an environment."""
+    """Return what stands in an environment, with the vendors' clients that deskhand uses where it takes them."""
+    anthropic, openai = ("anthropic", "httpx2", "anyio", "pydantic"), ("openai", "httpx2", "anyio", "pydantic")
     return {
-        "anthropic": [_same(each) for each in ("anthropic", "httpx2", "anyio", "pydantic")],
-        "streams": [_same("anyio")],
-        "pyautogui": ["pyautogui", _same("pillow")],
+        "anthropic": _same(*anthropic),
+        "openai": _same(*openai),
+        "openai-agents": ["openai-agents==0.24.0", *_same(*openai)],
+        "pydantic-ai": ["pydantic-ai-slim[anthropic,openai]==2.68.0", *_same("anthropic", *openai)],
+        "langchain": [
+            *("langchain==1.5.2", "langchain-anthropic==1.7.10", "langchain-openai==1.7.4"),
+            *_same("anthropic", "openai"),
+        ],
+        "cua-agent": ["cua-agent==0.9.1"],  # (it asks for other versions of the vendors' clients)
+        "httpx2": _same("httpx2", "anyio"),
+        "streams": _same("anyio"),
+        "pyautogui": ["pyautogui", *_same("pillow")],
     }[name]
 
 
@@ -43,7 +54,14 @@ def python(name: str) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         _make(folder, requirements(name))
         stamp.write_text(wanted)
+    _used.add(name)
     return str(interpreter)
+
+
+def versions() -> list[str]:
+    """Return what stood in the environments that were used, each distribution with its version."""
+    pinned = {requirement for name in _used for requirement in requirements(name)}
+    return sorted(requirement.replace("==", " ") for requirement in pinned)
 
 
 def _make(folder: Path, wanted: list[str]) -> None:

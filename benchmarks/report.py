@@ -120,3 +120,19 @@ def markdown(lines: Sequence[Line], missing: Sequence[Missing]) -> str:
     rows = [f"| {' | '.join(_cells(line))} |" for line in ordered]
     notes = [f"- row {gone.row}, {gone.what}: not measured: {gone.why}" for gone in missing]
     return "\n".join([_HEAD, *rows, *([""] if notes else []), *notes])
+
+
+BEGIN, END = "<!-- benchmarks/run --write: begin -->", "<!-- benchmarks/run --write: end -->"
+
+
+def rewritten(page: str, text: str) -> str:
+    """Return a page with a text in the place that is kept for it.
+
+    Raises:
+        ValueError: If it has no such place.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place between {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"

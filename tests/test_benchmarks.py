@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.report import Goal, Line, Missing, markdown
+from benchmarks.report import BEGIN, END, Goal, Line, Missing, markdown, rewritten
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ def test_benchmark_prints_values_ratios_and_goals_as_json() -> None:
     done = run("--quick", "--json", "counters", "publish")
     assert done.returncode == 0, done.stderr
     printed: Any = json.loads(done.stdout)
-    assert set(printed) == {"machine", "lines", "missing"}
+    assert set(printed) == {"machine", "peers", "lines", "missing"}
     assert printed["machine"]["quick"] is True
     assert printed["missing"] == []
     assert {line["row"] for line in printed["lines"]} == {4, 12}
@@ -67,3 +67,26 @@ def test_table_begins_with_what_is_lost() -> None:
 def test_ratio_says_how_many_times_as_good_deskhand_is(better: Any, value: float, ratio: float) -> None:
     """Above 1 deskhand is better, whether less or more is wanted."""
     assert Line(1, "x", "", 2.0, better=better).worse(value) == ratio
+
+
+def test_page_gets_the_table_in_the_place_kept_for_it() -> None:
+    """What stands around it stays, and a page without such a place is refused."""
+    page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
+    assert rewritten(page, "new") == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"
+    assert rewritten(rewritten(page, "old"), "new") == rewritten(page, "new")
+    with pytest.raises(ValueError, match="no place"):
+        rewritten("above\nbelow\n", "new")
+
+
+def test_page_of_performance_keeps_a_place_for_the_table() -> None:
+    """The command that measures finds where to write."""
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert rewritten(page, "new") != page
+
+
+def test_page_is_written_from_a_thorough_run_of_all_rows_alone() -> None:
+    """A few rows, or a quick look, are no run to be shown."""
+    for arguments in (["--quick"], ["counters"]):
+        done = run("--write", *arguments)
+        assert done.returncode == 2
+        assert "--write takes all rows" in done.stderr

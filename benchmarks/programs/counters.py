@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from anthropic import AsyncAnthropic
 from bench_computer import BenchComputer
-from episode import FRAME_SIZE, GOAL, MODEL, frames
+from episode import FRAME_SIZE, GOAL, frames
+from episode_claude import MODEL, connect
 from measuring import arguments, report
 
 from deskhand import ClaudeComputerUseHarness
@@ -65,8 +65,8 @@ async def main() -> None:
             shown += 1
             yield frame
 
-    url = f"{given['url']}/{given['actions']}"
-    async with AsyncAnthropic(api_key="benchmark", base_url=url, max_retries=0) as client:
+    url = f"{given['url']}/{given['actions']}/computer"
+    async with connect(url) as client:
         result = await ClaudeComputerUseHarness(MODEL, client).run(BenchComputer(counted_frames()), GOAL)
     result.raise_for_outcome()
     items = given["actions"] * 2

@@ -1,4 +1,4 @@
-"""deskhand's loop for Claude, with everything on: events to a subscriber, the log in SQLite."""
+"""deskhand's loops, with everything on: events to a subscriber, the log in SQLite."""
 
 from __future__ import annotations
 
@@ -9,14 +9,45 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
-from anthropic import AsyncAnthropic
 from bench_computer import BenchComputer
-from episode import GOAL, MODEL
+from episode import GOAL
+from measuring import arguments
 from playing import play
 
-from deskhand import ClaudeComputerUseHarness, Run, SqliteLog
+from deskhand import Harness, Run, SqliteLog
+
+
+def _harness(vendor: str, kind: str, client: Any) -> Harness[str]:
+    if vendor == "claude":
+        from deskhand import ClaudeComputerUseHarness
+
+        return ClaudeComputerUseHarness("claude-sonnet-5-5", client, max_turns=1000)
+    from deskhand import OpenAIComputerUseHarness, OpenAIFunctionHarness
+
+    harness = OpenAIComputerUseHarness if kind == "computer" else OpenAIFunctionHarness
+    return harness("gpt-5.5", client, max_turns=1000)
+
+
+def _connect(vendor: str, url: str) -> Any:
+    """Return a client of the vendor's."""
+    if vendor == "claude":
+        import episode_claude
+
+        return episode_claude.connect(url)
+    import episode_openai
+
+    return episode_openai.connect(url)
+
+
+@asynccontextmanager
+async def _own_client(url: str) -> AsyncIterator[None]:
+    """Let the loop make its client itself."""
+    for vendor in ("ANTHROPIC", "OPENAI"):
+        os.environ |= {f"{vendor}_API_KEY": "benchmark", f"{vendor}_BASE_URL": url}
+    yield
 
 
 async def _follow(run: Run[str]) -> None:
@@ -24,10 +55,9 @@ async def _follow(run: Run[str]) -> None:
         pass
 
 
-async def episode(log: SqliteLog, client: AsyncAnthropic | None, frames: Iterator[bytes]) -> int:
-    """Play one episode."""
+async def _episode(vendor: str, kind: str, log: SqliteLog, client: Any, frames: Iterator[bytes]) -> int:
     computer = BenchComputer(frames)
-    harness = ClaudeComputerUseHarness(MODEL, client, max_turns=1000)
+    harness = _harness(vendor, kind, client)
     async with harness.start(computer, GOAL, log=log) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(_follow, run)
         result = await run.result()
@@ -35,18 +65,14 @@ async def episode(log: SqliteLog, client: AsyncAnthropic | None, frames: Iterato
     return computer.actions - 1  # the first look was the loop's own
 
 
-@asynccontextmanager
-async def _own_client(url: str) -> AsyncIterator[None]:
-    """Let the loop make its client itself."""
-    os.environ |= {"ANTHROPIC_API_KEY": "benchmark", "ANTHROPIC_BASE_URL": url}
-    yield
-
-
 async def main() -> None:
     """Play with one log, as a program would."""
+    given = arguments()
+    vendor, kind = given["vendor"], given["kind"]
+    connect = _own_client if "firsts" in given else functools.partial(_connect, vendor)
     with tempfile.TemporaryDirectory() as folder:
         async with SqliteLog(Path(folder) / "log.db") as log:
-            await play(functools.partial(episode, log), _own_client)
+            await play(functools.partial(_episode, vendor, kind, log), connect)
 
 
 if __name__ == "__main__":

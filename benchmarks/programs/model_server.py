@@ -1,85 +1,73 @@
 """A model that is asked over HTTP and answers at once: in each turn a click and a screenshot, and then an end.
 
 Its answers are made beforehand and it does not read what it is sent beyond counting the model's earlier turns, so that
-it is fast enough for the fastest client. The number of actions stands in the path: ``/30/v1/messages``. It prints its
-port and ends with its standard input.
+it is fast enough for the fastest client. The path says what it does: ``/30/computer/...`` takes 30 actions with the
+vendor's own computer tool, ``/30/functions/...`` with functions of the same meaning, ``/30/legacy/...`` with the tool
+of older models; after ``/30/held-...`` it never answers once the actions are done. The end of the path is the vendor's
+and says whose format is spoken. It prints its port and ends with its standard input.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 import sys
 
-_WORDS = ("I will ", "do the ", "next thing ", "on the screen.")
+import answers_claude
+import answers_openai
+
+_STREAM = re.compile(rb'"stream":\s*true')
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\nrequest-id: req_%d\r\nx-request-id: req_%d\r\ncontent-length: %d\r\n\r\n"
+)
 
 
-def _event(kind: str, **data: object) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
+class _Script:
+    """Answers, made once each."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], bytes] = {}
+
+    def answer(self, path: bytes, body: bytes) -> bytes | None:
+        """Return the answer to a request, or nothing where it is to wait for ever."""
+        _, actions, kind, *rest = path.decode().split("/")
+        claude = rest[-1].partition("?")[0] == "messages"
+        held = kind.startswith("held")
+        kind = kind.removeprefix("held-")
+        turn = answers_claude.turns(body) if claude else answers_openai.turns(body, kind)
+        last = 2 * turn >= int(actions)
+        if last and held:
+            return None
+        key = (claude, kind, turn, last, bool(_STREAM.search(body)))
+        if key not in self._made:
+            said = answers_claude.answer if claude else answers_openai.answer
+            text = said(turn, kind, last=last, stream=key[-1])
+            form = b"text/event-stream" if key[-1] else b"application/json"
+            self._made[key] = _HEAD % (form, turn, turn, len(text)) + text
+        return self._made[key]
 
 
-def _call(index: int, call_id: str, name: str, given: object) -> list[bytes]:
-    call = {"type": "tool_use", "id": call_id, "name": name, "input": {}, "toolset_name": "computer"}
-    delta = {"type": "input_json_delta", "partial_json": json.dumps(given)}
-    return [
-        _event("content_block_start", index=index, content_block=call),
-        _event("content_block_delta", index=index, delta=delta),
-        _event("content_block_stop", index=index),
-    ]
-
-
-def _answer(turn: int, actions: int) -> bytes:
-    """Stream one turn: a sentence in a few deltas and, before the last, a click and a screenshot."""
-    usage = {"input_tokens": 100, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
-    message: dict[str, object] = {
-        "id": f"msg_{turn}",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-sonnet-5-5",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": usage,
-    }
-    events = [
-        _event("message_start", message=message),
-        _event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
-        *(_event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}) for word in _WORDS),
-        _event("content_block_stop", index=0),
-    ]
-    done = 2 * turn >= actions
-    if not done:
-        events += _call(1, f"toolu_{turn}a", "left_click", {"coordinate": [640, 400]})
-        events += _call(2, f"toolu_{turn}b", "screenshot", {})
-    reason = "end_turn" if done else "tool_use"
-    events += [
-        _event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 20}),
-        _event("message_stop"),
-    ]
-    body = b"".join(events)
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_%d\r\ncontent-length: %d\r\n\r\n"
-    return head % (turn, len(body)) + body
-
-
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    answers: dict[tuple[int, int], bytes] = {}
+async def _serve(script: _Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            size = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-            actions = int(head.split(b"/")[1])
-            turn = (await reader.readexactly(size)).count(b'"assistant"')
-            if (turn, actions) not in answers:
-                answers[turn, actions] = _answer(turn, actions)
-            writer.write(answers[turn, actions])
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            answer = script.answer(head.split(b" ", 2)[1], await reader.readexactly(size))
+            if answer is None:
+                await reader.read()  # until the client has left
+                return
+            writer.write(answer)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
         writer.close()
 
 
 async def main() -> None:
     """Serve until standard input ends."""
-    server = await asyncio.start_server(_serve, "127.0.0.1", 0, limit=1 << 20)
+    script = _Script()
+    server = await asyncio.start_server(lambda r, w: _serve(script, r, w), "127.0.0.1", 0, limit=1 << 20, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     async with server:

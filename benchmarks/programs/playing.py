@@ -1,49 +1,61 @@
-"""Play episodes with the vendor's client and report what they took."""
+"""Play episodes and report what they took; whose loop and client it is, is the caller's."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from anthropic import AsyncAnthropic
-from episode import frames
+from episode import FRAME_SIZE, frames
 from measuring import arguments, cpu, forget_peak, peak, report, resident
 
-Episode = Callable[[AsyncAnthropic, Iterator[bytes]], Awaitable[int]]
+Episode = Callable[[Any, Iterator[bytes]], Awaitable[int]]
+Connect = Callable[[str], Any]
 
 
-async def play(episode: Episode, new_client: Callable[[str], Any] | None = None) -> None:
-    """Play a short episode to warm up, then the one that is measured, or first actions on new clients.
+async def play(episode: Episode, connect: Connect) -> None:
+    """Play a short episode to warm up, then what is to be measured: one, the first of new clients, or many at once.
 
     Args:
-        episode: Plays one and returns how many actions it took.
-        new_client: Makes the client for an address where first actions are measured; the vendor's where not given.
+        episode: Plays one with a client and returns how many actions it took.
+        connect: Makes a client for an address: an async context manager.
     """
     given = arguments()
-    pictures = frames()
-    async with _client(f"{given['url']}/4") as warm:
+    server, kind = given["url"], given.get("kind", "computer")
+    pictures = frames(given.get("frame", FRAME_SIZE))
+    async with connect(f"{server}/4/{kind}") as warm:
         await episode(warm, pictures)
     if "firsts" in given:
-        seconds = [await _first(episode, new_client or _client, f"{given['url']}/2") for _ in range(given["firsts"])]
+        seconds = [await _first(episode, connect, f"{server}/2/{kind}") for _ in range(given["firsts"])]
         report(seconds=seconds)
         return
-    async with _client(f"{given['url']}/{given['actions']}") as measured:
+    many = given.get("many", 1)
+    async with connect(f"{server}/{given['actions']}/{kind}") as measured:
         before = resident()
         forget_peak()
         used, began = cpu(), time.perf_counter()
-        actions = await episode(measured, pictures)
+        actions = await _at_once(episode, measured, pictures, many)
         used, began = cpu() - used, time.perf_counter() - began
-    assert actions == given["actions"]
-    report(cpu=used / actions, wall=began / actions, memory=peak() - before)
+    assert actions == given["actions"] * many
+    report(cpu=used / actions, wall=began / actions, memory=(peak() - before) / many)
 
 
-def _client(url: str) -> AsyncAnthropic:
-    return AsyncAnthropic(api_key="benchmark", base_url=url, max_retries=0)
+async def _at_once(episode: Episode, client: Any, pictures: Iterator[bytes], many: int) -> int:
+    """Play so many episodes at the same time."""
+    if many == 1:
+        return await episode(client, pictures)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_counted(episode(client, pictures))) for _ in range(many)]
+    return sum(task.result() for task in tasks)
 
 
-async def _first(episode: Episode, new_client: Callable[[str], Any], url: str) -> float:
+async def _counted(playing: Awaitable[int]) -> int:
+    return await playing
+
+
+async def _first(episode: Episode, connect: Connect, url: str) -> float:
     """Return the seconds until the model's first turn has been carried out, beginning without a client."""
     pictures = frames()
     next(pictures)  # (the first one is made by then)
@@ -57,6 +69,6 @@ async def _first(episode: Episode, new_client: Callable[[str], Any], url: str) -
 
     gc.collect()
     began = time.perf_counter()
-    async with new_client(url) as client:
+    async with connect(url) as client:
         await episode(client, looks())
     return done - began

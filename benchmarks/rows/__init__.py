@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import fanout, imports, local, loops
+from benchmarks.rows import counted, fanout, imports, local, loops
 from benchmarks.rows.row import Row
 
-ROWS: tuple[Row, ...] = (*loops.ROWS, imports.ROW, *fanout.ROWS, *local.ROWS)
+ROWS: tuple[Row, ...] = (*loops.ROWS, counted.ROW, imports.ROW, loops.FIRST, *fanout.ROWS, *local.ROWS)

@@ -9,7 +9,7 @@ from typing import Any
 
 from anthropic import AsyncAnthropic
 from anthropic.tools import BetaAsyncAbstractComputerToolset20260801, BetaScreenshotResult
-from episode import MODEL, goal
+from episode_claude import MODEL, connect, goal
 from playing import play
 
 
@@ -49,4 +49,4 @@ async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(play(episode))
+    asyncio.run(play(episode, connect))

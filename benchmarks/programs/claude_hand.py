@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from anthropic import AsyncAnthropic
-from episode import CLICKED, MODEL, TOOLSET, goal, image, result
+from episode_claude import CLICKED_BLOCK, MODEL, TOOLSET, connect, goal, image, result
 from playing import play
 
 
@@ -29,10 +29,10 @@ async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
             if block.type != "tool_use":
                 continue
             actions += 1
-            content = image(next(frames)) if block.name == "screenshot" else CLICKED
+            content = image(next(frames)) if block.name == "screenshot" else CLICKED_BLOCK
             results.append(result(block.id, content))
         messages.append({"role": "user", "content": results})
 
 
 if __name__ == "__main__":
-    asyncio.run(play(episode))
+    asyncio.run(play(episode, connect))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from anthropic import AsyncAnthropic, AsyncStream
 from anthropic.types import Message, RawMessageStreamEvent
-from episode import CLICKED, MODEL, TOOLSET, goal, image, result
+from episode_claude import CLICKED_BLOCK, MODEL, TOOLSET, connect, goal, image, result
 from playing import play
 
 _HEAD = json.dumps({"model": MODEL, "max_tokens": 4096, "stream": True, "tools": [TOOLSET]})[:-1].encode()
@@ -81,7 +81,7 @@ async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
             if block["type"] != "tool_use":
                 continue
             actions += 1
-            content = image(next(frames)) if block["name"] == "screenshot" else CLICKED
+            content = image(next(frames)) if block["name"] == "screenshot" else CLICKED_BLOCK
             results.append(result(str(block["id"]), content))
         new = b",".join((b"", _encode(message), _encode({"role": "user", "content": results})))
         if len(fragments[-1]) < _WRITE:  # a write costs more than a copy of so little
@@ -90,4 +90,4 @@ async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(play(episode))
+    asyncio.run(play(episode, connect))
