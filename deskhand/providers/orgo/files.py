@@ -147,7 +147,7 @@ class Files:
 
             async def put(index: int) -> None:
                 data = base64.b64encode(content[index * INLINE : (index + 1) * INLINE]).decode()
-                into = f'dd of="$t" bs={INLINE} seek={index} conv=notrunc iflag=fullblock'
+                into = f'dd of="$t" bs={INLINE} seek={index} conv=notrunc,nocreat iflag=fullblock'
                 script = f"{prepare}set -o pipefail; printf %s {data} | base64 -d | {into} || exit {_FULL}"
                 await self._run("write a part of a file", path, script)
 
