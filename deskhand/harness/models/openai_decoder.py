@@ -31,7 +31,13 @@ _DELTAS: Final[Mapping[str, Literal["text", "thinking", "arguments"]]] = {
 }
 """The events that bring a piece of an answer, and what it is told as."""
 
+_CALLS: Final = frozenset({"function_call", "computer_call"})
+"""Items that ask for something to be done."""
+
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+_INCOMPLETE: Final[Mapping[str, Stop]] = {"max_output_tokens": "cut", "content_filter": "declined"}
+"""What it means that an answer is incomplete, by the vendor's reason."""
 
 _FOREIGN: Final = frozenset(
     {"custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "mcp_approval_request"}
@@ -98,23 +104,21 @@ class ResponsesDecoder(TurnDecoder):
             raise OPENAI.stream_error({"error": _object(self._response, "error")})
         items = self._output()
         reason, stop = self._stop(status, items)
-        if stop == "cut":  # (what is not whole is not sent back: reasoning without what follows it is refused)
-            items = [item for item in items if item.get("type") == "message"]
-        calls = [call for item in items for call in self._calls(item)]
+        asking = [] if stop == "cut" else [item for item in items if item.get("type") in _CALLS]
         refusal = "".join(_parts(items, "refusal"))
         response_id = self._response.get("id")
         return Turn(
             items=items,
             raw=encode_json(list[JsonValue](items)),
-            calls=calls,
+            calls=[call for item in asking for call in self._calls(item)],
             text=_said(items),
             thinking="\n\n".join(_thoughts(items)) or None,
             stop_reason=reason,
             stop_details=_object(self._response, "incomplete_details"),
             usage=self.usage,
             stop=stop,
-            declined=refusal or None,
-            call_ids=[_call_id(item) for item in items if item.get("type") in _CALLS],
+            declined=refusal or (reason if stop == "declined" else None),
+            call_ids=[_call_id(item) for item in asking],
             id=response_id if isinstance(response_id, str) else None,
         )
 
@@ -127,9 +131,9 @@ class ResponsesDecoder(TurnDecoder):
 
     def _stop(self, status: str, items: list[Json]) -> tuple[str, Stop | None]:
         """Say why the answer ended, in the vendor's word and in ours."""
-        reason = _object(self._response, "incomplete_details").get("reason")
         if status == "incomplete":
-            return str(reason), {"max_output_tokens": "cut", "content_filter": "declined"}.get(str(reason))  # type: ignore[return-value]
+            reason = str(_object(self._response, "incomplete_details").get("reason"))
+            return reason, _INCOMPLETE.get(reason)
         if status != "completed":
             return status, None
         foreign = next((str(item.get("type")) for item in items if item.get("type") in _FOREIGN), None)
@@ -149,9 +153,6 @@ class ResponsesDecoder(TurnDecoder):
                 return calls if self._computer else [replace(call, name=f"computer.{call.name}") for call in calls]
             case _:
                 return []
-
-
-_CALLS: Final = frozenset({"function_call", "computer_call"})
 
 
 def known_function(call: ToolCall, functions: frozenset[str]) -> ToolCall:

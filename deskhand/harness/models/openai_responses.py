@@ -14,7 +14,7 @@ from deskhand.errors import ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_decoder import ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
-from deskhand.harness.models.transcript import Item, Request, Transcript
+from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import said
@@ -140,7 +140,13 @@ class ResponsesCodec(ModelAdapter):
         return joined([self._form.message(parts)], images=images)
 
     def encode_turn(self, turn: Turn) -> Item | None:
-        """Encode an answer for the history: the very items that came."""
+        """Encode an answer for the history: the very items that came.
+
+        Of one that was cut off only what it said: reasoning without what follows it is refused.
+        """
+        if turn.stop == "cut":
+            said_so_far: Json = {"role": "assistant", "content": turn.text}
+            return Item("assistant", encode_json(said_so_far)) if turn.text.strip() else None
         return Item("assistant", turn.raw[1:-1]) if turn.items else None
 
     def remember(self, transcript: Transcript, turn: Turn) -> None:
@@ -218,9 +224,9 @@ def _failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
     """Say what of a batch failed, and what was not done because of it."""
     failed = [one for one in group if not one.ok and one.outcome != "skipped"]
     remarks = [f"The action {one.call.name} failed: {said(one)}" for one in failed]
-    skipped = sum(one.outcome == "skipped" for one in group)
+    skipped = [one.call.name for one in group if one.outcome == "skipped"]
     if skipped:
-        remarks.append(f"The {skipped} after it were not executed." if skipped > 1 else "The one after it was not.")
+        remarks.append(f"What was to follow was not executed: {', '.join(skipped)}.")
     if not seen:
         remarks.append("No screenshot could be taken: the image shows nothing.")
     return remarks
