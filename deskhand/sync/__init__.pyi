@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Generic, Literal, Self, overload
 
+from openai import AsyncOpenAI
 from pydantic import JsonValue, SecretStr
 from typing_extensions import TypeVar
 
@@ -19,8 +20,10 @@ from deskhand.harness.events import Event, EventBase, Usage
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import Committed, LogEntry, RunSummary
 from deskhand.harness.loops.claude import Effort
+from deskhand.harness.loops.openai import Effort as OpenaiEffort
 from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.door import AnthropicClient
+from deskhand.harness.models.openai_door import Api
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.run import RunResult
 from deskhand.providers.actions import InputAction, MouseButton
@@ -58,6 +61,8 @@ __all__ = [
     "LocalProvider",
     "MemoryLog",
     "OnComputer",
+    "OpenAIComputerUseHarness",
+    "OpenAIFunctionHarness",
     "OpenRun",
     "OrgoComputer",
     "OrgoProvider",
@@ -861,6 +866,82 @@ class MemoryLog(EventLog):
 
     def read_all(self, after: int = 0, *, limit: int = 1000) -> list[LogEntry]:
         """Read the events of all runs; see `EventLog.read_all`."""
+
+class _OpenAIHarness(ModelHarness[OutputT]):
+    """What both loops have in common: the client, and how the API is asked."""
+
+    def __init__(
+        self,
+        model: str,
+        client: AsyncOpenAI | None,
+        instructions: str | None,
+        tools: ToolRegistry | Sequence[Tool] | None,
+        max_turns: int,
+        output_type: type[OutputT] | None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None,
+        *,
+        api: Api,
+        base_url: str | None,
+        max_tokens: int | None,
+        effort: OpenaiEffort | None,
+        keep_on_server: bool,
+        patience: Patience | None,
+        deadlines: Deadlines | None,
+    ) -> None: ...
+    @property
+    def frame_limits(self) -> FrameLimits:
+        """How large an image the model reads unscaled."""
+
+class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
+    """Lets a model of OpenAI use a computer through the Responses API's computer tool, with function tools beside it."""
+
+    def __init__(
+        self,
+        model: str = "gpt-5.5",
+        client: AsyncOpenAI | None = None,
+        instructions: str | None = None,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        max_turns: int = 100,
+        output_type: type[OutputT] | None = None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
+        *,
+        base_url: str | None = None,
+        max_tokens: int | None = None,
+        effort: OpenaiEffort | None = None,
+        keep_on_server: bool = False,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None: ...
+    @property
+    def own_tools(self) -> ToolRegistry:
+        """The function tools that it was given, and what the computer tool asks for besides the usual ones."""
+
+    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
+        """Connect to OpenAI's API for one run."""
+
+class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
+    """Lets any model that can call functions use a computer: over the Responses API or over Chat Completions."""
+
+    def __init__(
+        self,
+        model: str = "gpt-5.5",
+        client: AsyncOpenAI | None = None,
+        instructions: str | None = None,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        max_turns: int = 100,
+        output_type: type[OutputT] | None = None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
+        *,
+        api: Api = "responses",
+        base_url: str | None = None,
+        max_tokens: int | None = None,
+        effort: OpenaiEffort | None = None,
+        keep_on_server: bool = False,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None: ...
+    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
+        """Connect to the API for one run."""
 
 class OrgoComputer(ExternalComputer):
     """A desktop in Orgo's cloud."""

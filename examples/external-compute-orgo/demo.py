@@ -1,29 +1,39 @@
-"""Connect, drive, tear down: `python demo.py [probe|model|custom] [GOAL]`, on Orgo or with `--computer` on another."""
+"""Connect, drive, tear down: `python demo.py [probe|claude|openai|functions|custom] [GOAL]`."""
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 from drivers import custom, model_backed, probe
 from external_compute import ExternalComputer
+from harness import ClaudeComputerUseHarness, Harness, OpenAIComputerUseHarness, OpenAIFunctionHarness
 
 from deskhand import DeskhandError, RunResult
 from deskhand.sync import open_computer
 
-Driver: TypeAlias = Callable[[ExternalComputer, str], RunResult[str] | RunResult[object]]
-DRIVERS: Mapping[str, Driver] = {"probe": probe, "model": model_backed, "custom": custom}
+MODELS: Mapping[str, Callable[[], Harness[str]]] = {
+    "claude": ClaudeComputerUseHarness,
+    "openai": OpenAIComputerUseHarness,
+    "functions": OpenAIFunctionHarness,
+}
+
+
+def drive(driver: str, computer: ExternalComputer, goal: str) -> RunResult[str] | RunResult[object]:
+    """Drive a computer in one of three ways."""
+    if driver in MODELS:
+        return model_backed(computer, goal, MODELS[driver]())
+    return probe(computer, goal) if driver == "probe" else custom(computer, goal)
 
 
 def main() -> int:
     """Drive a fresh computer, which is gone afterwards, whatever happens."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("driver", nargs="?", choices=[*DRIVERS], default="probe")
+    parser.add_argument("driver", nargs="?", choices=["probe", *MODELS, "custom"], default="probe")
     parser.add_argument("goal", nargs="?", default="Find out which kernel this computer runs.")
     parser.add_argument("--computer", default="orgo", metavar="PROVIDER", help="who runs it (default: orgo)")
     wanted = parser.parse_args()
     with open_computer(wanted.computer, label="demo") as computer:
         print(f"{computer.info.name} at {computer.info.provider}: {computer.info.status}")
-        result = DRIVERS[wanted.driver](computer, wanted.goal)
+        result = drive(wanted.driver, computer, wanted.goal)
     print(f"{result.outcome}: {result.output if result.error is None else result.error.message}")
     return 0 if result.ok else 1
 

@@ -22,7 +22,7 @@ def probe(computer: ExternalComputer, goal: str = "try what there is") -> RunRes
 
 
 def model_backed(computer: ExternalComputer, goal: str, harness: Harness[str] | None = None) -> RunResult[str]:
-    """Let a model pursue the goal: Claude, with the key in `ANTHROPIC_API_KEY`, unless another loop is given."""
+    """Let a model pursue the goal: Claude, unless the loop of another is given."""
     return shown(harness or ClaudeComputerUseHarness(), computer, goal)
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from deskhand import open_computer
 from deskhand.providers import ComputerSpec, ExternalComputer
-from deskhand.testing import FakeAnthropic, FakeTurn, member, text, tool_use
+from deskhand.testing import FakeAnthropic, FakeOpenAI, FakeTurn, action, computer_call, member, text, tool_use
 from deskhand.testing.simulators import OrgoSimulator
 
 FOLDER = Path(__file__).parents[2] / "examples" / "external-compute-orgo"
@@ -363,23 +363,45 @@ async def test_demo_shows_what_a_panel_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_x
-async def test_driver_of_ones_own_and_one_with_a_model_pursue_a_goal(tmp_path: Path) -> None:
-    """The custom driver writes its goal down; the model looks and clicks, and says how it went."""
+async def test_driver_of_ones_own_pursues_a_goal(tmp_path: Path) -> None:
+    """The custom driver writes its goal down and reads it back."""
+    async with hosted() as (simulator, desktop):
+        said = await done(python("demo.py", "custom", "water the plants"), environment(tmp_path, simulator))
+        assert said.splitlines()[-1] == "completed: water the plants"
+        assert await desktop.read_file("goal.txt") == "water the plants"
+
+
+@pytest.mark.needs_x
+async def test_claude_pursues_a_goal(tmp_path: Path) -> None:
+    """The model looks and clicks on the hosted desktop, and says how it went."""
     fake = FakeAnthropic(
         [
             FakeTurn([member("screenshot")]),
             FakeTurn([member("left_click", coordinate=[100, 200])]),
-            FakeTurn([tool_use("bash", command="cat goal.txt")]),
             FakeTurn([text("The plants have water.")]),
         ]
     )
     async with hosted() as (simulator, desktop), fake.serve() as base_url:
-        own = await done(python("demo.py", "custom", "water the plants"), environment(tmp_path, simulator))
-        assert own.splitlines()[-1] == "completed: water the plants"
-        assert await desktop.read_file("goal.txt") == "water the plants"
         variables = environment(tmp_path, simulator, ANTHROPIC_BASE_URL=base_url, ANTHROPIC_API_KEY=fake.api_key)
-        led = await done(python("demo.py", "model", "see to the plants"), variables)
-        assert led.splitlines()[-1] == "completed: The plants have water."
+        said = await done(python("demo.py", "claude", "see to the plants"), variables)
+        assert said.splitlines()[-1] == "completed: The plants have water."
+        assert await desktop.cursor_position() == (100, 200)
+
+
+@pytest.mark.needs_x
+@pytest.mark.parametrize("driver", ["openai", "functions"])
+async def test_model_of_openai_pursues_a_goal(tmp_path: Path, driver: str) -> None:
+    """By the computer tool or by functions, the same click arrives."""
+    call = (
+        computer_call(action("click", button="left", x=100, y=200))
+        if driver == "openai"
+        else tool_use("left_click", x=100, y=200)
+    )
+    fake = FakeOpenAI([FakeTurn([call]), FakeTurn([text("The plants have water.")])])
+    async with hosted() as (simulator, desktop), fake.serve() as base_url:
+        variables = environment(tmp_path, simulator, OPENAI_BASE_URL=base_url, OPENAI_API_KEY=fake.api_key)
+        said = await done(python("demo.py", driver, "see to the plants"), variables)
+        assert said.splitlines()[-1] == "completed: The plants have water."
         assert await desktop.cursor_position() == (100, 200)
 
 

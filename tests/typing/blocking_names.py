@@ -17,6 +17,8 @@ from deskhand.sync import (
     ExternalComputer,
     LocalComputer,
     LocalProvider,
+    OpenAIComputerUseHarness,
+    OpenAIFunctionHarness,
     OrgoComputer,
     OrgoProvider,
     ProbeHarness,
@@ -69,6 +71,8 @@ def use() -> None:
         for event in run.events():
             assert_type(event, Event)
         assert_type(run.result().output, Receipt | None)
+    assert_type(OpenAIComputerUseHarness(effort="none").run(opened, "do it"), RunResult[str])
+    assert_type(OpenAIFunctionHarness(api="chat", output_type=Receipt).run(opened, "do it"), RunResult[Receipt])
     with open_run(computer, goal="mine") as mine:
         assert_type(mine.look(), Frame)
         assert_type(mine.act("exec", command="true"), Observation)
