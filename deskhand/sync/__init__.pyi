@@ -669,7 +669,7 @@ class ModelHarness(Harness[OutputT]):
         """Ask, act, and show what came of it, until the model is done."""
 
 class ClaudeComputerUseHarness(ModelHarness[OutputT]):
-    """Lets Claude use a computer through its native computer toolset, with function tools beside it."""
+    """Lets Claude use a computer through its native computer tool, with function tools beside it."""
 
     def __init__(
         self,
