@@ -43,6 +43,7 @@ from .fake_openai_parts import (
     shot,
     user,
 )
+from .recordings import Driver
 
 LOOK = FakeTurn([thinking("Where is it?"), text("I look."), computer_call(action("screenshot"))])
 BOTH = FakeTurn(
@@ -212,20 +213,16 @@ async def test_parse_reads_structured_answers_and_strict_calls() -> None:
     assert call.parsed_arguments == Weather(city="Bonn", umbrella=False)
 
 
-class Driver:
+class WritingDriver(Driver):
     """A computer that writes down what it is asked to do."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    async def _act(self, entry: Any) -> None:
-        self.done.append(entry.type)
+    async def _act(self, action: Any) -> None:
+        self.done.append(action.type)
 
     click = double_click = drag = keypress = move = scroll = type = wait = _act
-
-    async def screenshot(self) -> Any:
-        """Returns a picture."""
-        return {"type": "computer_screenshot", "image_url": data_url(64, 48)}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -244,7 +241,7 @@ async def test_vendor_runner_plays_a_whole_run(stream: bool) -> None:
     checked = computer_call(action("click", x=5, y=6), action("wait"), checks=[{"id": "check_1", "code": "x"}])
     command = tool_use("exec", command="ls")
     server = FakeOpenAI([LOOK, FakeTurn([thinking("Now."), checked, command]), FakeTurn("Done.")])
-    driver = Driver()
+    driver = WritingDriver()
     tool: Any = function_tool()
     runner = AsyncResponsesToolRunner(
         computer=AsyncComputerToolset(driver), functions=[AsyncRegisteredFunction(tool, run)]
@@ -265,6 +262,27 @@ async def test_served_fake_answers_a_client_with_a_base_url() -> None:
         assert (await client.responses.create(**request())).output_text == "Done."
         async with client.responses.stream(**request()) as stream:
             assert (await stream.get_final_response()).output_text == "Done."
+
+
+async def test_reasoning_of_another_model_is_removed_and_that_is_told() -> None:
+    """A conversation may go on with another model, which does not get to see what the first one thought."""
+    server = FakeOpenAI(lambda view: FakeTurn([thinking("Hm."), text("Hello.")]))
+    client = server.client()
+    first = await client.responses.create(**request())
+    for model, removed in ((MODEL, []), ("gpt-5.4", [(first.output[0].id, "model_mismatch")])):
+        second = await client.responses.create(**request(user("Go."), *replayed(first), user("On."), model=model))
+        told = second.input_transformations or []
+        assert [(entry.id, entry.reason) for entry in told] == removed
+
+
+async def test_computer_call_is_not_known_before_it_is_done() -> None:
+    """What is to be done, and the checks, come with ``output_item.done``: there is nothing to act on before."""
+    call = computer_call(action("click", x=1, y=2), checks=[{"id": "check_1"}])
+    events = await streamed_events(FakeOpenAI([FakeTurn([call])]))
+    began, ended = (event.item for event in events if event.type.startswith("response.output_item."))
+    assert (began.actions, began.pending_safety_checks) == ([], [])
+    assert [entry.type for entry in ended.actions] == ["click"]
+    assert [check.id for check in ended.pending_safety_checks] == ["check_1"]
 
 
 async def test_usage_adds_up_and_the_cache_is_kept() -> None:

@@ -93,6 +93,16 @@ async def test_vendor_client_waits_as_it_is_told_and_repeats() -> None:
     assert server.played == 1
 
 
+async def test_failure_may_have_a_code() -> None:
+    """A quota that is used up is a 429 like any other but for its code and type."""
+    server = fake()
+    server.fail(429, code="insufficient_quota", message="You exceeded your current quota.")
+    async with server.client(max_retries=0) as client:
+        with pytest.raises(openai.RateLimitError, match="exceeded your current quota") as caught:
+            await client.responses.create(**request())
+    assert (caught.value.code, caught.value.type) == ("insufficient_quota", "insufficient_quota")
+
+
 @both_places
 async def test_lost_answer_is_a_lost_connection(place: str) -> None:
     """A dropped request and a stream that breaks midway; the next request gets the same turn."""

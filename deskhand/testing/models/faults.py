@@ -11,7 +11,7 @@ from typing import ClassVar
 from .stream import PING, sse
 from .wire import ApiError, WireAnswer
 
-__all__ = ["Fault", "FaultControls"]
+__all__ = ["Fault", "FaultControls", "retry_headers"]
 
 MESSAGES = {
     408: "Request timed out",
@@ -66,6 +66,23 @@ class Fault:
 
 
 NO_FAULT = Fault()
+
+
+def retry_headers(
+    retry_after: float | str | None,
+    retry_after_ms: float | None,
+    should_retry: bool | None,
+    further: Mapping[str, str] | None,
+) -> dict[str, str]:
+    """Returns the headers of an error that say whether and when to try again, and what else is given."""
+    headers = dict(further or {})
+    if retry_after is not None:
+        headers["retry-after"] = retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
+    if retry_after_ms is not None:
+        headers["retry-after-ms"] = f"{retry_after_ms:g}"
+    if should_retry is not None:
+        headers["x-should-retry"] = "true" if should_retry else "false"
+    return headers
 
 
 class FaultControls:
@@ -127,13 +144,7 @@ class FaultControls:
             headers: Further headers.
             times: How many requests fail like this.
         """
-        extra = dict(headers or {})
-        if retry_after is not None:
-            extra["retry-after"] = retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
-        if retry_after_ms is not None:
-            extra["retry-after-ms"] = f"{retry_after_ms:g}"
-        if should_retry is not None:
-            extra["x-should-retry"] = "true" if should_retry else "false"
+        extra = retry_headers(retry_after, retry_after_ms, should_retry, headers)
         text = message if message is not None else self.MESSAGES.get(status, f"Error {status}")
         self._plan(Fault(error=self._error(status, text, extra)), times)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 from pydantic import JsonValue
 
 from deskhand.testing.models.delivery import ChunkHook
-from deskhand.testing.models.faults import Fault
+from deskhand.testing.models.faults import Fault, retry_headers
 from deskhand.testing.models.script import FakeTurn, ModelView, Script
 from deskhand.testing.models.service import FakeApi, Route
 from deskhand.testing.models.wire import ApiError, WireAnswer, WireRequest, as_dict, as_list, as_text, json_answer
@@ -48,6 +48,9 @@ MESSAGES: Mapping[int, str] = {
     504: "Gateway timeout.",
 }
 
+KINDS = frozenset({"insufficient_quota"})
+"""Codes of errors that are their types as well."""
+
 
 class FakeOpenAI(FakeApi):
     """A strict fake of OpenAI's Responses and Chat Completions APIs.
@@ -57,6 +60,8 @@ class FakeOpenAI(FakeApi):
 
         fake = FakeOpenAI([FakeTurn([computer_call(action("screenshot"))]), FakeTurn("Done.")])
         client = fake.client()
+
+    Of tools it has functions and the computer; what the vendor runs itself, it refuses to know.
 
     What the model said may come back in a request only as it was said: an edited item under its old id is refused,
     also where the API would not notice.
@@ -156,6 +161,35 @@ class FakeOpenAI(FakeApi):
     def forget_responses(self) -> None:
         """Forgets every stored response, as a server does whose time to keep them is over."""
         self._stored.forget()
+
+    def fail(
+        self,
+        status: int,
+        *,
+        message: str | None = None,
+        retry_after: float | str | None = None,
+        retry_after_ms: float | None = None,
+        should_retry: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        code: str | None = None,
+    ) -> None:
+        """Answers with an error.
+
+        Args:
+            status: The HTTP status, such as 429, 500 or 503.
+            message: The error's text.
+            retry_after: The header ``retry-after``: seconds, or an HTTP date.
+            retry_after_ms: The header ``retry-after-ms``, in milliseconds.
+            should_retry: The header ``x-should-retry``.
+            headers: Further headers.
+            times: How many requests fail like this.
+            code: The error's code, such as ``insufficient_quota``; None is the status's usual one.
+        """
+        extra = retry_headers(retry_after, retry_after_ms, should_retry, headers)
+        text = message if message is not None else self.MESSAGES.get(status, f"Error {status}")
+        kind = code if code in KINDS else None
+        self._plan(Fault(error=OpenAIError(status, text, code=code, kind=kind, headers=extra)), times)
 
     def stream_error(
         self,

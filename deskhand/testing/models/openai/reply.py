@@ -24,7 +24,7 @@ from deskhand.testing.models.wire import as_dict, as_text
 
 from .items import Conversation, Json
 from .profiles import COMPUTER_PREVIEW
-from .reasoning import Sealed, seal
+from .reasoning import Sealed, seal, unseal
 from .usage import Measured, spoken_tokens
 
 __all__ = ["Answer", "check_turn", "compose", "ends_of", "written"]
@@ -91,7 +91,7 @@ def check_turn(turn: FakeTurn, conversation: Conversation) -> None:
 
 
 def _check_computer(call: ComputerCall, conversation: Conversation) -> None:
-    offered = {tool.get("type") for tool in conversation.tools}
+    offered = {as_text(tool.get("type")) for tool in conversation.tools}
     if conversation.profile.computer not in offered:
         raise ScriptError("the script calls the computer tool, and the request offers none")
     if conversation.profile.computer == COMPUTER_PREVIEW and len(call.actions) != 1:
@@ -213,6 +213,7 @@ def _response(conversation: Conversation, output: list[Json], measured: Measured
         "error": None,
         "incomplete_details": None,
         "instructions": params.get("instructions"),
+        "input_transformations": _removed(conversation),
         "max_output_tokens": params.get("max_output_tokens"),
         "max_tool_calls": params.get("max_tool_calls"),
         "model": conversation.profile.name,
@@ -241,3 +242,14 @@ def _response(conversation: Conversation, output: list[Json], measured: Measured
         "user": params.get("user"),
         "metadata": params.get("metadata") or {},
     }
+
+
+def _removed(conversation: Conversation) -> list[JsonValue]:
+    """Returns what the model does not get to see: the reasoning of another model."""
+    removed: list[JsonValue] = []
+    for item in conversation.items:
+        sealed = unseal(as_text(item.raw.get("encrypted_content"))) if item.kind == "reasoning" else None
+        if sealed is not None and sealed.model != conversation.profile.name:
+            told: Json = {"id": sealed.item, "type": "reasoning", "action": "removed", "reason": "model_mismatch"}
+            removed.append(told)
+    return removed

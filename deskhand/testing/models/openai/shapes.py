@@ -303,6 +303,7 @@ class FunctionTool(Shape):
     defer_loading: bool | None = None
     output_schema: dict[str, JsonValue] | None = None
     allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+    asynchronous: bool | None = Field(None, alias="async")
 
 
 class ComputerTool(Shape):

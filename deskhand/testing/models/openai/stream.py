@@ -106,16 +106,18 @@ def _function_call(item: Json) -> tuple[Json, list[Json]]:
 
 
 def _computer_call(item: Json) -> tuple[Json, list[Json]]:
-    # The API has no deltas of actions: what is to be done is known when the item is.
-    return {**item, "status": "in_progress"}, []
+    # The API has no deltas of actions: what is to be done is known when the item is done, and not before.
+    nothing: Json = {"actions": []} if "actions" in item else {"action": None}
+    return {**item, "status": "in_progress", "pending_safety_checks": [], **nothing}, []
 
 
 def _reasoning(item: Json) -> tuple[Json, list[Json]]:
     events: list[Json] = []
     for index, part in enumerate(map(as_dict, as_list(item["summary"]))):
         name, text = "response.reasoning_summary_text", as_text(part["text"])
-        steps: list[Json] = [{"type": "response.reasoning_summary_part.added", "part": {**part, "text": ""}}]
-        steps += [{"type": f"{name}.delta", "delta": piece} for piece in pieces(text)]
+        begins: Json = {**part, "text": ""}
+        steps: list[Json] = [{"type": "response.reasoning_summary_part.added", "part": begins}]
+        steps.extend({"type": f"{name}.delta", "delta": piece} for piece in pieces(text))
         steps.append({"type": f"{name}.done", "text": text})
         steps.append({"type": "response.reasoning_summary_part.done", "part": part})
         events += [{**step, "summary_index": index} for step in steps]
