@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -13,9 +14,12 @@ from deskhand.benchmark.measure import measure
 from deskhand.cli.exits import Exit
 from deskhand.errors import AuthError, ProviderError
 from deskhand.providers import ComputerInfo, ComputerSpec, ComputerStatus, ExternalComputer, Specs
+from deskhand.providers.orgo import OrgoProvider
+from deskhand.testing.simulators import OrgoDialect, OrgoSimulator
 from tests.cli.program import Ended, Program
 from tests.cli.test_signals import appears
 from tests.cli.testbed import TestbedComputer, TestbedProvider
+from tests.providers.orgo.parts import shell_only
 
 NAMES = [metric.name for metric in METRICS]
 
@@ -188,6 +192,24 @@ async def test_ctrl_c_ends_a_benchmark(program: Program) -> None:
         running.signal(signal.SIGINT)
         ended = await running.end()
     assert ended.code == Exit.INTERRUPTED
+
+
+@pytest.mark.slow
+async def test_vendor_whose_plan_has_less_says_so_in_each_row() -> None:
+    """No clones, no screen, no pointer: the other rows have their figures, and it counts as no failure."""
+    async with OrgoSimulator(dialect=OrgoDialect(clone=404), behind=shell_only) as simulator:
+        simulator.remove("click")
+        simulator.remove("screenshot")
+        make = partial(OrgoProvider, api_key=simulator.key, base_url=simulator.base_url)
+        column = await column_of("orgo", make, runs=2, boots=2)
+        assert not simulator.computers
+    assert column.ok, column.error
+    without = {name: cell.note for name, cell in column.cells.items() if cell.figures is None and cell.text is None}
+    assert [*without] == ["click", "screenshot", "clone"]
+    assert "no pointer" in (without["click"] or "")
+    assert "no screenshot" in (without["screenshot"] or "")
+    assert "404" in (without["clone"] or "")
+    assert column.cells["reported"].text == "1 vCPU / 4 GB / 1280x720"
 
 
 @pytest.mark.needs_x
