@@ -35,7 +35,7 @@ def requirements(name: str) -> list[str]:
             *_same("anthropic", "openai"),
         ],
         "cua-agent": ["cua-agent==0.9.1"],  # (it asks for other versions of the vendors' clients)
-        "httpx2": _same("httpx2", "anyio"),
+        "orgo": ["orgo==0.0.47", *_same("httpx2", "anyio", "pillow")],
         "streams": _same("anyio"),
         "pyautogui": ["pyautogui", *_same("pillow")],
     }[name]

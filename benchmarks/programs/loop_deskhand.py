@@ -27,7 +27,7 @@ def _harness(vendor: str, kind: str, client: Any) -> Harness[str]:
         return ClaudeComputerUseHarness("claude-sonnet-5-5", client, max_turns=1000)
     from deskhand import OpenAIComputerUseHarness, OpenAIFunctionHarness
 
-    harness = OpenAIComputerUseHarness if kind == "computer" else OpenAIFunctionHarness
+    harness = OpenAIComputerUseHarness if kind.endswith("computer") else OpenAIFunctionHarness
     return harness("gpt-5.5", client, max_turns=1000)
 
 

@@ -14,7 +14,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from playing import play
 
 _WRITE = 65_536
-_KIND = arguments().get("kind", "computer")
+_KIND = arguments().get("kind", "computer").removeprefix("held-")
 _HEAD = json.dumps({"model": MODEL, "stream": True, "store": False, "tools": TOOLS[_KIND]})[:-1].encode()
 
 

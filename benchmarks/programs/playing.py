@@ -13,10 +13,14 @@ from measuring import arguments, cpu, forget_peak, peak, report, resident
 
 Episode = Callable[[Any, Iterator[bytes]], Awaitable[int]]
 Connect = Callable[[str], Any]
+_SETTLED = 3.0
+"""Seconds after the last frame, in which every episode has sent its last request."""
 
 
 async def play(episode: Episode, connect: Connect) -> None:
-    """Play a short episode to warm up, then what is to be measured: one, the first of new clients, or many at once.
+    """Play a short episode to warm up, then what is to be measured.
+
+    That is one, or many at once, or the first turns of new clients, or many that wait for a model that never answers.
 
     Args:
         episode: Plays one with a client and returns how many actions it took.
@@ -25,13 +29,17 @@ async def play(episode: Episode, connect: Connect) -> None:
     given = arguments()
     server, kind = given["url"], given.get("kind", "computer")
     pictures = frames(given.get("frame", FRAME_SIZE))
-    async with connect(f"{server}/4/{kind}") as warm:
+    async with connect(f"{server}/4/{kind.removeprefix('held-')}") as warm:
         await episode(warm, pictures)
     if "firsts" in given:
         seconds = [await _first(episode, connect, f"{server}/2/{kind}") for _ in range(given["firsts"])]
         report(seconds=seconds)
         return
     many = given.get("many", 1)
+    if kind.startswith("held-"):
+        async with connect(f"{server}/{given['actions']}/{kind}") as held:
+            report(memory=await _waiting(episode, held, pictures, many, many * (1 + given["actions"] // 2)))
+        return
     async with connect(f"{server}/{given['actions']}/{kind}") as measured:
         before = resident()
         forget_peak()
@@ -49,6 +57,29 @@ async def _at_once(episode: Episode, client: Any, pictures: Iterator[bytes], man
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_counted(episode(client, pictures))) for _ in range(many)]
     return sum(task.result() for task in tasks)
+
+
+async def _waiting(episode: Episode, client: Any, pictures: Iterator[bytes], many: int, shown: int) -> float:
+    """Return the bytes that each of many episodes holds while it waits for the model, after so many frames in all."""
+    before = resident()
+    all_shown = asyncio.Event()
+
+    def counted() -> Iterator[bytes]:
+        for number, picture in enumerate(pictures, 1):
+            if number == shown:
+                all_shown.set()
+            yield picture
+
+    frames_of_all = counted()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_counted(episode(client, frames_of_all))) for _ in range(many)]
+        async with asyncio.timeout(300):
+            await all_shown.wait()
+        await asyncio.sleep(_SETTLED)
+        held = (resident() - before) / many
+        for task in tasks:
+            task.cancel()
+    return held
 
 
 async def _counted(playing: Awaitable[int]) -> int:

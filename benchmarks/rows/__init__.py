@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import counted, fanout, imports, local, loops
+from benchmarks.rows import counted, fanout, hosted, imports, local, loops, many
 from benchmarks.rows.row import Row
 
-ROWS: tuple[Row, ...] = (*loops.ROWS, counted.ROW, imports.ROW, loops.FIRST, *fanout.ROWS, *local.ROWS)
+ROWS: tuple[Row, ...] = (
+    *loops.ROWS,
+    *many.ROWS,
+    counted.ROW,
+    imports.ROW,
+    loops.FIRST,
+    *fanout.ROWS,
+    *local.ROWS,
+    hosted.ROW,
+)

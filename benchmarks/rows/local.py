@@ -13,7 +13,8 @@ _INSTALL = "not installed: apt-get install"
 _PACKAGES = {"xdotool": "xdotool", "scrot": "scrot", "xterm": "xterm"}
 
 
-def _needs_x() -> None:
+def needs_x() -> None:
+    """Refuse where there is no X server."""
     if not (shutil.which("Xvnc") or shutil.which("Xvfb")):
         raise UnavailableError("there is no X server: apt-get install tigervnc-standalone-server")
 
@@ -47,7 +48,7 @@ def _line(found: Values, kind: str, row: int, metric: str, limit: float) -> Line
 
 
 def _desktop(settings: Settings) -> Found:
-    _needs_x()
+    needs_x()
     _needs("scrot", "xdotool", "xterm")
     pyautogui, missing = _pyautogui()
     found = run(Cell("desktop", {"times": settings.times(200, 8), "pyautogui": pyautogui}))
@@ -59,7 +60,7 @@ def _desktop(settings: Settings) -> Found:
 
 
 def _exec(settings: Settings) -> Found:
-    _needs_x()
+    needs_x()
     found = run(Cell("executing", {"times": settings.times(200, 20)}))
     bare = ("a plain bash -c subprocess", found["bare"] * 1000)
     return [
@@ -83,7 +84,7 @@ def _exec(settings: Settings) -> Found:
 
 
 def _boot(settings: Settings) -> Found:
-    _needs_x()
+    needs_x()
     _needs("Xvnc", "openbox")
     cold = run(Cell("booting", {"mode": "cold", "times": settings.times(15, 2)}))
     pool = run(Cell("booting", {"mode": "pool", "times": settings.times(7, 1)}))
