@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
-_FOREIGN = ("ANTHROPIC_", "OPENAI_", "DESKHAND_")
+_FOREIGN = ("ANTHROPIC_", "OPENAI_", "ORGO_", "MIOSA_", "E2B_", "DAYTONA_", "DESKHAND_")
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,6 @@ def environment(folder: Path, simulator: OrgoSimulator | None = None, **variable
         "HOME": str(folder),
         "LANG": "C.UTF-8",
         "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"],
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     if simulator is not None:
         found |= {"ORGO_API_BASE": simulator.base_url, "ORGO_API_KEY": simulator.key}
