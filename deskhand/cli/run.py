@@ -31,7 +31,10 @@ def run(
         str, typer.Option("--computer", "-c", metavar="NAME", help="A provider for a fresh computer, or PROVIDER:ID.")
     ] = "local",
     harness: Annotated[
-        str, typer.Option("--harness", metavar="NAME", help="claude, openai, openai-functions, or module:Class for your own.")
+        str,
+        typer.Option(
+            "--harness", metavar="NAME", help="claude, openai, openai-functions, or module:Class for your own."
+        ),
     ] = "claude",
     model: Annotated[
         str | None,
@@ -56,7 +59,8 @@ def run(
 ) -> None:
     """Let a model, or a driver of your own, pursue a goal on a computer.
 
-    Needs the model's key (ANTHROPIC_API_KEY; OPENAI_API_KEY with --harness openai). Ctrl-C stops before the next action; twice, at once.
+    Needs the model's key (ANTHROPIC_API_KEY; OPENAI_API_KEY with --harness openai). Ctrl-C stops before the next
+    action; twice, at once.
     """
     from deskhand.cli.computers import named_computer
     from deskhand.cli.harnesses import Settings
