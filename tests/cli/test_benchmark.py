@@ -259,3 +259,11 @@ async def test_local_computer_is_measured_in_every_row_that_it_has(program: Prog
     assert str(found["reported"]["text"]).endswith("1280x800")
     listed = await alone.run("ls", "local", "--json")
     assert listed.out == ""
+
+
+async def test_person_at_a_terminal_sees_what_is_measured(program: Program) -> None:
+    """One line that changes: the provider and what is being done there, gone in the end."""
+    code, shown = await program.on_terminal("benchmark", "--providers", "testbed", "--runs", "2", "--boots", "1")
+    assert code == Exit.COMPLETED
+    assert "testbed: boot 1 of 1" in shown
+    assert "testbed: click 2 times" in shown
