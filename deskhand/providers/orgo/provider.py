@@ -36,7 +36,6 @@ __all__ = ["OrgoProvider"]
 BASE_URL: Final = "https://www.orgo.ai/api"
 AGENT_MODEL: Final = "claude-sonnet-4.6"
 
-_CLOSING: Final = 5.0
 _BACKGROUND: Final = 20.0
 """Seconds for what is done although whoever asked for it has left."""
 
@@ -81,6 +80,8 @@ class OrgoProvider(ComputeProvider):
         self._api = OrgoApi(self._http, self._in_background)
         self._directory = Directory(self._api, workspace_id or os.environ.get("ORGO_WORKSPACE_ID") or None)
         self._agent_model = agent_model
+        self._leave = anyio.Event()
+        self._outer: anyio.abc.TaskGroup | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._owner: Owner | None = None
 
@@ -90,13 +91,18 @@ class OrgoProvider(ComputeProvider):
         Raises:
             ConfigError: If there is no key.
         """
-        if self._tasks is not None:
+        if self._outer is not None:
             raise ConflictError("this provider is open already", hint="make one provider for each `async with`")
         if not self._http.has_key:
             raise ConfigError("there is no key for orgo", hint=KEY_HINT, provider=NAME, code="no_key")
-        await self._http.__aenter__()
-        self._tasks = await anyio.create_task_group().__aenter__()
-        self._owner = Owner(self._api, self._tasks)
+        self._leave, opened = anyio.Event(), anyio.Event()  # it may be opened again when it was left
+        self._outer = await anyio.create_task_group().__aenter__()
+        self._outer.start_soon(self._live, self._leave, opened, name="orgo provider")
+        try:
+            await opened.wait()
+        except BaseException:  # cancelled too
+            await self._end()
+            raise
         return self
 
     async def __aexit__(
@@ -108,23 +114,34 @@ class OrgoProvider(ComputeProvider):
         """Destroy what was created here and neither destroyed nor kept, and close the connections."""
         del exc_type, traceback
         owner, self._owner = self._owner, None
-        tasks = self._tasks
-        if owner is None or tasks is None:
-            return
-        owner.release()
-        try:
-            # No computer raises into the group; told of the block's own error, it would wrap that in a group.
-            await tasks.__aexit__(None, None, None)
-        finally:
-            self._tasks = None
-            with anyio.move_on_after(_CLOSING, shield=True):
-                await self._http.__aexit__(None, None, None)
-        failed = owner.left_behind()
+        await self._end()
+        failed = owner.left_behind() if owner is not None else []
         if exc is not None:
             for error in failed:
                 exc.add_note(error.__notes__[-1])
         elif failed:
             raise failed[0] if len(failed) == 1 else ExceptionGroup("orgo computers could not be destroyed", failed)
+
+    async def _live(self, leave: anyio.Event, opened: anyio.Event) -> None:
+        """Own connections and computers, from opening the provider until all of them have ended in order.
+
+        A task of its own: whatever cancels the one that opened the provider, in whatever way, does not reach it.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._http, anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                owner = self._owner = Owner(self._api, tasks)
+                opened.set()
+                await leave.wait()
+                owner.release()
+            self._tasks = None
+
+    async def _end(self) -> None:
+        outer, self._outer = self._outer, None
+        if outer is not None:
+            self._leave.set()
+            # No computer raises into the group; told of the block's own error, it would wrap that in a group.
+            await outer.__aexit__(None, None, None)
 
     async def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> OrgoComputer:
         """Create a computer, wait until its desktop is up, and find out what it can do.
