@@ -228,7 +228,7 @@ async def test_simulated_vendor_needs_no_key_and_marks_every_figure(program: Pro
     assert found["boot_cold"]["note"] == "all 1 created were from the warm pool"
 
 
-@pytest.mark.slow
+@pytest.mark.needs_x
 async def test_vendors_with_a_key_are_measured_beside_this_machine(program: Program) -> None:
     """A vendor that cannot be reached keeps its column; a key without a provider is told."""
     alone = Program(
