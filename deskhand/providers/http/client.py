@@ -105,7 +105,7 @@ class HttpClient:
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
         self._bearer = ("authorization", f"Bearer {secret}")
-        self.has_key = bool(secret)
+        self.has_key: bool = bool(secret)
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
         self._stack: AsyncExitStack | None = None
         self._open: httpx2.AsyncClient | None = None

@@ -126,7 +126,7 @@ class OrgoApi:
         self.in_background = background
         self.missing: set[str] = set()
         self.is_surveyed = False
-        self.surveying = anyio.Lock()
+        self.surveying: anyio.Lock = anyio.Lock()
 
     @staticmethod
     def path(computer_id: str, route: str = "") -> str:
