@@ -50,8 +50,8 @@ class OpenAIError(ApiError):
     ) -> None:
         super().__init__(status, message, headers=headers)
         self.param = param
-        self.code = (code or None) if code is not None else ERROR_CODES.get(status)
-        self.kind = kind if kind is not None else ERROR_TYPES.get(status, "invalid_request_error")
+        self.code: str | None = (code or None) if code is not None else ERROR_CODES.get(status)
+        self.kind: str = kind if kind is not None else ERROR_TYPES.get(status, "invalid_request_error")
 
     def answer(self, request_id: str) -> WireAnswer:
         """Returns the answer that tells of this error."""
