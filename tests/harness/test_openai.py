@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -24,7 +26,8 @@ from deskhand import (
 )
 from deskhand.errors import ConfigError
 from deskhand.harness import ApprovalRequest, Decision
-from deskhand.harness.events import ApprovalRequested, ModelDelta, ModelMessage, TurnFinished
+from deskhand.harness.events import ApprovalRequested, CustomEvent, ModelDelta, ModelMessage, TurnFinished
+from deskhand.harness.models import profiles
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import INPUT, Capability, Click, Drag, Key, Screen, Scroll, Type, Wait
 from deskhand.testing.models import (
@@ -563,30 +566,38 @@ async def test_answers_are_events_with_their_raw_items(mode: str) -> None:
 
 
 @EVERY
-async def test_long_history_leaves_its_oldest_images_out(mode: str) -> None:
-    """A request holds no more images than the vendor takes; the newest stay."""
-    turns = 12
-    script = Script(*[FakeTurn([thinking("hm"), click(mode, n, 1)]) for n in range(turns)], FakeTurn("Done."))
-    options = dict(MODES[mode])
-    harness = options.pop("harness")
-    async with script.fake.client() as client:
-        bounded = harness(client=client, **options)
-        bounded._settings = _few_images(bounded._settings)
-        result = await bounded.run(computer_with_screen(), "Go.")
-    assert result.outcome == "completed"
-    assert [request.error for request in script.fake.requests if request.error] == []
-    if "kept" not in mode:
-        images = [
-            json.dumps(request.body).count("base64,iVBORw0KGgoAAAANSUhEUgAABQ") for request in script.fake.requests
-        ]
-        assert max(images) <= 6
-        assert images[-1] >= 3
+async def test_long_history_leaves_its_oldest_images_out(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request holds no more images than are worth their price; the newest stay, and its beginning stays cached."""
+    row = replace(profiles.PROFILES["gpt-5.5"], keep_images=3, prune_every=4)
+    monkeypatch.setattr(profiles, "PROFILES", {**profiles.PROFILES, "gpt-5.5": row})
+    script = Script(*[FakeTurn([thinking("hm"), click(mode, n, 1)]) for n in range(16)], FakeTurn("Done."))
+    assert (await script.run(mode)).outcome == "completed"
+    if "kept" in mode:
+        return
+    screenshot = base64.b64encode(computer_with_screen().image).decode()
+    images = [json.dumps(request.body).count(screenshot) for request in script.fake.requests]
+    assert max(images) == 7
+    assert images.count(3) >= 2
+    assert images[-1] >= 3
 
 
-def _few_images(make: Any) -> Any:
-    from dataclasses import replace
-
-    return lambda *given: replace(make(*given), max_images=6)
+async def test_computer_tool_that_a_refusal_names_is_asked_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the table does not know the API says; it is heeded once, and for every later run."""
+    monkeypatch.setattr(profiles, "_amended", {})
+    script = Script(FakeTurn([computer_call(action("click", x=1, y=2))]), FakeTurn("Done."), FakeTurn("Done."))
+    script.fake = FakeOpenAI(
+        script.play,
+        models={"gpt-next": replace(OPENAI_MODELS["computer-use-preview"], name="gpt-next", forced_truncation=False)},
+    )
+    told: list[Any] = []
+    async with script.fake.client() as client, Engine() as engine:
+        run = await engine.start(OpenAIComputerUseHarness("gpt-next", client=client), computer_with_screen(), "Go.")
+        result = await run.result()
+        told = [event.data.name async for event in run.events() if isinstance(event, CustomEvent)]
+        again = await OpenAIComputerUseHarness("gpt-next", client=client).run(computer_with_screen(), "Go.")
+    assert (result.outcome, again.outcome) == ("completed", "completed"), (result.error, again.error)
+    assert told == ["model.amended"]
+    assert [bool(request.error) for request in script.fake.requests] == [True, False, False, False]
 
 
 async def test_own_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from deskhand.harness.models.adapter import ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_chat import ChatCodec
 from deskhand.harness.models.openai_door import OpenAIDoor
 from deskhand.harness.models.openai_responses import ResponsesCodec, Settings
+from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers import Click, Screen
@@ -108,9 +109,8 @@ async def test_answer_cut_at_any_byte_is_no_answer(api: str, clean: bool) -> Non
         api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
     ) as client:
         made: Callable[..., ModelAdapter] = ChatCodec if api == "chat" else ResponsesCodec
-        tool = None if api == "chat" else "computer"
         door = OpenAIDoor(client, "chat" if api == "chat" else "responses")
-        codec = made(Settings("gpt-5.5", "", computer_tool=tool), tools, door)
+        codec = made(Settings("gpt-5.5", profile_of("gpt-5.5"), "", native=api != "chat"), tools, door)
         request = codec.transcript().request()
         for after in range(0, ends, 7):
             data = whole[:after]

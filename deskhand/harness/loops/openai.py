@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio.to_thread
 from pydantic import JsonValue
@@ -34,9 +34,6 @@ __all__ = ["OpenAIComputerUseHarness", "OpenAIFunctionHarness"]
 OutputT = TypeVar("OutputT", default=str)
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-
-PREVIEW: Final = "computer_use_preview"
-"""The older computer tool, which wants to know what it is shown."""
 
 
 class _OpenAIHarness(ModelHarness[OutputT]):
@@ -97,22 +94,16 @@ class _OpenAIHarness(ModelHarness[OutputT]):
         async with own_client(os.environ, self._base_url) as client:
             yield OpenAIDoor(client, self._api, deadlines=self._deadlines)
 
-    def _settings(self, computer_tool: str | None = None, display: tuple[Screen, str] | None = None) -> Settings:
-        profile = self._profile
-        known = bool(profile.name)
+    def _settings(self, display: tuple[Screen, str] | None = None, *, native: bool = False) -> Settings:
         return Settings(
             model=self._model,
+            profile=self._profile,
             instructions=self._instructions,
+            native=native,
+            display=display,
             max_tokens=self._max_tokens,
             effort=self._effort,
             answer=None if self._answer is None else answer_schema(self._answer),
-            computer_tool=computer_tool,
-            display=display,
-            detail=profile.detail,
-            truncation=profile.truncation,
-            reasons=profile.reasons,
-            summary=("concise" if computer_tool == PREVIEW else "auto") if known and profile.reasons else None,
-            max_images=profile.max_images,
             keep_on_server=self._keep_on_server,
         )
 
@@ -202,12 +193,9 @@ class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
             raise ConfigError(
                 "the computer tool needs a screen, and this computer has none", hint="use OpenAIFunctionHarness"
             )
-        tool = self._profile.computer_tool
-        display = None
-        if tool == PREVIEW:
-            display = _display(next(iter(run.computers.values())), self.frame_limits)
+        display = _display(next(iter(run.computers.values())), self.frame_limits)
         async with self._door() as door:
-            yield ResponsesCodec(self._settings(tool, display), run.tools, door)
+            yield ResponsesCodec(self._settings(display, native=True), run.tools, door)
 
 
 class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
@@ -284,14 +272,10 @@ class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
             yield codec(self._settings(), run.tools, door)
 
 
-def _display(info: ComputerInfo, limits: FrameLimits) -> tuple[Screen, str]:
-    """Return the size of the screen as the model sees it, and what kind of system it shows.
-
-    Raises:
-        ConfigError: If the size is not known.
-    """
+def _display(info: ComputerInfo, limits: FrameLimits) -> tuple[Screen, str] | None:
+    """Return the size of the screen as the model sees it, and what kind of system it shows, where that is known."""
     if info.screen is None:
-        raise ConfigError("the size of this computer's screen is not known, and the older computer tool needs it")
+        return None
     system = ((info.specs.os if info.specs else None) or "linux").lower()
     kinds = {"win": "windows", "mac": "mac", "darwin": "mac", "ubuntu": "ubuntu"}
     kind = next((kind for start, kind in kinds.items() if system.startswith(start)), "linux")

@@ -16,6 +16,7 @@ from deskhand.harness.models.openai_decoder import known_function, usage_of
 from deskhand.harness.models.openai_door import OPENAI
 from deskhand.harness.models.openai_items import ChatForm, joined
 from deskhand.harness.models.openai_responses import Door, Settings
+from deskhand.harness.models.planner import plan
 from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
 from deskhand.ids import new_id
 from deskhand.tools.calls import Observation, ToolCall
@@ -176,7 +177,7 @@ class ChatCodec(ModelAdapter):
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
         self._settings = settings
-        self._form = ChatForm(settings.detail)
+        self._form = ChatForm(settings.profile.detail)
         self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
         self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
         self._functions: frozenset[str] = frozenset(tools.names)
@@ -198,11 +199,8 @@ class ChatCodec(ModelAdapter):
         return transcript
 
     def fit(self, transcript: Transcript) -> int:
-        """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost."""
-        limit, images = self._door.max_body, self._settings.max_images
-        if transcript.size <= limit and transcript.images <= images:
-            return 0
-        return transcript.shrink(limit // 2, images // 2)
+        """Bring a history into a form that can be sent; return how many images that cost."""
+        return plan(transcript, self._settings.profile, self._door.max_body).images
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its chunks."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
-from deskhand.errors import ProtocolError
+from deskhand.errors import ConfigError, InvalidInputError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_decoder import ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
+from deskhand.harness.models.planner import plan
+from deskhand.harness.models.profiles import OPENAI_API, ModelProfile, amend, named_tool
 from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
@@ -21,6 +23,9 @@ from deskhand.tools.formats import said
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["Door", "ResponsesCodec", "Settings"]
+
+PREVIEW: Final = "computer_use_preview"
+"""The older computer tool, which wants to know what it is shown, and asks for one action at a time."""
 
 
 class Door(Protocol):
@@ -42,32 +47,24 @@ class Settings:
 
     Attributes:
         model: The model's name as it is sent.
+        profile: What is known of it.
         instructions: The system prompt.
+        native: Whether it gets the computer tool; functions alone where not.
+        display: The size of the screen as the model sees it, and what kind of system it shows, where that is known.
         max_tokens: The most that one answer may have; the model's own limit where not given.
         effort: How much thought it should take; the model's default where not given.
         answer: The format of the final answer; free text where not given.
-        computer_tool: The type of the computer tool; ``None`` where the model gets functions alone.
-        display: The size of the screen as the model sees it, and what kind of system it shows, for the older tool.
-        detail: How closely the model is to look at images.
-        truncation: What the API is to do with what is too long, where the model needs to be told.
-        reasons: Whether the model's reasoning comes encrypted, to be sent back.
-        summary: How the model is to sum its reasoning up; not at all where not given.
-        max_images: How many images one request may hold.
         keep_on_server: Whether the vendor keeps the conversation, and only what is new is sent.
     """
 
     model: str
+    profile: ModelProfile
     instructions: str
+    native: bool = False
+    display: tuple[Screen, str] | None = None
     max_tokens: int | None = None
     effort: str | None = None
     answer: Json | None = None
-    computer_tool: str | None = None
-    display: tuple[Screen, str] | None = None
-    detail: str | None = None
-    truncation: str | None = None
-    reasons: bool = True
-    summary: str | None = None
-    max_images: int = 500
     keep_on_server: bool = False
 
 
@@ -83,13 +80,14 @@ class ResponsesCodec(ModelAdapter):
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
         self._door = door
         self._settings = settings
-        self._form = ResponsesForm(settings.detail)
+        self._form = ResponsesForm(settings.profile.detail)
         self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
-        native = settings.computer_tool is not None
         self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
-        offered = ToolRegistry(tool for tool in tools if not (native and tool.name in self._screen))
-        self._functions: frozenset[str] = frozenset(offered.names)
-        self._params: Json = _parameters(settings, offered)
+        self._offered = ToolRegistry(tool for tool in tools if not (settings.native and tool.name in self._screen))
+        self._functions: frozenset[str] = frozenset(self._offered.names)
+        self._params: Json = _parameters(settings, self._offered)
+        self._tried: set[str | None] = {settings.profile.computer_tool}
+        self._answered = False
 
     @property
     def shows_screen(self) -> bool:
@@ -113,11 +111,21 @@ class ResponsesCodec(ModelAdapter):
         return Transcript(self._form.layout, self._params)
 
     def fit(self, transcript: Transcript) -> int:
-        """Bring a history that has outgrown what can be sent down to half of that; return how many images it cost."""
-        limit, images = self._door.max_body, self._settings.max_images
-        if transcript.size <= limit and transcript.images <= images:
-            return 0
-        return transcript.shrink(limit // 2, images // 2)
+        """Bring a history into a form that can be sent; return how many images that cost."""
+        if not self._answered:
+            transcript.replace(self._params)
+        return plan(transcript, self._settings.profile, self._door.max_body).images
+
+    def amend(self, error: InvalidInputError) -> str | None:
+        """Ask with the computer tool that a refusal names, where nothing was said in the words of the refused one."""
+        settings = self._settings
+        tool = named_tool(error.message, settings.profile) if settings.native else None
+        if self._answered or tool is None or tool in self._tried:
+            return None
+        self._tried.add(tool)
+        self._settings = replace(settings, profile=amend(settings.model, OPENAI_API, tool))
+        self._params = _parameters(self._settings, self._offered)
+        return tool
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its events."""
@@ -125,7 +133,7 @@ class ResponsesCodec(ModelAdapter):
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
-        return ResponsesDecoder(self._functions, computer=self._settings.computer_tool is not None)
+        return ResponsesDecoder(self._functions, computer=self._settings.native)
 
     def encode(self, items: Sequence[str | Observation]) -> Item:
         """Encode what the user says: texts, and looks at the screen, in order."""
@@ -154,6 +162,7 @@ class ResponsesCodec(ModelAdapter):
 
         An answer that was cut off is not gone on from: what it asked for would have to be answered.
         """
+        self._answered = True
         if not self._settings.keep_on_server or turn.id is None or turn.stop == "cut":
             super().remember(transcript, turn)
             return
@@ -234,29 +243,44 @@ def _failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
 
 def _parameters(settings: Settings, functions: ToolRegistry) -> Json:
     """Build the part of a request that stays the same for a whole run."""
+    profile = settings.profile
     entries: list[JsonValue] = []
-    if settings.computer_tool is not None:
-        entry: Json = {"type": settings.computer_tool}
-        if settings.display is not None:
-            size, environment = settings.display
-            entry |= {"display_width": size.width, "display_height": size.height, "environment": environment}
-        entries.append(entry)
+    if settings.native:
+        entries.append(_computer_tool(settings))
     entries.extend(functions.openai_tools(api="responses"))
     params: Json = {"model": settings.model, "stream": True, "store": settings.keep_on_server}
     if entries:
         params["tools"] = entries
     params["instructions"] = settings.instructions
-    if settings.reasons and not settings.keep_on_server:
-        params["include"] = ["reasoning.encrypted_content"]
-    reasoning: Json = {} if settings.summary is None else {"summary": settings.summary}
+    reasoning: Json = {}
+    if profile.reasons:
+        if not settings.keep_on_server:
+            params["include"] = ["reasoning.encrypted_content"]
+        if profile.name:  # (of a model that nobody here knows it is not asked)
+            reasoning["summary"] = "concise" if profile.computer_tool == PREVIEW else "auto"
     if settings.effort is not None:
         reasoning["effort"] = settings.effort
     if reasoning:
         params["reasoning"] = reasoning
     if settings.max_tokens is not None:
         params["max_output_tokens"] = settings.max_tokens
-    if settings.truncation is not None:
-        params["truncation"] = settings.truncation
+    if profile.truncation is not None or profile.computer_tool == PREVIEW:
+        params["truncation"] = profile.truncation or "auto"
     if settings.answer is not None:
         params["text"] = {"format": {"type": "json_schema", **settings.answer}}
     return params
+
+
+def _computer_tool(settings: Settings) -> Json:
+    """Build the entry of the computer tool; the older one is told what it is shown.
+
+    Raises:
+        ConfigError: If that is not known.
+    """
+    entry: Json = {"type": settings.profile.computer_tool}
+    if settings.profile.computer_tool != PREVIEW:
+        return entry
+    if settings.display is None:
+        raise ConfigError("the size of this computer's screen is not known, and the older computer tool needs it")
+    size, environment = settings.display
+    return {**entry, "display_width": size.width, "display_height": size.height, "environment": environment}
