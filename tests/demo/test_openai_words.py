@@ -1,18 +1,27 @@
-"""The demonstration's script in OpenAI's words, played by the vendor's own runner and over Chat Completions."""
+"""The demonstration's script in OpenAI's words: by the vendor's own runner, by a bare loop, by the bundled loops."""
 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
+import pytest
 from openai import AsyncOpenAI
 from openai.lib.computer import AsyncComputerToolset
 from openai.lib.responses_tool_runner import AsyncRegisteredFunction, AsyncResponsesToolRunner
 
-from deskhand import ExternalComputer, ToolRegistry, computer_tools
+from deskhand import (
+    ExternalComputer,
+    Harness,
+    OpenAIComputerUseHarness,
+    OpenAIFunctionHarness,
+    ToolRegistry,
+    computer_tools,
+    open_computer,
+)
 from deskhand.demo import GOAL, scripted_openai, scripted_openai_functions, verify
 from deskhand.demo.pretend import PretendDesktop
 from deskhand.providers import Click, Drag, InputAction, Key, Move, Scroll, Type, Wait
@@ -93,11 +102,46 @@ async def play_functions(client: AsyncOpenAI, tools: ToolRegistry, computer: Ext
         messages.append(message.to_dict())
         images: list[Any] = []
         for call in message.tool_calls:
-            given = json.loads(call.function.arguments)
-            meant = {name: value for name, value in given.items() if value is not None}
-            output = await tools.dispatch(computer, call.function.name, meant)
+            output = await tools.dispatch(computer, call.function.name, call.function.arguments)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": output.text or "done"})
             if output.image is not None:
                 images.append({"type": "image_url", "image_url": {"url": await data_url(computer)}})
         if images:
             messages.append({"role": "user", "content": images})
+
+
+Served = Callable[[], AbstractAsyncContextManager[AsyncOpenAI]]
+Loop = Callable[[AsyncOpenAI], Harness[str]]
+LOOPS: dict[str, tuple[Served, Loop]] = {
+    "computer": (scripted_openai, lambda client: OpenAIComputerUseHarness(client=client)),
+    "computer, kept": (scripted_openai, lambda client: OpenAIComputerUseHarness(client=client, keep_on_server=True)),
+    "functions": (scripted_openai_functions, lambda client: OpenAIFunctionHarness(client=client)),
+    "functions, chat": (scripted_openai_functions, lambda client: OpenAIFunctionHarness(client=client, api="chat")),
+}
+loops = pytest.mark.parametrize(("served", "loop"), LOOPS.values(), ids=LOOPS)
+
+
+async def play(computer: ExternalComputer, served: Served, loop: Loop) -> None:
+    """Plays the demonstration by one loop, and checks what it left on the machine."""
+    with anyio.fail_after(60):
+        async with served() as client:
+            result = await loop(client).run(computer, GOAL)
+    verdict = await verify(computer)
+    assert (result.outcome, str(result.output)[:6]) == ("completed", "Done: ")
+    assert verdict.ok, str(verdict)
+
+
+@loops
+@pytest.mark.parametrize("screen", [(1280, 800), (1920, 1080)])
+async def test_bundled_loop_plays_the_script(screen: tuple[int, int], served: Served, loop: Loop) -> None:
+    """Each loop for OpenAI does the demonstration on the make-believe desktop, also where frames are scaled."""
+    async with PretendDesktop(screen) as computer:
+        await play(computer, served, loop)
+
+
+@pytest.mark.needs_x
+@loops
+async def test_bundled_loop_plays_the_script_on_a_real_desktop(served: Served, loop: Loop) -> None:
+    """The same on the local computer."""
+    async with open_computer("local") as computer:
+        await play(computer, served, loop)
