@@ -22,6 +22,7 @@ MODULES = (
     "deskhand.providers.orgo",
     "deskhand.tools",
     "deskhand.harness",
+    "deskhand.harness.models",
     "deskhand.benchmark",
     "deskhand.testing",
     "deskhand.testing.conformance",

@@ -8,6 +8,7 @@ from deskhand.harness.context import OnComputer, RunContext, TurnContext
 from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import EventLog, LogEntry, MemoryLog, RunSummary
+from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.loops.probe import ProbeHarness
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
@@ -29,6 +30,7 @@ __all__ = [
     "LogStream",
     "MemoryBlobs",
     "MemoryLog",
+    "ModelHarness",
     "OnApproval",
     "OnComputer",
     "OpenRun",

@@ -84,6 +84,11 @@ class ModelHarness(Harness[OutputT]):
         return self._model
 
     @property
+    def instructions(self) -> str:
+        """The system prompt."""
+        return self._instructions
+
+    @property
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """The function tools that it was given."""
         return self._tools

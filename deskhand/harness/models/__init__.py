@@ -1,1 +1,19 @@
-"""What differs between model vendors: how a conversation is written and read, and how it is sent."""
+"""What a loop needs of a model vendor: adapters, and the history as it is sent."""
+
+from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
+from deskhand.harness.models.transcript import ImageForm, Item, Layout, Request, Transcript, encode_json
+
+__all__ = [
+    "Delta",
+    "ImageForm",
+    "Item",
+    "Json",
+    "Layout",
+    "ModelAdapter",
+    "Request",
+    "Stop",
+    "Transcript",
+    "Turn",
+    "TurnDecoder",
+    "encode_json",
+]
