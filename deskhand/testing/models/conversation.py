@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydantic import JsonValue
 
@@ -31,7 +32,7 @@ __all__ = [
 Json = dict[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversation:
     """A request of the right shape, joined with what a server-held thread adds to it.
 
@@ -60,6 +61,10 @@ class Conversation:
 
     def turns(self) -> list[Turn]:
         """Returns the messages of user and assistant, neighbours of one role joined, system messages left out."""
+        return self._turns
+
+    @cached_property
+    def _turns(self) -> list[Turn]:
         joined: list[Turn] = []
         for place, message in enumerate(self.messages):
             role = as_text(message.get("role"))
