@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 from answers_claude import WORDS, Block
 
 MODEL = "gpt-5.5"
+_EARLIER = re.compile(rb'"previous_response_id":\s*"resp_(\d+)"')
 
 
 def turns(body: bytes, kind: str) -> int:
-    """Return how many turns the model has had, from what its calls were answered with."""
+    """Return how many turns the model has had, from the answer that is named, or what its calls were answered with."""
+    if earlier := _EARLIER.search(body):
+        return int(earlier[1]) + 1
     return body.count(b'"computer_call_output"') if kind == "computer" else body.count(b'"function_call_output"') // 2
 
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 from anthropic import AsyncAnthropic, AsyncStream
 from anthropic.types import Message, RawMessageStreamEvent
 from episode_claude import CLICKED_BLOCK, MODEL, TOOLSET, connect, goal, image, result
+from history import History, sent
 from playing import play
 
 _HEAD = json.dumps({"model": MODEL, "max_tokens": 4096, "stream": True, "tools": [TOOLSET]})[:-1].encode()
 
-_WRITE = 65_536
-
 
 def _encode(message: object) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
-
-
-async def _sent(fragments: list[bytes]) -> AsyncIterator[bytes]:
-    for fragment in fragments:
-        yield fragment
 
 
 class _Turn:
@@ -57,15 +51,15 @@ class _Turn:
 
 async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
     """Play one episode."""
-    fragments = [_HEAD + b',"messages":[' + _encode({"role": "user", "content": goal(next(frames))})]
+    history = History(_HEAD + b',"messages":[' + _encode({"role": "user", "content": goal(next(frames))}))
     actions = 0
     while True:
-        body = [*fragments, b"]}"]
+        body = history.body(b"]}")
         size = str(sum(len(fragment) for fragment in body))
         stream = await client.post(
             "/v1/messages",
             cast_to=Message,
-            content=_sent(body),
+            content=sent(body),
             options={"headers": {"content-type": "application/json", "content-length": size}},
             stream=True,
             stream_cls=AsyncStream[RawMessageStreamEvent],
@@ -76,17 +70,18 @@ async def episode(client: AsyncAnthropic, frames: Iterator[bytes]) -> int:
         message = turn.message()
         if turn.reason != "tool_use":
             return actions
-        results = []
+        results, without = [], []
         for block in turn.blocks:
             if block["type"] != "tool_use":
                 continue
             actions += 1
             content = image(next(frames)) if block["name"] == "screenshot" else CLICKED_BLOCK
             results.append(result(str(block["id"]), content))
-        new = b",".join((b"", _encode(message), _encode({"role": "user", "content": results})))
-        if len(fragments[-1]) < _WRITE:  # a write costs more than a copy of so little
-            new = fragments.pop() + new
-        fragments.append(new)
+            without.append(result(str(block["id"]), CLICKED_BLOCK))
+        said = _encode(message)
+        history.add(
+            *(b",".join((b"", said, _encode({"role": "user", "content": each}))) for each in (results, without))
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from playing import play
 from deskhand import Harness, Run, SqliteLog
 
 
-def _harness(vendor: str, kind: str, client: Any) -> Harness[str]:
-    if vendor == "claude":
+def _harness(given: Mapping[str, Any], client: Any) -> Harness[str]:
+    if given["vendor"] == "claude":
         from deskhand import ClaudeComputerUseHarness
 
-        return ClaudeComputerUseHarness("claude-sonnet-5-5", client, max_turns=1000)
+        return ClaudeComputerUseHarness(given.get("model", "claude-sonnet-5-5"), client, max_turns=1000)
     from deskhand import OpenAIComputerUseHarness, OpenAIFunctionHarness
 
-    harness = OpenAIComputerUseHarness if kind.endswith("computer") else OpenAIFunctionHarness
-    return harness("gpt-5.5", client, max_turns=1000)
+    harness = OpenAIComputerUseHarness if given["kind"].endswith("computer") else OpenAIFunctionHarness
+    return harness("gpt-5.5", client, max_turns=1000, keep_on_server=given.get("on_server", False))
 
 
 def _connect(vendor: str, url: str) -> Any:
@@ -55,9 +55,9 @@ async def _follow(run: Run[str]) -> None:
         pass
 
 
-async def _episode(vendor: str, kind: str, log: SqliteLog, client: Any, frames: Iterator[bytes]) -> int:
+async def _episode(given: Mapping[str, Any], log: SqliteLog, client: Any, frames: Iterator[bytes]) -> int:
     computer = BenchComputer(frames)
-    harness = _harness(vendor, kind, client)
+    harness = _harness(given, client)
     async with harness.start(computer, GOAL, log=log) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(_follow, run)
         result = await run.result()
@@ -68,11 +68,10 @@ async def _episode(vendor: str, kind: str, log: SqliteLog, client: Any, frames: 
 async def main() -> None:
     """Play with one log, as a program would."""
     given = arguments()
-    vendor, kind = given["vendor"], given["kind"]
-    connect = _own_client if "firsts" in given else functools.partial(_connect, vendor)
+    connect = _own_client if "firsts" in given else functools.partial(_connect, given["vendor"])
     with tempfile.TemporaryDirectory() as folder:
         async with SqliteLog(Path(folder) / "log.db") as log:
-            await play(functools.partial(_episode, vendor, kind, log), connect)
+            await play(functools.partial(_episode, given, log), connect)
 
 
 if __name__ == "__main__":
