@@ -37,6 +37,9 @@ SCROLL: Final = 10
 READINGS: Final = 3
 """How often the model reads the file again before it says that it is wrong."""
 
+CONFIRMATIONS: Final = 3
+"""How often the model confirms the file's name before it says that the dialog does not close."""
+
 GLANCES: Final = 4
 PATIENCE: Final = 10
 """How often the model looks again for what is yet to come; after so many glances it waits in between."""
@@ -112,9 +115,14 @@ def _save() -> Step[ModelView]:
     view = yield _turn("The text is there. I save it.", _key("ctrl+s"))
     _, entry = yield from _until(view, find_entry, "the field for the file's name")
     yield _turn("It asks for a name.", _click(entry), _type(FILE))
-    view = yield _turn(f"I confirm {FILE}.", _key("Return"))
-    view, _ = yield from _until(view, find_editor, "the editor without the dialog")
-    return view
+    for _ in range(CONFIRMATIONS):  # a dialog that is still reading its folder takes no Return
+        view = yield _turn(f"I confirm {FILE}.", _key("Return"))
+        try:
+            view, _ = yield from _until(view, find_editor, "the editor without the dialog", GLANCES + 2)
+        except GiveUpError:
+            continue
+        return view
+    raise GiveUpError("the dialog does not close")
 
 
 def _move(view: ModelView) -> Step[ModelView]:
@@ -169,13 +177,15 @@ def _check(content: str, what: str) -> Step[None]:
     raise GiveUpError(f"{FILE} does not hold {what}")
 
 
-def _until(view: ModelView, find: Callable[[Image], FoundT | None], what: str) -> Step[tuple[ModelView, FoundT]]:
+def _until(
+    view: ModelView, find: Callable[[Image], FoundT | None], what: str, patience: int = PATIENCE
+) -> Step[tuple[ModelView, FoundT]]:
     """Return what is found in the newest frame, and the view of it; wait while it is not there.
 
     Raises:
         GiveUpError: If it does not come up.
     """
-    for attempt in range(PATIENCE):
+    for attempt in range(patience):
         frame = _frame(view)
         found = find(frame)
         if found is not None:
