@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import anyio
+import httpx2
+import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +31,8 @@ from deskhand import (
 from deskhand.errors import ConfigError
 from deskhand.harness import ApprovalRequest, Decision
 from deskhand.harness.events import ApprovalRequested, CustomEvent, ModelDelta, ModelMessage, TurnFinished
-from deskhand.harness.models import profiles
+from deskhand.harness.models import openai_chat, openai_decoder, openai_items, openai_responses, profiles, transcript
+from deskhand.harness.models.transcript import encode_json
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import INPUT, Capability, Click, Drag, Key, Screen, Scroll, Type, Wait
 from deskhand.testing.models import (
@@ -43,6 +48,7 @@ from deskhand.testing.models import (
     thinking,
     tool_use,
 )
+from deskhand.testing.models.transport import FakeTransport
 from tests.harness.driving import computer_with_screen, png
 from tests.tools.recording import RecordingComputer
 
@@ -720,3 +726,85 @@ async def test_history_stays_legal_whatever_the_model_does(mode: str, data: st.D
 
     result = await Script(*turns, *[FakeTurn("Done.")] * 2).run(mode, computer, on_approval=approve)
     assert result.outcome in {"completed", "budget_exceeded"}, result.error
+
+
+class Counter:
+    """Counts the calls of a function, by the size of what it is given."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.sizes: list[int] = []
+
+    def __call__(self, data: Any, *rest: Any, **more: Any) -> Any:
+        self.sizes.append(len(data) if isinstance(data, bytes) else 0)
+        return self.function(data, *rest, **more)
+
+
+@pytest.mark.parametrize(
+    ("mode", "constant", "per_turn"), [("computer", 4, 2), ("kept", 4, 3), ("functions", 4, 3), ("chat", 5, 3)]
+)
+async def test_each_item_is_encoded_once_and_each_frame_once(
+    mode: str, constant: int, per_turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a whole run: one base64 and one digest of each frame, a fixed number of JSON encodings for each turn."""
+    turns = 12
+    acts = [FakeTurn([thinking("hm"), text("go"), click(mode, n, 1)]) for n in range(turns)]
+    script = Script(*acts, FakeTurn("Done."))
+    encoded, based, hashed = Counter(encode_json), Counter(binascii.b2a_base64), Counter(hashlib.sha256)
+    for module in (transcript, openai_items, openai_responses, openai_chat, openai_decoder):
+        if hasattr(module, "encode_json"):
+            monkeypatch.setattr(module, "encode_json", encoded)
+    monkeypatch.setattr(binascii, "b2a_base64", based)
+    monkeypatch.setattr(hashlib, "sha256", hashed)
+    computer = computer_with_screen()
+    assert (await script.run(mode, computer)).turns == turns + 1
+    frames = turns + 1
+    assert len(encoded.sizes) == constant + per_turn * turns
+    assert [size for size in based.sizes if size == len(computer.image)] == [len(computer.image)] * frames
+    assert [size for size in hashed.sizes if size == len(computer.image)] == [len(computer.image)] * frames
+
+
+def connected(fake: FakeOpenAI, requests: list[httpx2.Request]) -> httpx2.AsyncClient:
+    """Connect a client to the fake, whatever address and key its cloud has."""
+
+    async def pass_on(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        path = "chat/completions" if "chat" in request.url.path else "responses"
+        return await FakeTransport(fake.handle).handle_async_request(
+            httpx2.Request(
+                "POST",
+                f"https://fake.invalid/v1/{path}",
+                headers={"authorization": f"Bearer {fake.api_key}"},
+                content=await request.aread(),
+            )
+        )
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(pass_on))
+
+
+class Gateway(openai.AsyncOpenAI):
+    """A client of someone's own, which may look at the body."""
+
+
+@pytest.mark.parametrize("kind", ["azure", "gateway"])
+@pytest.mark.parametrize("mode", ["computer", "chat"])
+async def test_clients_of_clouds_and_gateways_work(kind: str, mode: str) -> None:
+    """A client that rewrites or reads the body gets the whole of it."""
+    script = Script(FakeTurn([thinking("hm"), click(mode, 1, 1)]), FakeTurn("Done."))
+    requests: list[httpx2.Request] = []
+    http = connected(script.fake, requests)
+    client: openai.AsyncOpenAI
+    if kind == "azure":
+        client = openai.AsyncAzureOpenAI(
+            api_key="k", api_version="2026-06-01", azure_endpoint="https://azure.invalid", http_client=http
+        )
+    else:
+        client = Gateway(api_key="k", base_url="https://gateway.invalid/v1", http_client=http)
+    options = dict(MODES[mode])
+    harness = options.pop("harness")
+    async with client:
+        result = await harness(client=client, **options).run(computer_with_screen(), "Go.")
+    assert (result.outcome, result.output) == ("completed", "Done.")
+    assert f"{kind}.invalid" in str(requests[0].url)
+    if kind == "azure" and mode == "chat":
+        assert "/deployments/gpt-5.5/chat/completions" in str(requests[0].url)

@@ -112,7 +112,7 @@ class ResponsesCodec(ModelAdapter):
 
     def fit(self, transcript: Transcript) -> int:
         """Bring a history into a form that can be sent; return how many images that cost."""
-        if not self._answered:
+        if not self._answered and transcript.params is not self._params:
             transcript.replace(self._params)
         return plan(transcript, self._settings.profile, self._door.max_body).images
 
