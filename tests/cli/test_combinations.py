@@ -1,0 +1,69 @@
+"""``deskhand run --fake --simulate``: every loop, and a driver of one's own, on every computer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deskhand.cli.harnesses import BUNDLED
+from deskhand.cli.simulating import KEYLESS, SIMULATED
+from tests.cli.program import Program
+
+pytestmark = [pytest.mark.needs_x, pytest.mark.timeout(180)]
+
+COMPUTERS = (*KEYLESS, *SIMULATED)
+
+DRIVER = '''
+from deskhand import Harness, RunContext
+
+
+class Greets(Harness[str]):
+    """Writes a file by a command, looks, and reads it back."""
+
+    async def drive(self, run: RunContext) -> str:
+        await run.act("exec", command="echo hello > greeting.txt", check=True)
+        frame = await run.look()
+        read = await run.act("read_file", path="greeting.txt", check=True)
+        return f"{read.text.strip()} on {frame.screen.width}x{frame.screen.height}"
+'''
+
+
+@pytest.mark.parametrize("computer", COMPUTERS)
+@pytest.mark.parametrize("harness", BUNDLED)
+async def test_bundled_loop_with_its_scripted_model_reaches_the_goal(
+    tmp_path: Path, harness: str, computer: str
+) -> None:
+    """No key, no account: the loop, the wire, the adapter and the desktop are real; model and vendor are not."""
+    ended = await Program(tmp_path).run(
+        "run", "write a greeting", "--harness", harness, "--computer", computer, "--fake", "--simulate"
+    )
+    assert ended.code == 0, ended.err + ended.out[-2000:]
+    assert "a command read them back exactly" in ended.out
+    assert f" on {computer}:" in ended.out
+
+
+@pytest.mark.parametrize("computer", COMPUTERS)
+async def test_driver_of_ones_own_runs_on_it_too(tmp_path: Path, computer: str) -> None:
+    """The same lines on a local and on a hosted computer."""
+    (tmp_path / "mine.py").write_text(DRIVER)
+    ended = await Program(tmp_path).run(
+        "run", "greet", "--harness", "mine:Greets", "--computer", computer, "--fake", "--simulate", "--json"
+    )
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out.splitlines()[-1])
+    assert (result["type"], result["outcome"]) == ("result", "completed")
+    assert result["output"].startswith("hello on ")
+
+
+async def test_computer_that_cannot_be_simulated_is_named(tmp_path: Path) -> None:
+    """So is one that exists already: a simulator begins with none."""
+    program = Program(tmp_path)
+    other = await program.run("run", "go", "--computer", "testbed", "--fake", "--simulate")
+    assert (other.code, other.out) == (3, "")
+    assert "there is no simulator of testbed" in other.err
+    assert "use local, orgo" in other.err
+    existing = await program.run("run", "go", "--computer", "orgo:1", "--fake", "--simulate")
+    assert (existing.code, existing.out) == (2, "")
+    assert "leave --simulate out" in existing.err
