@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
+
+from deskhand.demo.script import DemoModel
+from deskhand.demo.vocabulary import in_actions
+from deskhand.testing import FakeAnthropic, FakeOpenAI
+from deskhand.testing.simulators import OrgoSimulator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,38 +41,42 @@ class Program:
     line: int
     code: str
     marks: tuple[str, ...]
+    computers: tuple[str, ...] = ()
 
 
 def programs(page: Path) -> list[Program]:
     """Find the Python blocks of a page; the comment in front of one names what it needs.
 
-    One that loads a vendor's client takes seconds by that alone.
+    One that loads a vendor's client takes seconds by that alone. One with ``on: local orgo`` is run on each of these
+    computers, with scripted models and simulated vendors where its environment leads it.
     """
     text = page.read_text(encoding="utf-8")
-    return [
-        Program(
-            page,
-            text.count("\n", 0, match.start("code")),
-            match["code"],
-            (*(match["test"] or "").replace(",", " ").split(), *(["slow"] if _VENDOR.search(match["code"]) else [])),
+    found: list[Program] = []
+    for match in _BLOCK.finditer(text):
+        needs, _, computers = (match["test"] or "").partition("on:")
+        marks = (*needs.replace(",", " ").split(), *(["slow"] if _VENDOR.search(match["code"]) else []))
+        found.append(
+            Program(page, text.count("\n", 0, match.start("code")), match["code"], marks, (*computers.split(),))
         )
-        for match in _BLOCK.finditer(text)
-    ]
+    return found
 
 
-def cases() -> list[object]:
+def cases(*, on: bool) -> list[object]:
+    """The programs as parameters of a test: those that are run as they are, or those that are run on computers."""
     return [
         pytest.param(
-            program,
-            id=f"{program.page.name}:{program.line}",
+            *((program, computer) if computer else (program,)),
+            id=f"{program.page.name}:{program.line}{':' * bool(computer)}{computer}",
             marks=[MARKERS[mark] for mark in program.marks],
         )
         for page in PAGES
         for program in programs(page)
+        if bool(program.computers) == on
+        for computer in program.computers or ("",)
     ]
 
 
-@pytest.mark.parametrize("program", cases())
+@pytest.mark.parametrize("program", cases(on=False))
 def test_program_of_a_page_runs(program: Program, tmp_path: Path) -> None:
     """A reader who pastes a program into a file, or into a notebook where it awaits, gets what the page says."""
     script = tmp_path / "program.py"
@@ -74,6 +85,39 @@ def test_program_of_a_page_runs(program: Program, tmp_path: Path) -> None:
         [sys.executable, "-c", _RUN, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, f"{program.page.name}:{program.line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(("program", "computer"), cases(on=True))
+async def test_program_of_a_page_runs_on_each_computer(program: Program, computer: str, tmp_path: Path) -> None:
+    """One word is another; keys lead to the scripted models and to the simulated vendor, at their usual variables."""
+    assert program.code.count('"local"') == 1
+    script = tmp_path / "program.py"
+    script.write_text(program.code.replace('"local"', f'"{computer}"'), encoding="utf-8")
+    claude, openai = FakeAnthropic(DemoModel()), FakeOpenAI(in_actions(DemoModel()))
+    async with claude.serve() as claude_url, openai.serve() as openai_url, OrgoSimulator() as orgo:
+        keys = {
+            "ANTHROPIC_API_KEY": claude.api_key,
+            "ANTHROPIC_BASE_URL": claude_url,
+            "OPENAI_API_KEY": openai.api_key,
+            "OPENAI_BASE_URL": openai_url,
+            "ORGO_API_KEY": orgo.key,
+            "ORGO_API_BASE": orgo.base_url,
+        }
+        with anyio.fail_after(90):
+            done = await anyio.run_process(
+                [sys.executable, "-c", _RUN, script], cwd=tmp_path, env=os.environ | keys, check=False
+            )
+        assert not orgo.computers
+    said = done.stdout.decode()
+    assert done.returncode == 0, f"{program.page.name}:{program.line}\n{done.stderr.decode()}"
+    assert "hello" in said or "a command read them back exactly" in said, said
+
+
+def test_loops_of_the_readme_take_six_lines_at_most() -> None:
+    """Claude, a model of OpenAI, a driver of one's own: each on both computers."""
+    loops = [program for program in programs(ROOT / "README.md") if program.computers == ("local", "orgo")]
+    assert len(loops) == 3
+    assert all(len([line for line in loop.code.splitlines() if line.strip()]) <= 6 for loop in loops)
 
 
 def test_tasks_of_the_first_page_are_short() -> None:
