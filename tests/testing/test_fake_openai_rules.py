@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deskhand.testing import FakeOpenAI, FakeTurn, action, computer_call, text, thinking, tool_use
 
@@ -467,3 +470,75 @@ async def test_stored_items_stand_for_themselves() -> None:
     status, answer = await post(server, request(user("Go."), *output[:2], call, done))
     assert status == 400
     assert f"without its required 'reasoning' item: '{output[2]['id']}'" in answer["error"]["message"]
+
+
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        10**30,
+        "",
+        "x",
+        "auto",
+        "message",
+        "\ud800",
+        [],
+        {},
+        [None],
+        [[]],
+        ["x"],
+        {"type": "x"},
+        {"type": None},
+    ]
+) | st.sampled_from([data_url(32, 32), {"type": "function"}, {"role": "assistant"}, {"id": "rs_1"}, COMPUTER])
+CHAT: Json = {
+    "model": "gpt-5.5",
+    "messages": [
+        {"role": "system", "content": "x"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": data_url(32, 32), "detail": "low"}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": "x"},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+}
+SAMPLES: list[Json] = [*KEPT.values(), request(CHECKED, acknowledged("check_1", "check_2")), CHAT]
+
+
+def places(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every place in a JSON value, as the keys that lead to it."""
+    found: list[tuple[str | int, ...]] = [path] if path else []
+    entries: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        found += places(value, (*path, key))
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+async def test_fake_answers_whatever_it_is_sent(data: st.DataObject) -> None:
+    """A request with anything at all in any place gets an answer of the API, never a crash of the fake."""
+    body = copy.deepcopy(data.draw(st.sampled_from(SAMPLES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *parents, last = data.draw(st.sampled_from(places(body)))
+        holder: Any = body
+        for key in parents:
+            holder = holder[key]
+        holder[last] = copy.deepcopy(data.draw(JUNK))
+        if not places(body):
+            break
+    for path in ("/v1/responses", "/v1/responses/input_tokens", "/v1/chat/completions"):
+        server = FakeOpenAI(lambda view: FakeTurn([tool_use("f")] if view.tools else "Done."))
+        raw = json.dumps({**body, "stream": False}).encode()
+        status, answer = await post(server, raw, path=path)
+        assert status in {200, 400, 404}, answer
+        if status != 200:
+            assert answer["error"]["type"] == "invalid_request_error"
+            assert answer["error"]["message"]
