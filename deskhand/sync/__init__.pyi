@@ -659,6 +659,10 @@ class ModelHarness(Harness[OutputT]):
         """The model it asks."""
 
     @property
+    def instructions(self) -> str:
+        """The system prompt."""
+
+    @property
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """The function tools that it was given."""
 
@@ -1022,8 +1026,9 @@ class OrgoComputer(ExternalComputer):
     def destroy(self) -> None:
         """End it for good; that it is gone already is no error."""
 
-    def on_gone(self, tell: Callable[[], None]) -> None:
-        """Tell how its owner hears that it is destroyed."""
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that Orgo did not find once may not be."""
 
     def clone(self, name: str) -> OrgoComputer:
         """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-from pydantic import JsonValue, SecretStr
+from pydantic import SecretStr
 
 from deskhand.errors import (
     ComputerGoneError,
@@ -32,9 +32,10 @@ from deskhand.providers.contract import (
     Terminal,
 )
 from deskhand.providers.needs import capabilities_for
+from deskhand.providers.orgo.agent import prompt_agent
 from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi, computer_info, instance_of
 from deskhand.providers.orgo.commands import INLINE, Commands, inline_input
-from deskhand.providers.orgo.discovery import CHAT, TERMINAL, Facts, capabilities_of, learn_desktop, survey
+from deskhand.providers.orgo.discovery import TERMINAL, Facts, capabilities_of, learn_desktop, survey
 from deskhand.providers.orgo.files import Files
 from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import check_format, check_region, converted, inline_image, size_of
@@ -77,7 +78,7 @@ class OrgoComputer(ExternalComputer):
         self._facts = Facts()
         self._hands = Hands(api, self._commands, info.id, None)
         self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
-        self._on_gone: Callable[[], None] | None = None
+        self._is_ended = False
 
     @property
     def info(self) -> ComputerInfo:
@@ -334,19 +335,31 @@ class OrgoComputer(ExternalComputer):
 
     async def destroy(self) -> None:
         """End it for good; that it is gone already is no error."""
-        if self._info.status is not ComputerStatus.DESTROYED:
-            # It may have ended by itself, or by an earlier request whose answer was lost.
-            with suppress(NotFoundError, ComputerGoneError):
-                await self._api.http.call(
-                    OPERATIONS["destroy a computer"], self._api.path(self._info.id), is_urgent=True
-                )
-            self._info = replace(self._info, status=ComputerStatus.DESTROYED)
-        if self._on_gone is not None:
-            self._on_gone()
+        if self._is_ended:
+            return
+        path = self._api.path(self._info.id)
+        try:
+            await self._api.http.call(OPERATIONS["destroy a computer"], path, is_urgent=True)
+        except ComputerGoneError:
+            pass  # it ended by itself, or by an earlier request whose answer was lost
+        except NotFoundError:
+            if await self._is_there():
+                raise  # and what ends it is not
+        self._is_ended = True
+        self.notice_gone()
 
-    def on_gone(self, tell: Callable[[], None]) -> None:
-        """Tell how its owner hears that it is destroyed."""
-        self._on_gone = tell
+    async def _is_there(self) -> bool:
+        path = self._api.path(self._info.id)
+        try:
+            await self._api.http.call(OPERATIONS["describe a computer"], path, is_urgent=True)
+        except (NotFoundError, ComputerGoneError):
+            return False
+        return True
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that Orgo did not find once may not be."""
+        return self._is_ended
 
     async def clone(self, name: str) -> OrgoComputer:
         """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata.
@@ -362,20 +375,8 @@ class OrgoComputer(ExternalComputer):
     async def prompt(self, text: str) -> str:
         """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
         self._check(Capability.PROMPT)
-        if not text.strip():
-            raise InvalidInputError("the goal is empty")
-        body = {
-            "computer_id": self._info.id,
-            "model": self._agent_model,
-            "messages": [{"role": "user", "content": text}],
-            "stream": False,
-        }
         with self._noticing():
-            try:
-                answer = await self._api.http.call(OPERATIONS["prompt its agent"], CHAT, body)
-            except (NotFoundError, UnsupportedError) as error:
-                raise self._api.lost_route(error, "prompt its agent", CHAT) from error
-        return _said(answer)
+            return await prompt_agent(self._api, self._info.id, self._agent_model, text)
 
     def _noticing(self) -> _Noticing:
         return _Noticing(self)
@@ -383,8 +384,6 @@ class OrgoComputer(ExternalComputer):
     def notice_gone(self) -> None:
         """Note that Orgo knows the computer no more."""
         self._info = replace(self._info, status=ComputerStatus.DESTROYED)
-        if self._on_gone is not None:
-            self._on_gone()
 
 
 class _Noticing:
@@ -401,14 +400,3 @@ class _Noticing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
             self._computer.notice_gone()
-
-
-def _said(answer: Mapping[str, JsonValue]) -> str:
-    """Return the text of a chat completion."""
-    choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, dict) else None
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, str):
-        raise ProtocolError("the answer of orgo's agent holds no text", provider=NAME, effect="yes")
-    return content

@@ -15,12 +15,12 @@ import anyio
 
 from deskhand.errors import DeskhandError
 from deskhand.providers.contract import Capability, ComputerInfo
+from deskhand.providers.orgo.agent import CHAT
 from deskhand.providers.orgo.api import OPERATIONS, OrgoApi, instance_of
 from deskhand.providers.orgo.commands import Commands
 
-__all__ = ["CHAT", "Facts", "capabilities_of", "learn_desktop", "survey"]
+__all__ = ["TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
 
-CHAT: Final = "/v1/chat/completions"
 TERMINAL: Final = "ws/terminal"
 _SHARED: Final = "move"
 """A path at which another method does something else, so that its being there tells nothing. It is asked itself, to

@@ -9,8 +9,7 @@ from typing import Final, TypeAlias
 import anyio
 import anyio.abc
 
-from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, NotFoundError
-from deskhand.providers.contract import ComputerStatus
+from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError
 from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
 from deskhand.providers.orgo.computer import OrgoComputer
 
@@ -56,7 +55,7 @@ class _Holding:
         """Whether it is there, or may be, and was not given away."""
         if self.computer is None:
             return self.error is None or self.error.effect != "no"
-        return not self.computer.kept and self.computer.info.status is not ComputerStatus.DESTROYED
+        return not self.computer.kept and not self.computer.is_ended
 
 
 class Owner:
@@ -86,6 +85,7 @@ class Owner:
             find: Finds it where the answer was lost.
         """
         holding = _Holding(called, find)
+        self._held = {one for one in self._held if one.computer is None or not one.computer.is_ended}
         self._held.add(holding)
         self._tasks.start_soon(self._make, holding, begin, name=f"orgo computer {called}")
         try:
@@ -105,7 +105,6 @@ class Owner:
                 holding.scope.deadline = anyio.current_time() + _MAKING
             try:
                 holding.computer = computer = await begin()
-                computer.on_gone(lambda: self._held.discard(holding))
                 await computer.prepare(is_abandoned=lambda: holding.is_abandoned)
             except DeskhandError as error:
                 holding.error = error
@@ -150,7 +149,7 @@ class Owner:
         if found is None:
             return
         path = self._api.path(str(found["id"]))
-        with suppress(NotFoundError, ComputerGoneError):  # it is gone, which was to be reached
+        with suppress(ComputerGoneError):  # it is gone, which was to be reached
             await self._api.http.call(OPERATIONS["destroy a computer"], path, is_urgent=True)
         self._held.discard(holding)
 

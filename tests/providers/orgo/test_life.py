@@ -11,6 +11,7 @@ from deskhand.errors import (
     ConflictError,
     DeskhandError,
     InvalidInputError,
+    NotFoundError,
     OutcomeUnknownError,
     ProtocolError,
     ProviderError,
@@ -105,8 +106,29 @@ async def test_computer_that_vanishes_is_gone() -> None:
         for use in (computer.exec("true"), computer.screenshot(), computer.read_bytes("x"), computer.prompt("x")):
             with pytest.raises(ComputerGoneError):
                 await use
-        await computer.destroy()
         assert len(hosted.simulator.requests) == before
+        await computer.destroy()
+        await computer.destroy()
+        assert len(hosted.simulator.asked("delete")) == 1
+
+
+async def test_computer_that_was_not_found_once_is_destroyed_all_the_same() -> None:
+    """The vendor may have been wrong: leaving asks for its end, and nothing is left."""
+    async with orgo() as hosted:
+        computer = await hosted.create()
+        hosted.simulator.fail(404, route="click")
+        with pytest.raises(ComputerGoneError):
+            await computer.left_click(1, 1)
+        assert [*hosted.simulator.computers] == [computer.info.id]
+
+
+async def test_computer_that_cannot_be_destroyed_is_not_said_to_be() -> None:
+    """Where the vendor has no such route any more, that the computer is there counts."""
+    async with orgo(without=("delete",)) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(NotFoundError):
+            await computer.destroy()
+        hosted.simulator.restore("delete")
 
 
 async def test_agent_of_the_vendor_gets_the_goal_and_its_words_come_back() -> None:
