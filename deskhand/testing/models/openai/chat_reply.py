@@ -41,34 +41,37 @@ def compose_chat(turn: FakeTurn, conversation: Conversation, measured: Measured,
     key = f"{measured.digest[:24]}{number:06d}"
     message = _message(turn, key)
     thought = sum(text_tokens(block.text) for block in turn.blocks if isinstance(block, Thinking))
-    thought = thought if conversation.profile.reasons else 0
-    said = text_tokens(as_text(message["content"]) + as_text(message["refusal"]))
-    said += sum(text_tokens(json.dumps(as_dict(call)["function"])) for call in as_list(message.get("tool_calls")))
-    answered = max(1, said + thought)
     return {
         "id": f"chatcmpl-{key}",
         "object": "chat.completion",
         "created": int(now),
         "model": conversation.profile.name,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": REASONS[turn.reason]}],
-        "usage": {
-            "prompt_tokens": measured.total,
-            "completion_tokens": answered,
-            "total_tokens": measured.total + answered,
-            "prompt_tokens_details": {
-                "cached_tokens": measured.cached,
-                "cache_write_tokens": measured.written,
-                "audio_tokens": 0,
-            },
-            "completion_tokens_details": {
-                "reasoning_tokens": thought,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            },
-        },
+        "usage": _usage(message, measured, thought if conversation.profile.reasons else 0),
         "service_tier": "default",
         "system_fingerprint": None,
+    }
+
+
+def _usage(message: Json, measured: Measured, thought: int) -> Json:
+    said = text_tokens(as_text(message["content"]) + as_text(message["refusal"]))
+    said += sum(text_tokens(json.dumps(as_dict(call)["function"])) for call in as_list(message.get("tool_calls")))
+    answered = max(1, said + thought)
+    return {
+        "prompt_tokens": measured.total,
+        "completion_tokens": answered,
+        "total_tokens": measured.total + answered,
+        "prompt_tokens_details": {
+            "cached_tokens": measured.cached,
+            "cache_write_tokens": measured.written,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": thought,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 

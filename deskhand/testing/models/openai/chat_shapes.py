@@ -6,17 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag, TypeAdapter
 
-from .shapes import (
-    CacheBreakpoint,
-    ImageUrl,
-    Name,
-    RequestShape,
-    Shape,
-    StreamOptions,
-    Text,
-    first_problem,
-    text_or_list,
-)
+from .item_shapes import CacheBreakpoint, ImageUrl, Name, Shape, Text, text_or_list
+from .problems import first_problem
+from .shapes import RequestShape, StreamOptions
 
 __all__ = ["check_chat_shape"]
 

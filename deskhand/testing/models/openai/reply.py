@@ -199,7 +199,6 @@ def _end(response: Json, output: Sequence[Json], turn: FakeTurn) -> None:
 
 def _response(conversation: Conversation, output: list[Json], measured: Measured, now: float) -> Json:
     params = conversation.params
-    answered, thought = spoken_tokens(output)
     items: list[JsonValue] = list(output)
     reasoning = as_dict(params.get("reasoning"))
     text = as_dict(params.get("text"))
@@ -232,13 +231,7 @@ def _response(conversation: Conversation, output: list[Json], measured: Measured
         "top_logprobs": 0,
         "top_p": params.get("top_p", 1.0),
         "truncation": params.get("truncation") or "disabled",
-        "usage": {
-            "input_tokens": measured.total,
-            "input_tokens_details": {"cached_tokens": measured.cached, "cache_write_tokens": measured.written},
-            "output_tokens": answered,
-            "output_tokens_details": {"reasoning_tokens": thought},
-            "total_tokens": measured.total + answered,
-        },
+        "usage": _usage(output, measured),
         "user": params.get("user"),
         "metadata": params.get("metadata") or {},
     }
@@ -253,3 +246,14 @@ def _removed(conversation: Conversation) -> list[JsonValue]:
             told: Json = {"id": sealed.item, "type": "reasoning", "action": "removed", "reason": "model_mismatch"}
             removed.append(told)
     return removed
+
+
+def _usage(output: Sequence[Json], measured: Measured) -> Json:
+    answered, thought = spoken_tokens(output)
+    return {
+        "input_tokens": measured.total,
+        "input_tokens_details": {"cached_tokens": measured.cached, "cache_write_tokens": measured.written},
+        "output_tokens": answered,
+        "output_tokens_details": {"reasoning_tokens": thought},
+        "total_tokens": measured.total + answered,
+    }
