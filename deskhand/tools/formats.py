@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Container, Mapping
+import itertools
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, cast
 
 from pydantic import JsonValue
@@ -11,7 +12,13 @@ from pydantic import JsonValue
 from deskhand.errors import InvalidInputError
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["call_from_anthropic", "call_from_openai", "observation_to_anthropic", "observation_to_openai"]
+__all__ = [
+    "call_from_anthropic",
+    "call_from_openai",
+    "observation_to_anthropic",
+    "observation_to_openai",
+    "observations_to_openai",
+]
 
 JsonDict = dict[str, JsonValue]
 
@@ -23,7 +30,7 @@ HALTED: Final = "Not executed: an earlier computer action in this turn failed."
 """What Anthropic wants to read of a member that was not run because an earlier one of its turn failed."""
 
 
-def _plain(value: object) -> Mapping[str, object]:
+def plain_of(value: object) -> Mapping[str, object]:
     """Take a vendor's typed object or a plain dict."""
     if isinstance(value, Mapping):
         return value
@@ -35,7 +42,7 @@ def _plain(value: object) -> Mapping[str, object]:
 
 def call_from_openai(call: object) -> ToolCall:
     """Take a Chat tool call or a Responses function call."""
-    plain = _plain(call)
+    plain = plain_of(call)
     if plain.get("type") == "function_call":
         name, arguments, call_id = plain.get("name"), plain.get("arguments"), plain.get("call_id")
         return ToolCall(str(name), str(arguments), provider_call_id=str(call_id), format="openai_responses")
@@ -55,7 +62,7 @@ def call_from_anthropic(block: object, functions: Container[str] = ()) -> ToolCa
         block: The block, a member of the computer toolset or the one ``computer`` tool of older models among them.
         functions: Names that are function tools for certain.
     """
-    plain = _plain(block)
+    plain = plain_of(block)
     if plain.get("type") != "tool_use":
         raise InvalidInputError(f"this is no tool_use block but {plain.get('type')!r}")
     name, call_id = str(plain.get("name")), str(plain.get("id"))
@@ -158,8 +165,75 @@ def observation_to_anthropic(observation: Observation) -> JsonDict:
     return result
 
 
+BLANK: Final = "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAAEklEQVR4nGNgGAWjYBSMAuwAAAQgAAGGsz1EAAAAAElFTkSuQmCC"
+"""A black square, as PNG in base64: what stands where a screenshot must and none is to be had."""
+
+
+def observations_to_openai(observations: Sequence[Observation]) -> list[JsonDict]:
+    """Render what came of all the calls of one answer, in order, as Chat messages or Responses input items.
+
+    Chat wants the results next to each other, so that images follow all of them; a computer call has one answer,
+    however many actions it held.
+    """
+    entries: list[JsonDict] = []
+    behind: list[JsonDict] = []
+    for _, found in itertools.groupby(observations, key=lambda seen: (seen.call.format, seen.call.provider_call_id)):
+        group = list(found)
+        if group[0].call.format == "openai_computer":
+            answer, *more = _computer_to_openai(group)
+        else:
+            answer, *more = observation_to_openai(group[0])
+        entries.append(answer)
+        behind += more
+    return entries + behind
+
+
+def acknowledged(group: Sequence[Observation]) -> list[JsonValue]:
+    """Return the safety checks of a computer call that a person has approved."""
+    return [
+        {key: value for key, value in (("id", check.id), ("code", check.code), ("message", check.message)) if value}
+        for seen in group
+        if seen.approved
+        for check in seen.call.checks
+    ]
+
+
+def failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
+    """Say what of a computer call's actions failed, and what was not done because of it: its output has no words."""
+    remarks = [
+        f"The action {one.call.name} failed: {said(one)}" for one in group if not one.ok and one.outcome != "skipped"
+    ]
+    skipped = [one.call.name for one in group if one.outcome == "skipped"]
+    if skipped:
+        remarks.append(f"What was to follow was not executed: {', '.join(skipped)}.")
+    if not seen:
+        remarks.append("No screenshot could be taken: the image shows nothing.")
+    return remarks
+
+
+def _computer_to_openai(group: Sequence[Observation]) -> list[JsonDict]:
+    """Render the answer to a computer call: the newest screenshot, and what failed in a message behind it."""
+    look = next((seen for seen in reversed(group) if seen.image is not None and seen.call.name != "zoom"), None)
+    url = f"data:image/png;base64,{BLANK}"
+    if look is not None:
+        url = f"data:{_mime(look)};base64,{_image_base64(look)}"
+    answer: JsonDict = {
+        "type": "computer_call_output",
+        "call_id": group[0].call.provider_call_id,
+        "output": {"type": "computer_screenshot", "image_url": url},
+    }
+    if checks := acknowledged(group):
+        answer["acknowledged_safety_checks"] = checks
+    remarks = failures(group, seen=look is not None)
+    if not remarks:
+        return [answer]
+    return [answer, {"role": "user", "content": [{"type": "input_text", "text": remark} for remark in remarks]}]
+
+
 def observation_to_openai(observation: Observation) -> list[JsonDict]:
     """Render as Chat messages or Responses input items, as the call came."""
+    if observation.call.format == "openai_computer":
+        return _computer_to_openai([observation])
     image = _image_base64(observation)
     url = None if image is None else f"data:{_mime(observation)};base64,{image}"
     text = said(observation)

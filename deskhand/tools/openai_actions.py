@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final, Literal
+from dataclasses import replace
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import Field, JsonValue
 
@@ -11,9 +12,10 @@ from deskhand.errors import InvalidInputError
 from deskhand.providers.actions import Click, Drag
 from deskhand.providers.contract import Capability
 from deskhand.tools.calls import SafetyCheck, ToolCall
+from deskhand.tools.formats import call_from_openai, plain_of
 from deskhand.tools.registry import Arguments, ScreenPoint, ScreenX, ScreenY, Tool, ToolContext, ToolOutput
 
-__all__ = ["ACTION_TOOLS", "calls_from_openai_computer"]
+__all__ = ["OPENAI_ACTION_TOOLS", "calls_from_openai", "calls_from_openai_computer"]
 
 JsonDict = dict[str, JsonValue]
 
@@ -54,7 +56,7 @@ async def _drag(context: ToolContext[object], arguments: object) -> ToolOutput:
     return ToolOutput("dragged", {"ok": True})
 
 
-ACTION_TOOLS: Final[tuple[Tool, ...]] = (
+OPENAI_ACTION_TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         name="side_click",
         description="Click one of the buttons at the mouse's side at a point of the last screenshot.",
@@ -73,6 +75,24 @@ ACTION_TOOLS: Final[tuple[Tool, ...]] = (
     ),
 )
 """What OpenAI's computer tool asks for and no other tool of the registry does."""
+
+
+def calls_from_openai(item: object) -> list[ToolCall]:
+    """Take a call as OpenAI gives it: a Chat tool call, a Responses function call, or a computer call with its actions.
+
+    A computer call is answered with a screenshot: a look is its last call.
+
+    Raises:
+        InvalidInputError: If it is none of them.
+    """
+    plain = plain_of(item)
+    if plain.get("type") != "computer_call":
+        return [call_from_openai(plain)]
+    calls = calls_from_openai_computer(cast("Mapping[str, JsonValue]", plain))
+    last = calls[-1]
+    if last.name != "screenshot":
+        calls.append(replace(last, name="screenshot", arguments={}, checks=()))
+    return calls
 
 
 def calls_from_openai_computer(item: Mapping[str, JsonValue]) -> list[ToolCall]:

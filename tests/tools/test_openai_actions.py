@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from deskhand import ToolRegistry, computer_tools
 from deskhand.errors import InvalidInputError
 from deskhand.providers import Click, Drag, Screen
-from deskhand.tools.calls import SafetyCheck
-from deskhand.tools.openai_actions import ACTION_TOOLS, calls_from_openai_computer
+from deskhand.tools import OPENAI_ACTION_TOOLS, calls_from_openai, observations_to_openai
+from deskhand.tools.calls import Frame, Observation, SafetyCheck, ToolCall
+from deskhand.tools.openai_actions import calls_from_openai_computer
 from tests.tools.recording import RecordingComputer
 
 
@@ -98,7 +99,7 @@ def test_something_else_is_refused() -> None:
 async def test_actions_without_a_tool_of_their_own_reach_the_computer() -> None:
     """A button at the mouse's side, and a drag along many points."""
     computer = RecordingComputer(Screen(100, 100))
-    registry = computer_tools(computer).merged(ToolRegistry(ACTION_TOOLS))
+    registry = computer_tools(computer).merged(ToolRegistry(OPENAI_ACTION_TOOLS))
     path: Any = [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 5, "y": 6}]
     await registry.dispatch(computer, "drag_path", {"path": path})
     await registry.dispatch(computer, "side_click", {"button": "forward", "x": 1, "y": 2})
@@ -112,3 +113,56 @@ async def test_null_for_an_argument_that_may_be_left_out_is_none() -> None:
     await registry.dispatch(computer, "scroll", '{"direction":"up","amount":null,"x":null,"y":null,"modifiers":null}')
     with pytest.raises(InvalidInputError, match="direction: field required"):
         await registry.dispatch(computer, "scroll", {"direction": None, "amount": None})
+
+
+def test_computer_call_ends_with_a_look() -> None:
+    """Its answer is a screenshot; a call that ends with one gets no second."""
+    item = {"type": "computer_call", "call_id": "c", "actions": [{"type": "type", "text": "x"}, {"type": "wait"}]}
+    assert [call.name for call in calls_from_openai(item)] == ["type", "wait", "screenshot"]
+    look = {"type": "computer_call", "call_id": "c", "actions": [{"type": "screenshot"}]}
+    assert [call.name for call in calls_from_openai(look)] == ["screenshot"]
+    function = {"type": "function_call", "call_id": "f", "name": "exec", "arguments": "{}"}
+    assert [call.name for call in calls_from_openai(function)] == ["exec"]
+
+
+def seen(call: ToolCall, outcome: Any = "ok", text: str = "", image: bytes | None = None, **more: Any) -> Observation:
+    frame = None
+    if image is not None:
+        frame = Frame("f1", "", "image/png", 1, 1, Screen(1, 1), None, len(image), "cmp_1")
+    return Observation(call, outcome, text=text, image=image, frame=frame, **more)
+
+
+def test_computer_call_has_one_answer() -> None:
+    """Its newest screenshot, the checks that were approved, and what failed in a message behind all answers."""
+    checks = (SafetyCheck("sc_1", None, "Look."),)
+    batch = [
+        ToolCall(name, {}, provider_call_id="c1", format="openai_computer", checks=checks if name == "type" else ())
+        for name in ("type", "key", "screenshot")
+    ]
+    function = ToolCall("exec", {}, provider_call_id="f1", format="openai_responses")
+    observations = [
+        seen(batch[0], approved=True),
+        seen(batch[1], "error", "no such key"),
+        seen(batch[2], "skipped"),
+        seen(function, text="hi"),
+    ]
+    first, second, remarks = observations_to_openai(observations)
+    output: Any = first["output"]
+    assert (first["type"], first["call_id"]) == ("computer_call_output", "c1")
+    assert first["acknowledged_safety_checks"] == [{"id": "sc_1", "message": "Look."}]
+    assert output["image_url"].startswith("data:image/png;base64,iVBOR")
+    assert second == {"type": "function_call_output", "call_id": "f1", "output": "hi"}
+    said = [part["text"] for part in cast("Any", remarks["content"])]
+    assert said[0] == "The action key failed: no such key"
+    assert "screenshot" in said[1]
+    assert "nothing" in said[2]
+    (alone,) = seen(batch[2], image=b"x").to_openai()
+    assert cast("Any", alone["output"])["image_url"] == "data:image/png;base64,eA=="
+    assert "acknowledged_safety_checks" not in alone
+
+
+def test_chat_results_stand_together() -> None:
+    """Chat refuses a message of the user between two results: images follow all of them."""
+    calls = [ToolCall(name, {}, provider_call_id=name, format="openai_chat") for name in ("screenshot", "exec")]
+    entries = observations_to_openai([seen(calls[0], image=b"x"), seen(calls[1], text="hi")])
+    assert [entry["role"] for entry in entries] == ["tool", "tool", "user"]

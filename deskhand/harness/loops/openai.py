@@ -22,7 +22,7 @@ from deskhand.harness.models.openai_responses import ResponsesCodec, Settings
 from deskhand.harness.models.profiles import OPENAI_API, PROFILES, ModelProfile, profile_of
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers.contract import ComputerInfo, Screen
-from deskhand.tools.openai_actions import ACTION_TOOLS
+from deskhand.tools.openai_actions import OPENAI_ACTION_TOOLS
 from deskhand.tools.registry import Tool, ToolRegistry
 from deskhand.tools.schemas import answer_schema
 
@@ -180,7 +180,7 @@ class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
     @property
     def own_tools(self) -> ToolRegistry:
         """The function tools that it was given, and what the computer tool asks for besides the usual ones."""
-        return ToolRegistry(ACTION_TOOLS).merged(self._tools or ())
+        return ToolRegistry(OPENAI_ACTION_TOOLS).merged(self._tools or ())
 
     @asynccontextmanager
     async def adapter(self, run: RunContext) -> AsyncIterator[ModelAdapter]:

@@ -9,15 +9,13 @@ from typing import Final
 from pydantic import JsonValue
 
 from deskhand.harness.models.transcript import ImageForm, Item, Layout, encode_json
+from deskhand.tools.formats import BLANK
 
 __all__ = ["ChatForm", "ResponsesForm", "joined"]
 
 _LEFT_OUT: Final = "[an older screenshot was left out]"
 
-_BLANK: Final = b"iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAAEklEQVR4nGNgGAWjYBSMAuwAAAQgAAGGsz1EAAAAAElFTkSuQmCC"
-"""A black square: what stands where a screenshot must and none is to be had."""
-
-_NO_SCREENSHOT: Final = b'{"image_url":"data:image/png;base64,' + _BLANK + b'","type":"computer_screenshot"}'
+_NO_SCREENSHOT: Final = b'{"image_url":"data:image/png;base64,' + BLANK.encode() + b'","type":"computer_screenshot"}'
 """Its fields are in another order than those of a screenshot, so that it is not taken for one."""
 
 

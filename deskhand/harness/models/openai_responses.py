@@ -19,7 +19,7 @@ from deskhand.harness.models.profiles import OPENAI_API, ModelProfile, amend, na
 from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
-from deskhand.tools.formats import said
+from deskhand.tools.formats import acknowledged, failures, said
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["Door", "ResponsesCodec", "Settings"]
@@ -199,8 +199,8 @@ class ResponsesCodec(ModelAdapter):
             look = next((seen for seen in (*reversed(group), *reversed(observations)) if _is_shown(seen)), None)
             mime = look.frame.mime if look is not None and look.frame is not None else "image/png"
             screenshot = self._form.screenshot(None if look is None else look.image, mime)
-            entry = self._form.computer_output(call_id, screenshot, _acknowledged(group))
-            return entry, _failures(group, seen=look is not None), int(look is not None)
+            entry = self._form.computer_output(call_id, screenshot, acknowledged(group))
+            return entry, failures(group, seen=look is not None), int(look is not None)
         image = None
         if first.image is not None and first.frame is not None:
             image = self._form.image(first.image, first.frame.mime)
@@ -217,28 +217,6 @@ def _by_call(observations: Sequence[Observation]) -> Iterator[list[Observation]]
 def _is_shown(seen: Observation) -> bool:
     """Whether an observation holds the whole screen."""
     return seen.image is not None and seen.frame is not None and seen.call.name != "zoom"
-
-
-def _acknowledged(group: Sequence[Observation]) -> list[JsonValue]:
-    """Return the safety checks that a person has approved."""
-    return [
-        {key: value for key, value in (("id", check.id), ("code", check.code), ("message", check.message)) if value}
-        for seen in group
-        if seen.approved
-        for check in seen.call.checks
-    ]
-
-
-def _failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
-    """Say what of a batch failed, and what was not done because of it."""
-    failed = [one for one in group if not one.ok and one.outcome != "skipped"]
-    remarks = [f"The action {one.call.name} failed: {said(one)}" for one in failed]
-    skipped = [one.call.name for one in group if one.outcome == "skipped"]
-    if skipped:
-        remarks.append(f"What was to follow was not executed: {', '.join(skipped)}.")
-    if not seen:
-        remarks.append("No screenshot could be taken: the image shows nothing.")
-    return remarks
 
 
 def _parameters(settings: Settings, functions: ToolRegistry) -> Json:
