@@ -13,6 +13,8 @@ from measuring import arguments, cpu, forget_peak, peak, report, resident
 
 Episode = Callable[[Any, Iterator[bytes]], Awaitable[int]]
 Connect = Callable[[str], Any]
+_WARM = 20
+"""Actions of the episode that is played first: what is loaded and specialized on first use is no episode's cost."""
 _SETTLED = 3.0
 """Seconds after the last frame, in which every episode has sent its last request."""
 
@@ -29,7 +31,7 @@ async def play(episode: Episode, connect: Connect) -> None:
     given = arguments()
     server, kind = given["url"], given.get("kind", "computer")
     pictures = frames(given.get("frame", FRAME_SIZE))
-    async with connect(f"{server}/4/{kind.removeprefix('held-')}") as warm:
+    async with connect(f"{server}/{_WARM}/{kind.removeprefix('held-')}") as warm:
         await episode(warm, pictures)
     if "firsts" in given:
         seconds = [await _first(episode, connect, f"{server}/2/{kind}") for _ in range(given["firsts"])]

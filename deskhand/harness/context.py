@@ -83,7 +83,7 @@ class TurnContext:
         Returns:
             The calls with their ids, ready for ``act_batch``.
         """
-        numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
+        numbered = [call if call.id else replace(call, id=self._run.next_call_id()) for call in calls]
         used = usage or Usage()
         self.usage = self.usage + used
         if stop_reason is not None:

@@ -55,7 +55,8 @@ class Executor:
             ConflictError: If the run has ended.
         """
         await self._run.check_alive()
-        call = replace(call, id=call.id or self._run.next_call_id())
+        if not call.id:
+            call = replace(call, id=self._run.next_call_id())
         async with AsyncExitStack() as stack:
             action = Action(run=self._run, actor=actor, stack=stack)
             observation: Observation | None = None
@@ -129,7 +130,7 @@ class Executor:
             ConflictError: If the run has ended.
         """
         await self._run.check_alive()
-        numbered = [replace(call, id=call.id or self._run.next_call_id()) for call in calls]
+        numbered = [call if call.id else replace(call, id=self._run.next_call_id()) for call in calls]
         found: dict[int, Observation] = {}
         by_computer: dict[str | None, list[int]] = {}
         for index, call in enumerate(numbered):
