@@ -110,7 +110,7 @@ class FakeOpenAI(FakeApi):
         self._max_images = max_images
         self._screenshot_detail = screenshot_detail
         self._reader = OpenAIImageReader()
-        self._cache = OpenAICache(self._reader)
+        self._cache = OpenAICache()
         self._stored = Stored()
         self._composed = 0
         self._routes: dict[str, Route] = {

@@ -24,12 +24,12 @@ NO_IMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class SentImage:
-    """What an image turned out to be."""
+    """What an image turned out to be: its size in pixels as sent, its media type and the digest of its URL."""
 
     width: int
     height: int
     media_type: str
-    data: bytes
+    digest: str
 
 
 class OpenAIImageReader:
@@ -39,9 +39,9 @@ class OpenAIImageReader:
         remember: How many images are remembered.
     """
 
-    def __init__(self, *, remember: int = 256) -> None:
+    def __init__(self, *, remember: int = 4096) -> None:
         self._remember = remember
-        self._known: OrderedDict[bytes, SentImage] = OrderedDict()
+        self._known: OrderedDict[str, SentImage] = OrderedDict()
 
     def read(self, param: str, url: str) -> SentImage:
         """Decodes an image.
@@ -53,10 +53,10 @@ class OpenAIImageReader:
         Raises:
             OpenAIError: 400 where it is none, or another one than the URL says.
         """
-        digest = hashlib.blake2b(url.encode(errors="surrogatepass"), digest_size=16).digest()
+        digest = hashlib.blake2b(url.encode(errors="surrogatepass"), digest_size=16).hexdigest()
         image = self._known.get(digest)
         if image is None:
-            image = self._known[digest] = _decode(param, url)
+            image = self._known[digest] = _decode(param, url, digest)
             if len(self._known) > self._remember:
                 self._known.popitem(last=False)
         else:
@@ -64,7 +64,7 @@ class OpenAIImageReader:
         return image
 
 
-def _decode(param: str, url: str) -> SentImage:
+def _decode(param: str, url: str, digest: str) -> SentImage:
     from PIL import Image, UnidentifiedImageError
 
     found = DATA_URL.match(url)
@@ -89,4 +89,4 @@ def _decode(param: str, url: str) -> SentImage:
     if found[1].lower() != media_type:
         message = f"The image URL says {found[1]}, but the image appears to be a {media_type} image."
         raise refused(param, message, "invalid_image_format")
-    return SentImage(width, height, media_type, content)
+    return SentImage(width, height, media_type, digest)

@@ -7,13 +7,14 @@ import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from deskhand.testing.models.wire import as_dict, as_list, as_text
 
 from .errors import OpenAIError, refused
+from .images import SentImage
 from .profiles import OpenAIModel
 
 __all__ = [
@@ -103,11 +104,13 @@ class Conversation:
         params: The body as it was sent.
         profile: The model that it goes to.
         items: The whole conversation.
+        sent: What its images turned out to be, by the identity of the part that holds each.
     """
 
     params: Json
     profile: OpenAIModel
     items: Sequence[PlacedItem]
+    sent: dict[int, SentImage] = field(default_factory=dict)
 
     @property
     def tools(self) -> list[Json]:

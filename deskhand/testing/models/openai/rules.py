@@ -194,7 +194,7 @@ def check_replay(items: Iterable[PlacedItem], stored: Stored) -> None:
 def check_images(
     conversation: Conversation, reader: OpenAIImageReader, *, max_images: int, screenshot_detail: bool
 ) -> None:
-    """Checks every image of the conversation, and how many there are.
+    """Checks every image of the conversation, notes what it is, and counts them.
 
     Args:
         conversation: The request.
@@ -209,7 +209,7 @@ def check_images(
     for item in conversation.items:
         for image in images_of(item):
             _check_image(image, conversation, screenshot_detail=screenshot_detail)
-            reader.read(f"{image.param}.image_url", image.url)
+            conversation.sent[id(image.part)] = reader.read(f"{image.param}.image_url", image.url)
             count += 1
     if count > max_images:
         raise refused("input", f"Too many images in request: {count}. The maximum is {max_images}.", "invalid_value")

@@ -17,7 +17,6 @@ from pydantic import JsonValue
 from deskhand.testing.models.usage import json_tokens, text_tokens
 from deskhand.testing.models.wire import as_dict, as_list, as_text
 
-from .images import OpenAIImageReader
 from .items import Conversation, Json, PlacedItem, images_of, parts_of
 from .reasoning import unseal
 
@@ -57,22 +56,20 @@ class OpenAICache:
     """Counts the input of requests and remembers their prefixes.
 
     Args:
-        reader: Knows the sizes of images.
         remember: How many prefixes are kept.
     """
 
-    def __init__(self, reader: OpenAIImageReader, *, remember: int = 16_384) -> None:
-        self._reader = reader
+    def __init__(self, *, remember: int = 16_384) -> None:
         self._remember = remember
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def count(self, conversation: Conversation) -> int:
         """Returns all input tokens of a request, without touching the cache."""
-        return self._prefixes(conversation)[-1].tokens
+        return _prefixes(conversation)[-1].tokens
 
     def measure(self, conversation: Conversation) -> Measured:
         """Counts a request and takes its prefixes into the cache."""
-        prefixes = self._prefixes(conversation)
+        prefixes = _prefixes(conversation)
         total, digest = prefixes[-1].tokens, prefixes[-1].digest
         explicit = as_dict(conversation.params.get("prompt_cache_options")).get("mode") == "explicit"
         usable = [prefix for prefix in prefixes if prefix.tokens >= MIN_CACHED and (prefix.marked or not explicit)]
@@ -87,36 +84,50 @@ class OpenAICache:
         written = max(0, reached - cached) if conversation.profile.bills_cache_writes else 0
         return Measured(total, cached, written, digest)
 
-    def _prefixes(self, conversation: Conversation) -> list[_Prefix]:
-        params = conversation.params
-        head: list[JsonValue] = [params.get("model"), params.get("prompt_cache_key"), params.get("tools")]
-        head.append(params.get("instructions"))
-        tools = as_list(params.get("tools"))
-        tokens = text_tokens(as_text(params.get("instructions"))) + sum(json_tokens(tool) for tool in tools)
-        digest = _chained("", json.dumps(head, sort_keys=True, ensure_ascii=False))
-        prefixes = [_Prefix(tokens, digest, marked=False)]
-        for item in conversation.items:
-            tokens += self._tokens(item, conversation)
-            digest = _chained(digest, json.dumps(item.raw, sort_keys=True, ensure_ascii=False))
-            prefixes.append(_Prefix(tokens, digest, _is_marked(item)))
-        return prefixes
 
-    def _tokens(self, item: PlacedItem, conversation: Conversation) -> int:
-        raw, profile = item.raw, conversation.profile
-        if item.kind == "function_call":
-            return json_tokens([raw.get("name"), raw.get("arguments")])
-        if item.kind == "computer_call":
-            return json_tokens(raw.get("actions") or raw.get("action"))
-        if item.kind == "reasoning":
-            sealed = unseal(as_text(raw.get("encrypted_content")))
-            return text_tokens(sealed.text if sealed is not None else "")
-        cost = 0
-        for image in images_of(item):
-            sent = self._reader.read(image.param, image.url)
-            cost += profile.image_tokens(*profile.fit(sent.width, sent.height, image.detail))
-        field = "output" if item.kind == "function_call_output" else "content"
-        texts = [as_text(part.get("text")) or as_text(part.get("refusal")) for part in parts_of(raw.get(field))]
-        return cost + sum(text_tokens(text) for text in texts)
+def _prefixes(conversation: Conversation) -> list[_Prefix]:
+    params = conversation.params
+    head: list[JsonValue] = [params.get("model"), params.get("prompt_cache_key"), params.get("tools")]
+    head.append(params.get("instructions"))
+    tools = as_list(params.get("tools"))
+    tokens = text_tokens(as_text(params.get("instructions"))) + sum(json_tokens(tool) for tool in tools)
+    digest = _chained("", json.dumps(head, sort_keys=True, ensure_ascii=False))
+    prefixes = [_Prefix(tokens, digest, marked=False)]
+    for item in conversation.items:
+        tokens += _tokens(item, conversation)
+        digest = _chained(digest, json.dumps(_short(item, conversation), sort_keys=True, ensure_ascii=False))
+        prefixes.append(_Prefix(tokens, digest, _is_marked(item)))
+    return prefixes
+
+
+def _tokens(item: PlacedItem, conversation: Conversation) -> int:
+    raw, profile = item.raw, conversation.profile
+    if item.kind == "function_call":
+        return json_tokens([raw.get("name"), raw.get("arguments")])
+    if item.kind == "computer_call":
+        return json_tokens(raw.get("actions") or raw.get("action"))
+    if item.kind == "reasoning":
+        sealed = unseal(as_text(raw.get("encrypted_content")))
+        return text_tokens(sealed.text if sealed is not None else "")
+    cost = 0
+    for image in images_of(item):
+        sent = conversation.sent[id(image.part)]
+        cost += profile.image_tokens(*profile.fit(sent.width, sent.height, image.detail))
+    field = "output" if item.kind == "function_call_output" else "content"
+    texts = [as_text(part.get("text")) or as_text(part.get("refusal")) for part in parts_of(raw.get(field))]
+    return cost + sum(text_tokens(text) for text in texts)
+
+
+def _short(item: PlacedItem, conversation: Conversation) -> Json:
+    """Returns an item with the digests of its images in their place: they are long, and come again and again."""
+    short = {id(i.part): {**i.part, "image_url": conversation.sent[id(i.part)].digest} for i in images_of(item)}
+    if not short:
+        return item.raw
+    if item.kind == "computer_call_output":
+        return {**item.raw, "output": next(iter(short.values()))}
+    field = "output" if item.kind == "function_call_output" else "content"
+    parts: list[JsonValue] = [short.get(id(part), part) for part in parts_of(item.raw.get(field))]
+    return {**item.raw, field: parts}
 
 
 def _is_marked(item: PlacedItem) -> bool:
