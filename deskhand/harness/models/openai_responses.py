@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from pydantic import JsonValue
 
-from deskhand.errors import ConfigError, InvalidInputError, ProtocolError
+from deskhand.errors import BudgetExceededError, ConfigError, InvalidInputError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_decoder import ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
@@ -88,6 +88,7 @@ class ResponsesCodec(ModelAdapter):
         self._params: Json = _parameters(settings, self._offered)
         self._tried: set[str | None] = {settings.profile.computer_tool}
         self._answered = False
+        self._screenshots = 0
 
     @property
     def shows_screen(self) -> bool:
@@ -111,9 +112,21 @@ class ResponsesCodec(ModelAdapter):
         return Transcript(self._form.layout, self._params)
 
     def fit(self, transcript: Transcript) -> int:
-        """Bring a history into a form that can be sent; return how many images that cost."""
+        """Bring a history into a form that can be sent; return how many images that cost.
+
+        Raises:
+            BudgetExceededError: If it holds more than can be left out.
+        """
         if not self._answered and transcript.params is not self._params:
             transcript.replace(self._params)
+        limit = self._settings.profile.max_images
+        if self._screenshots >= limit and not self._settings.keep_on_server:
+            # One that was left out is a black square: the output of a computer call stays an image.
+            raise BudgetExceededError(
+                f"the conversation holds {limit} screenshots, which is as many as one request may have",
+                reason="context",
+                hint="have the vendor keep the conversation (keep_on_server), or go on in another run",
+            )
         return plan(transcript, self._settings.profile, self._door.max_body).images
 
     def amend(self, error: InvalidInputError) -> str | None:
@@ -199,6 +212,7 @@ class ResponsesCodec(ModelAdapter):
             look = next((seen for seen in (*reversed(group), *reversed(observations)) if _is_shown(seen)), None)
             mime = look.frame.mime if look is not None and look.frame is not None else "image/png"
             screenshot = self._form.screenshot(None if look is None else look.image, mime)
+            self._screenshots += 1
             entry = self._form.computer_output(call_id, screenshot, acknowledged(group))
             return entry, failures(group, seen=look is not None), int(look is not None)
         image = None
