@@ -13,7 +13,8 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError, RunStoppedError
 from deskhand.harness.context import RunContext, TurnContext
-from deskhand.harness.models.adapter import Delta, ModelAdapter, Turn
+from deskhand.harness.loops.telling import Teller
+from deskhand.harness.models.adapter import ModelAdapter, Turn
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock
@@ -27,9 +28,6 @@ _log = logging.getLogger(__name__)
 
 MAX_CALLS: Final = 64
 """Calls of one turn that are run; the rest are answered with an error."""
-
-MOMENT: Final = 0.03
-"""Seconds within which pieces of an answer are told as one."""
 
 MAX_CUT: Final = 3
 """How often in a row an answer may be cut off at its token limit."""
@@ -128,35 +126,6 @@ class Rules(Generic[OutputT]):
     deadlines: Deadlines
     clock: Clock
     on_request: Callable[[Mapping[str, JsonValue]], None] | None = None
-
-
-class _Teller:
-    """Tells the pieces of an answer, those that come within a moment as one: each is an event for every subscriber.
-
-    A piece is held back until the next event at most, and that one only while it comes within the moment.
-    """
-
-    def __init__(self, turn: TurnContext, clock: Clock) -> None:
-        self._turn = turn
-        self._clock = clock
-        self._held: list[Delta] = []
-        self._since = 0.0
-
-    def tell(self, deltas: Sequence[Delta]) -> None:
-        """Take in what an event brought; nothing where it brought nothing to be told."""
-        now = self._clock.monotonic()
-        if self._held and (not deltas or deltas[0].kind != self._held[0].kind or now - self._since > MOMENT):
-            self._flush()
-        for delta in deltas:
-            if self._held and self._held[0].kind != delta.kind:
-                self._flush()
-            if not self._held:
-                self._since = now
-            self._held.append(delta)
-
-    def _flush(self) -> None:
-        self._turn.delta("".join(delta.text for delta in self._held), kind=self._held[0].kind)
-        self._held = []
 
 
 @dataclass(eq=False)
@@ -271,7 +240,7 @@ class Conversation(Generic[OutputT]):
         """Ask once; what a cut answer used counts too."""
         self.run.check()
         decoder = self.codec.decoder()
-        teller = _Teller(events, self.rules.clock)
+        teller = Teller(events, self.rules.clock)
         try:
             async with self.codec.stream(request) as batches:
                 async for batch in batches:
