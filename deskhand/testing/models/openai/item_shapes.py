@@ -118,7 +118,6 @@ class Reasoning(Shape):
     summary: list[SummaryText]
     content: list[ReasoningText] | None = None
     encrypted_content: str | None = None
-    status: Status | None = None
 
 
 class FunctionCall(Shape):

@@ -81,12 +81,12 @@ def check_calls(items: Sequence[PlacedItem], *, preview: bool) -> None:
             word = WORDS[item.kind.removesuffix("_output")]
             call = calls.get(call_id)
             if call is None or CALLS[call.kind] != item.kind:
-                raise refused(item.param, f"No tool call found for {word} output with call_id {call_id}.")
+                raise refused("input", f"No tool call found for {word} output with call_id {call_id}.")
             if call_id in answered:
-                raise refused(item.param, f"Duplicate tool output found for {word} {call_id}.")
+                raise refused("input", f"Duplicate tool output found for {word} {call_id}.")
             answered.add(call_id)
             if item.kind == "computer_call_output":
-                _check_acknowledged(call.raw, item)
+                _check_acknowledged(call.raw, item, preview=preview)
     for call_id, call in calls.items():
         if call_id not in answered:
             raise refused("input", f"No tool output found for {WORDS[call.kind]} {call_id}.")
@@ -102,18 +102,19 @@ def _check_actions(item: PlacedItem, *, preview: bool) -> None:
         raise refused(missing, f"Missing required parameter: '{missing}'.", "missing_required_parameter")
 
 
-def _check_acknowledged(call: Json, output: PlacedItem) -> None:
-    pending = {as_text(as_dict(check).get("id")) for check in as_list(call.get("pending_safety_checks"))}
-    told = [as_text(as_dict(check).get("id")) for check in as_list(output.raw.get("acknowledged_safety_checks"))]
-    param = f"{output.param}.acknowledged_safety_checks"
-    call_id = as_text(call.get("call_id"))
-    missing = sorted(pending - set(told))
+def _check_acknowledged(call: Json, output: PlacedItem, *, preview: bool) -> None:
+    field = "acknowledged_safety_checks"
+    if not preview and field in output.raw and output.raw[field] is None:
+        # The older tool takes a null there; the newer one has been seen to refuse the field itself in that case.
+        raise refused("input", f'`{field}` is not supported for the "computer" tool.')
+    pending = [as_text(as_dict(check).get("id")) for check in as_list(call.get("pending_safety_checks"))]
+    told = [as_text(as_dict(check).get("id")) for check in as_list(output.raw.get(field))]
+    missing = [check for check in pending if check not in told]
     if missing:
-        message = f"Computer call {call_id} has pending safety checks that were not acknowledged: {', '.join(missing)}."
-        raise refused(param, message)
-    unknown = sorted(set(told) - pending)
-    if unknown or len(set(told)) < len(told):
-        raise refused(param, f"Computer call {call_id} has no such pending safety check: {', '.join(unknown or told)}.")
+        raise refused("input", f"Computer tool has unacknowledged safety check for {missing}")
+    foreign = [check for index, check in enumerate(told) if check not in pending or check in told[:index]]
+    if foreign:
+        raise refused("input", f"Computer tool has no pending safety check for {foreign}")
 
 
 def check_reasoning(conversation: Conversation, stored: Stored) -> None:

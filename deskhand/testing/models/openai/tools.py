@@ -65,7 +65,7 @@ def check_tools(tools: Sequence[Json], profile: OpenAIModel) -> None:
         kind = as_text(tool.get("type"))
         name = as_text(tool.get("name")) or kind
         if kind in COMPUTERS and kind != profile.computer:
-            message = f"Tool '{kind}' is not supported with {profile.name}."
+            message = f"Hosted tool '{kind}' is not supported with {profile.name}."
             if profile.computer is not None:
                 message += f" Use the tool '{profile.computer}' instead."
             raise refused("tools", message)
