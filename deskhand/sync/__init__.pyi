@@ -958,11 +958,8 @@ class OrgoComputer(ExternalComputer):
     def capabilities(self) -> frozenset[Capability]:
         """What this computer can do; a route that turns out to be missing takes its capability with it."""
 
-    def prepare(self, *, is_abandoned: Callable[[], bool] = ...) -> None:
-        """Wait until the desktop is up, and find out meanwhile what it can do."""
-
-    def learn_routes(self) -> None:
-        """Find out which of the vendor's routes are there, of a computer that is not up."""
+    def wait_until_up(self) -> None:
+        """Wait until the desktop is up, and find out meanwhile what it can do; of one that is off, what its vendor can."""
 
     def exec(
         self,
@@ -1035,9 +1032,6 @@ class OrgoComputer(ExternalComputer):
 
     def prompt(self, text: str) -> str:
         """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
-
-    def notice_gone(self) -> None:
-        """Note that Orgo knows the computer no more."""
 
 class OrgoProvider(ComputeProvider):
     """Hosted Linux desktops of Orgo, over its HTTP API."""

@@ -108,11 +108,8 @@ class OrgoComputer(ExternalComputer):
 
     # Coming up
 
-    async def prepare(self, *, is_abandoned: Callable[[], bool] = lambda: False) -> None:
-        """Wait until the desktop is up, and find out meanwhile what it can do.
-
-        Args:
-            is_abandoned: Whether nobody waits for it any more.
+    async def wait_until_up(self) -> None:
+        """Wait until the desktop is up, and find out meanwhile what it can do; of one that is off, what its vendor can.
 
         Raises:
             DeadlineExceededError: If it does not come up in time.
@@ -120,8 +117,10 @@ class OrgoComputer(ExternalComputer):
         failure: DeskhandError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(survey, self._api, self._info)
+            if self._info.status not in {ComputerStatus.RUNNING, ComputerStatus.CREATING}:
+                return
             try:
-                await until_up(self._look_around, self._info.id, is_abandoned)
+                await until_up(self._look_around, self._info.id)
             except DeskhandError as error:
                 failure = error
                 tasks.cancel_scope.cancel()
@@ -130,10 +129,6 @@ class OrgoComputer(ExternalComputer):
         self._info = replace(self._info, status=ComputerStatus.RUNNING)
         if self._info.screen is None and "screenshot" not in self._api.missing:
             await self._picture()  # its size is the screen's
-
-    async def learn_routes(self) -> None:
-        """Find out which of the vendor's routes are there, of a computer that is not up."""
-        await survey(self._api, self._info)
 
     async def _look_around(self) -> None:
         if "bash" not in self._api.missing:
@@ -303,7 +298,8 @@ class OrgoComputer(ExternalComputer):
         self._check(Capability.PAUSE)
         with self._noticing():
             await self._api.act("start a computer", self._info.id, "start")
-            await self.prepare()
+            self._info = replace(self._info, status=ComputerStatus.CREATING)
+            await self.wait_until_up()
 
     async def stop(self) -> None:
         """Stop it and wait until it has: the disk is kept, memory is lost."""
@@ -323,7 +319,7 @@ class OrgoComputer(ExternalComputer):
                 await self.start()
                 return
             await until_status(self.refresh, "running")
-            await self.prepare()
+            await self.wait_until_up()
 
     async def refresh(self) -> ComputerInfo:
         """Ask Orgo what the computer is doing, and return its information."""
@@ -346,7 +342,7 @@ class OrgoComputer(ExternalComputer):
             if await self._is_there():
                 raise  # and what ends it is not
         self._is_ended = True
-        self.notice_gone()
+        self._notice_gone()
 
     async def _is_there(self) -> bool:
         path = self._api.path(self._info.id)
@@ -381,7 +377,7 @@ class OrgoComputer(ExternalComputer):
     def _noticing(self) -> _Noticing:
         return _Noticing(self)
 
-    def notice_gone(self) -> None:
+    def _notice_gone(self) -> None:
         """Note that Orgo knows the computer no more."""
         self._info = replace(self._info, status=ComputerStatus.DESTROYED)
 
@@ -399,4 +395,4 @@ class _Noticing:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
-            self._computer.notice_gone()
+            self._computer._notice_gone()

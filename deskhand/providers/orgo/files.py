@@ -37,6 +37,8 @@ MAX_FILE: Final = 100 * 1024 * 1024
 """Bytes of a file that can be read or written at once."""
 
 _AT_ONCE: Final = 4
+_LARGE_PART: Final = 1 << 20
+"""Bytes that are read at once: an output has no such bound as a command line."""
 _FORMAT: Final = r"%y\t%s\t%T@\t%m\t%f\0"
 _KINDS: Final[dict[str, Literal["file", "directory", "symlink"]]] = {"f": "file", "d": "directory", "l": "symlink"}
 
@@ -100,29 +102,34 @@ class Files:
             return _decoded(rest, path)
         try:
             copy, size, digest = head.split()[:3]
-            count = -(-int(size) // INLINE)
+            length = int(size)
         except ValueError as error:
             raise _garbled(path) from error
         try:
-            data = await self._gather(path, copy, count)
+            try:
+                return await self._gather(path, copy, length, digest, _LARGE_PART)
+            except ProtocolError:  # a server may cut long outputs
+                return await self._gather(path, copy, length, digest, INLINE)
         finally:
             await self._api.in_background(lambda: self._forget(copy))
-        if len(data) != int(size) or hashlib.sha256(data).hexdigest() != digest:
-            raise _garbled(path)
-        return data
 
-    async def _gather(self, path: str, copy: str, count: int) -> bytes:
+    async def _gather(self, path: str, copy: str, length: int, digest: str, part: int) -> bytes:
+        """Fetch a copy in parts of so many bytes, and see that it is whole."""
         parts: dict[int, bytes] = {}
+        count = -(-length // part)
 
         async def fetch(index: int) -> None:
-            script = f"dd if={shlex.quote(copy)} bs={INLINE} skip={index} count=1 2>/dev/null | base64 -w0"
+            script = f"dd if={shlex.quote(copy)} bs={part} skip={index} count=1 2>/dev/null | base64 -w0"
             output, code = await self._commands.plain("read a file", script)
             if code:
                 raise _garbled(path)
             parts[index] = _decoded(output, path)
 
         await _all(fetch, range(count))
-        return b"".join(parts[index] for index in range(count))
+        data = b"".join(parts[index] for index in range(count))
+        if len(data) != length or hashlib.sha256(data).hexdigest() != digest:
+            raise _garbled(path)
+        return data
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file beside its place and put it there at once."""

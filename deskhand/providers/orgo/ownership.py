@@ -38,6 +38,7 @@ class _Holding:
         settled: Set when it is known whether there is one.
         is_abandoned: Whether nobody will use it.
         scope: Bounds its creation.
+        waiting: Bounds the time until it is up.
     """
 
     def __init__(self, called: str, find: Find) -> None:
@@ -49,6 +50,7 @@ class _Holding:
         self.settled = anyio.Event()
         self.is_abandoned = False
         self.scope = anyio.CancelScope(shield=True)
+        self.waiting = anyio.CancelScope()
 
     @property
     def is_to_end(self) -> bool:
@@ -104,8 +106,9 @@ class Owner:
             if not holding.is_abandoned:
                 holding.scope.deadline = anyio.current_time() + _MAKING
             try:
-                holding.computer = computer = await begin()
-                await computer.prepare(is_abandoned=lambda: holding.is_abandoned)
+                holding.computer = await begin()
+                with holding.waiting:
+                    await holding.computer.wait_until_up()
             except DeskhandError as error:
                 holding.error = error
         if holding.scope.cancelled_caught:
@@ -121,6 +124,7 @@ class Owner:
         if holding.is_abandoned:
             return
         holding.is_abandoned = True
+        holding.waiting.cancel()
         if holding.settled.is_set():
             self._tasks.start_soon(self._end, holding)
         else:

@@ -23,7 +23,7 @@ from deskhand.errors import (
     PermissionDeniedError,
     ProtocolError,
 )
-from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec, ComputerStatus
+from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, JsonObject, OrgoApi, computer_info
 from deskhand.providers.orgo.computer import OrgoComputer
@@ -199,10 +199,7 @@ class OrgoProvider(ComputeProvider):
                 request_id=error.request_id,
             ) from error
         computer = self._computer({"id": computer_id, **fields})
-        if computer.info.status in {ComputerStatus.RUNNING, ComputerStatus.CREATING}:
-            await computer.prepare()
-        else:
-            await computer.learn_routes()
+        await computer.wait_until_up()
         return computer
 
     async def list(self) -> builtins.list[ComputerInfo]:

@@ -19,13 +19,12 @@ _DEADLINE: Final = 120.0
 _PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
 
 
-async def until_up(look: Callable[[], Awaitable[None]], computer_id: str, is_abandoned: Callable[[], bool]) -> None:
-    """Look until looking succeeds, or nobody waits for it any more.
+async def until_up(look: Callable[[], Awaitable[None]], computer_id: str) -> None:
+    """Look until looking succeeds.
 
     Args:
         look: Uses the desktop; fails as long as it is not up.
         computer_id: Whose it is.
-        is_abandoned: Whether nobody waits for it any more.
 
     Raises:
         DeadlineExceededError: If it does not come up in time.
@@ -33,7 +32,7 @@ async def until_up(look: Callable[[], Awaitable[None]], computer_id: str, is_aba
     """
     ends = anyio.current_time() + _DEADLINE
     attempt = 0
-    while not is_abandoned():
+    while True:
         try:
             return await look()
         except DeskhandError as error:

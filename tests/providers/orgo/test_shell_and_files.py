@@ -101,6 +101,34 @@ async def test_file_that_does_not_arrive_whole_is_an_error() -> None:
                 await computer.read_bytes("file")
 
 
+async def test_large_file_is_read_where_the_server_cuts_long_outputs() -> None:
+    """It is fetched again in smaller parts; a part that is cut all the same is an error."""
+    content = Random(3).randbytes(300_000)
+    async with orgo(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("file", content)
+        hosted.simulator.let_pass(route="bash")
+        told(hosted.simulator, "bash", success=True, output="cut", exit_code=0)
+        assert await computer.read_bytes("file") == content
+        hosted.simulator.let_pass(route="bash")
+        for _ in range(6):
+            told(hosted.simulator, "bash", success=True, output="Y3V0", exit_code=0)
+        with pytest.raises(ProtocolError, match="arrive whole"):
+            await computer.read_bytes("file")
+        hosted.simulator.clear_faults()
+        assert (await computer.exec("ls -A /tmp | grep deskhand")).output == ""
+
+
+@pytest.mark.long
+async def test_largest_file_comes_back_byte_for_byte() -> None:
+    """A hundred mebibytes."""
+    content = Random(100).randbytes(100 << 20)
+    async with orgo(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("file", content)
+        assert await computer.read_bytes("file") == content
+
+
 async def test_commands_are_quoted_whatever_they_hold() -> None:
     """Folder, variables, input and command reach the shell as they are."""
     async with orgo(shell_only) as hosted:
