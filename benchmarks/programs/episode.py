@@ -28,11 +28,11 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def frames(size: int = FRAME_SIZE) -> Iterator[bytes]:
-    """Yield frames of about so many bytes that all differ, each in memory of its own."""
-    row = 1 + 3 * WIDTH
+    """Yield frames of about so many bytes that all differ, each in memory of its own; blank ones where that is 0."""
+    depth, colour, row = (8, 2, 1 + 3 * WIDTH) if size else (1, 0, 1 + WIDTH // 8)
     pixels = random.Random(7).randbytes(size).ljust(row * HEIGHT, b"\0")
     pixels = b"".join(b"\0" + pixels[at + 1 : at + row] for at in range(0, row * HEIGHT, row))
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, colour, 0, 0, 0)
     start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(pixels, 1))
     end = _chunk(b"IEND", b"")
     number = 0

@@ -17,7 +17,7 @@ from episode import GOAL
 from measuring import arguments
 from playing import play
 
-from deskhand import Harness, Run, SqliteLog
+from deskhand import DirectoryBlobs, Harness, Run, SqliteLog
 
 
 def _harness(given: Mapping[str, Any], client: Any) -> Harness[str]:
@@ -55,10 +55,11 @@ async def _follow(run: Run[str]) -> None:
         pass
 
 
-async def _episode(given: Mapping[str, Any], log: SqliteLog, client: Any, frames: Iterator[bytes]) -> int:
+async def _episode(given: Mapping[str, Any], folder: Path, log: SqliteLog, client: Any, frames: Iterator[bytes]) -> int:
     computer = BenchComputer(frames)
     harness = _harness(given, client)
-    async with harness.start(computer, GOAL, log=log) as run, anyio.create_task_group() as tasks:
+    blobs = DirectoryBlobs(folder / "blobs") if given.get("on_disk") else None
+    async with harness.start(computer, GOAL, log=log, blobs=blobs) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(_follow, run)
         result = await run.result()
     result.raise_for_outcome()
@@ -69,9 +70,10 @@ async def main() -> None:
     """Play with one log, as a program would."""
     given = arguments()
     connect = _own_client if "firsts" in given else functools.partial(_connect, given["vendor"])
-    with tempfile.TemporaryDirectory() as folder:
-        async with SqliteLog(Path(folder) / "log.db") as log:
-            await play(functools.partial(_episode, given, log), connect)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with SqliteLog(folder / "log.db") as log:
+            await play(functools.partial(_episode, given, folder, log), connect)
 
 
 if __name__ == "__main__":
