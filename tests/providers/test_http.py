@@ -266,6 +266,26 @@ async def test_key_goes_to_the_own_origin_alone() -> None:
     assert ["authorization" in request.headers for request in script.requests] == [*urls.values()]
 
 
+async def test_probe_tells_what_a_path_answers_with() -> None:
+    """Whatever that is, once, without an error; only where there is no answer, there is one."""
+    script = Script(answer(405, allow="GET, POST"), answer(503), httpx2.ReadError("cut"))
+    async with script.client() as client:
+        status, headers = await client.probe(READ, "/thing")
+        assert (status, headers["allow"]) == (405, "GET, POST")
+        assert (await client.probe(CLICK, "/thing", {}))[0] == 503
+        with pytest.raises(ConnectionLostError):
+            await client.probe(READ, "/thing")
+    assert [request.content for request in script.requests] == [b"", b"{}", b""]
+
+
+async def test_paths_of_the_origin_are_not_below_the_base() -> None:
+    """What an answer points to begins at the host; a host of its own stays that."""
+    async with Script(answer()).client() as client:
+        assert client.below_origin("/storage/x") == "https://vendor.test/storage/x"
+        assert client.below_origin("//other.test/x") == "https://other.test/x"
+        assert client.url("/x") == f"{BASE}/x"
+
+
 async def test_deadline_ends_a_trickle() -> None:
     """Bytes that come one by one do not put off the end."""
 
