@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deskhand import ClaudeComputerUseHarness, Engine
+from deskhand import ClaudeComputerUseHarness, Engine, Harness, OpenAIComputerUseHarness, OpenAIFunctionHarness
 from deskhand.errors import BudgetExceededError
 from deskhand.harness.events import TurnFinished
+from deskhand.harness.models import profiles
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.door import AnthropicDoor
+from deskhand.harness.models.openai_door import OpenAIDoor
 from deskhand.harness.models.planner import Pruned, plan
-from deskhand.harness.models.profiles import DEFAULT_PROFILE, profile_of
+from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE, OPENAI_API, profile_of
 from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import ExecResult, Screen
 from deskhand.testing.models import (
     MODELS,
+    Block,
+    ComputerCall,
     FakeAnthropic,
+    FakeOpenAI,
     FakeTurn,
     ModelView,
     ToolUse,
+    action,
+    computer_call,
     member,
     redacted_thinking,
     text,
@@ -39,132 +46,164 @@ from tests.harness.driving import png
 from tests.tools.recording import RecordingComputer
 
 SMALL = 150_000
-"""Bytes of a request that hold the words of a run for some time only."""
+"""Bytes of a request that do not hold the words of a whole run."""
 
-FRESH = 3 * 8
-"""The most images in the newest three messages, which keep theirs."""
+Api: TypeAlias = Literal["claude", "computer", "responses", "chat"]
+"""How a model is asked: Claude's API, OpenAI's computer tool, and functions over either of OpenAI's APIs."""
 
 SIZES = (Screen(64, 48), Screen(1280, 800), Screen(2200, 300), Screen(1600, 1000))
 PICTURES = {size: png(*size) for size in SIZES}
 
 
-@dataclass
 class Player:
     """Plays a model of many moods: looks, acts, fails, pauses, is cut off, thinks; the screen changes meanwhile."""
 
-    seed: int
-    turns: int
-    computer: RecordingComputer
-    last: str | None = None
-    random: Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.random = Random(self.seed)
+    def __init__(self, api: Api, seed: int, turns: int) -> None:
+        self.random = Random(seed)
+        self.turns = turns
+        self.api = api
+        self.computer = RecordingComputer(SIZES[0])
+        self.computer.image = PICTURES[SIZES[0]]
+        self.computer.commands["long"] = ExecResult("ö" * 300, "ö" * 300, "", 0)
 
     def __call__(self, view: ModelView) -> FakeTurn:
         """Answer what the model sees."""
-        if view.turn >= self.turns:
+        self.turns -= 1
+        if self.turns < 0:
             return FakeTurn("Done.")
         if self.random.random() < 0.02:
             self.computer.image = PICTURES[self.random.choice(SIZES)]
-        said = [block for block in (thinking("hm"), redacted_thinking(), text("I act.")) if self.random.random() < 0.5]
+        moods: list[Block] = [thinking("hm"), *([redacted_thinking()] if self.api == "claude" else []), text("I act.")]
+        said = [block for block in moods if self.random.random() < 0.5]
         calls = [self.call() for _ in range(self.random.choice([1, 1, 1, 2, 3, 8]))]
         mood = self.random.random()
-        if mood < 0.05:
+        if mood < 0.05 and self.api == "claude":
             return FakeTurn([*said, text("Wait.")], stop_reason="pause_turn")
         return FakeTurn([*said, *calls], stop_reason="max_tokens" if mood > 0.95 else None)
 
-    def call(self) -> ToolUse:
+    def call(self) -> ToolUse | ComputerCall:
         """Ask for something, sensible or not."""
         x, y = self.random.randrange(70), self.random.randrange(60)
-        return self.random.choice(
-            [
+        functions = [tool_use("exec", command="long"), tool_use("exec", command="ls"), tool_use("nothing")]
+        if self.api == "claude":
+            calls = [
                 member("screenshot"),
                 member("left_click", coordinate=[x, y]),
                 member("zoom", region=[0, 0, 30, 30]),
                 member("zoom", region=[30, 30, 0, 0]),
                 member("type", text="grüß" * x),
                 member("key", text="hyper+x"),
-                tool_use("exec", command="long"),
-                tool_use("exec", command="ls"),
-                tool_use("nothing"),
                 ToolUse("fly", {}, "computer"),
             ]
-        )
+            return self.random.choice([*calls, *functions])
+        if self.api == "computer":
+            batches: list[ComputerCall | ToolUse] = [
+                computer_call(action("screenshot")),
+                computer_call(action("click", x=x, y=y), action("type", text="grüß" * x)),
+                computer_call(action("keypress", keys=["HYPER", "x"]), action("wait")),
+                computer_call(action("scroll", x=x, y=y, scroll_y=240), action("screenshot")),
+            ]
+            return self.random.choice([*batches, *functions])
+        looks = [tool_use("screenshot"), tool_use("left_click", x=x, y=y), tool_use("zoom", x0=0, y0=0, x1=9, y1=9)]
+        return self.random.choice([*looks, tool_use("type", text="grüß" * x), *functions])
 
 
-def blocks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All blocks of the messages, those inside results too."""
-    found: list[dict[str, Any]] = []
-    for message in body["messages"]:
-        for block in message["content"]:
-            found.append(block)
-            if isinstance(block.get("content"), list):
-                found.extend(block["content"])
-    return found
+def blocks(value: Any) -> Iterator[dict[str, Any]]:
+    """All JSON objects of a request, however deep, that say of what type they are."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from blocks(inner)
 
 
 def images(body: Mapping[str, Any]) -> int:
-    """How many images a request holds."""
-    return sum(block["type"] == "image" for block in blocks(body))
+    """How many images a request holds, blank ones that stand for what was left out among them."""
+    kinds = {"image", "image_url", "input_image", "computer_screenshot"}
+    return sum(block["type"] in kinds for block in blocks([body.get("messages"), body.get("input")]))
 
 
 def marks(body: Mapping[str, Any]) -> int:
     """How many cache marks a request bears."""
-    holders = [*blocks(body), *body.get("tools", ()), *body["system"]]
-    return sum("cache_control" in holder for holder in holders)
+    return sum("cache_control" in block for block in blocks(dict(body)))
 
 
-async def converse(model: str, seed: int, turns: int, max_body: int) -> None:
+async def converse(api: Api, model: str, player: Player, *, max_body: int, max_images: int | None = None) -> None:
     """Hold a conversation, and check each of its requests."""
-    computer = RecordingComputer(SIZES[0])
-    computer.image = PICTURES[SIZES[0]]
-    computer.commands["long"] = ExecResult("ö" * 300, "ö" * 300, "", 0)
     rows = {**MODELS, "claude-next": MODELS["claude-opus-5-5"]}
-    fake = FakeAnthropic(Player(seed, turns, computer), models=rows, keep_requests=turns + 100)
+    more: dict[str, Any] = {"max_turns": 1000, "patience": Patience(base=0)}
+    profile = profile_of(model, ANTHROPIC_API if api == "claude" else OPENAI_API)
+    fake: FakeAnthropic | FakeOpenAI
+    harness: Harness[str]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AnthropicDoor, "max_body", max_body)
-        async with fake.client() as client:
-            harness = ClaudeComputerUseHarness(model, client=client, max_turns=1000, patience=Patience(base=0))
-            result = await harness.run(computer, "Go.")
+        patch.setattr(OpenAIDoor, "max_body", max_body)
+        if max_images is not None:
+            profile = replace(profile, max_images=max_images)
+            patch.setattr(profiles, "PROFILES", {model: profile})
+        if api == "claude":
+            fake = FakeAnthropic(player, models=rows, keep_requests=1000)
+            harness = ClaudeComputerUseHarness(model, client=fake.client(), **more)
+        else:
+            fake = FakeOpenAI(player, keep_requests=1000, max_images=profile.max_images)
+            if api == "computer":
+                harness = OpenAIComputerUseHarness(model, client=fake.client(), **more)
+            else:
+                harness = OpenAIFunctionHarness(model, client=fake.client(), api=api, **more)
+        result = await harness.run(player.computer, "Go.")
     fake.raise_script_errors()
     assert [request.error for request in fake.requests if request.error] == []
-    if result.outcome != "completed":
-        assert (result.outcome, result.reason, max_body) == ("budget_exceeded", "context", SMALL), result.error
-    profile = profile_of(model)
-    most = profile.max_images
-    if profile.keep_images is not None:
-        most = min(most, profile.keep_images + profile.prune_every + FRESH)
+    assert (result.outcome, result.error) == ("completed", None)
     for request in fake.requests:
         assert request.size <= max_body
-        assert images(request.body) <= most
+        assert images(request.body) <= profile.max_images
         assert marks(request.body) <= profile.cache_marks
 
 
-CONVERSATIONS = given(
-    model=st.sampled_from([*MODELS, "claude-next"]),
-    seed=st.integers(0, 2**32),
-    turns=st.integers(200, 400),
-    max_body=st.sampled_from([SMALL, 400_000, 10_000_000]),
-)
+APIS: list[tuple[Api, list[str]]] = [
+    ("claude", [*MODELS, "claude-next"]),
+    ("computer", ["gpt-5.4", "gpt-6.2-sol", "computer-use-preview"]),
+    ("responses", ["gpt-5.4", "gpt-5-mini", "gpt-4.1"]),
+    ("chat", ["gpt-5.4", "gpt-4o"]),
+]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("model", "max_body"), [("claude-sonnet-5-5", 400_000), ("claude-sonnet-5", SMALL), ("claude-sonnet-4-5", 400_000)]
+    ("api", "model", "max_body", "max_images"),
+    [
+        ("claude", "claude-sonnet-5-5", 400_000, None),
+        ("claude", "claude-sonnet-5", SMALL, None),
+        ("claude", "claude-sonnet-4-5", 400_000, 20),
+        ("computer", "gpt-5.4", 400_000, None),
+        ("computer", "gpt-6.2-sol", SMALL, 60),
+        ("responses", "gpt-5.4", SMALL, None),
+        ("chat", "gpt-5.4", SMALL, None),
+    ],
 )
-async def test_every_request_of_a_run_is_legal(model: str, max_body: int) -> None:
-    """Over two hundred turns the API finds nothing wrong, and each request keeps its model's limits."""
-    await converse(model, 1, 200, max_body)
+async def test_every_request_of_a_run_is_legal(api: Api, model: str, max_body: int, max_images: int | None) -> None:
+    """Over hundreds of turns the API finds nothing wrong, and each request keeps its model's limits."""
+    await converse(api, model, Player(api, 1, 200), max_body=max_body, max_images=max_images)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@CONVERSATIONS
+@given(
+    asked=st.sampled_from([(api, model) for api, models in APIS for model in models]),
+    seed=st.integers(0, 2**32),
+    turns=st.integers(200, 400),
+    max_body=st.sampled_from([SMALL, 400_000, 10_000_000]),
+    max_images=st.sampled_from([None, None, 20, 60]),
+)
 @settings(max_examples=30)
-async def test_every_request_of_a_long_run_is_legal(model: str, seed: int, turns: int, max_body: int) -> None:
-    """The same over hundreds of turns, for all models."""
-    await converse(model, seed, turns, max_body)
+async def test_every_request_of_a_long_run_is_legal(
+    asked: tuple[Api, str], seed: int, turns: int, max_body: int, max_images: int | None
+) -> None:
+    """The same for all models, and longer."""
+    api, model = asked
+    await converse(api, model, Player(api, seed, turns), max_body=max_body, max_images=max_images)
 
 
 async def test_pruning_keeps_what_is_cached_before_it() -> None:

@@ -21,7 +21,8 @@ from deskhand.harness.models import anthropic as codec
 from deskhand.harness.models import decoder
 from deskhand.harness.models import transcript as module
 from deskhand.harness.models.blocks import CACHE_MARK, MESSAGES, assistant_item, encode_image, user_item
-from deskhand.harness.models.transcript import Item, Layout, Transcript, encode_json
+from deskhand.harness.models.layout import Item, Layout
+from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking
 from tests.harness.driving import computer_with_screen
 
@@ -141,7 +142,7 @@ def test_words_about_an_image_are_no_image() -> None:
     """A text that quotes an image block is left alone."""
     quoted = '{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}'
     item = seen(b"x", quoted)
-    shortened, lost = MESSAGES.without_images(item.body + item.tail)
+    shortened, lost, _ = MESSAGES.without_images(item.body + item.tail)
     content = json.loads(shortened)["content"]
     assert lost == 1
     assert [block["text"] for block in content] == [quoted, "[an older screenshot was left out]"]

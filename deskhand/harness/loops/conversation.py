@@ -228,9 +228,11 @@ class Conversation(Generic[OutputT]):
 
     def _request(self) -> Request:
         """Return the next request, and show it to whom it may concern."""
-        lost = self.codec.fit(self.transcript)
-        if lost:
-            self.run.emit("model.images_left_out", {"images": lost})
+        pruned = self.codec.fit(self.transcript)
+        if pruned.images:
+            self.run.emit("model.images_left_out", {"images": pruned.images})
+        if pruned.exchanges:
+            self.run.emit("model.exchanges_left_out", {"exchanges": pruned.exchanges})
         request = self.transcript.request()
         if self.rules.on_request is not None:
             self.rules.on_request(request.view())

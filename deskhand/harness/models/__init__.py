@@ -1,7 +1,9 @@
 """What a loop needs of a model vendor: adapters, and the history as it is sent."""
 
 from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
-from deskhand.harness.models.transcript import ImageForm, Item, Layout, Request, Transcript, encode_json
+from deskhand.harness.models.layout import ImageForm, Item, Layout
+from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.transcript import Request, Transcript, encode_json
 
 __all__ = [
     "Delta",
@@ -10,6 +12,7 @@ __all__ = [
     "Json",
     "Layout",
     "ModelAdapter",
+    "Pruned",
     "Request",
     "Stop",
     "Transcript",

@@ -12,7 +12,9 @@ from pydantic import JsonValue
 
 from deskhand.errors import InvalidInputError
 from deskhand.harness.events import Usage
-from deskhand.harness.models.transcript import Item, Request, Transcript
+from deskhand.harness.models.layout import Item
+from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
 __all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder"]
@@ -151,8 +153,8 @@ class ModelAdapter(abc.ABC):
             transcript.append(item)
 
     @abc.abstractmethod
-    def fit(self, transcript: Transcript) -> int:
-        """Bring a history into a form that can be sent; return how many images that cost."""
+    def fit(self, transcript: Transcript) -> Pruned:
+        """Bring a history into a form that can be sent; return what that cost."""
 
     def amend(self, error: InvalidInputError) -> str | None:
         """Ask otherwise from now on, where a refusal says how; return what is asked with, ``None`` where it does not.

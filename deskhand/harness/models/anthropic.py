@@ -13,10 +13,11 @@ from deskhand.errors import InvalidInputError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.decoder import AnthropicDecoder
+from deskhand.harness.models.layout import Item
 from deskhand.harness.models.offer import Settings, offer
-from deskhand.harness.models.planner import plan
+from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import TOOL_BETAS, Platform, amend, named_tool
-from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
+from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import HALTED, observation_to_anthropic
@@ -106,8 +107,8 @@ class AnthropicCodec(ModelAdapter):
         layout = replace(MESSAGES, recent=self._settings.profile.cache_marks - 1)  # (one is in the fixed part)
         return Transcript(layout, self._offer.params, self._offer.betas)
 
-    def fit(self, transcript: Transcript) -> int:
-        """Bring a history into a form that can be sent; return how many images that cost.
+    def fit(self, transcript: Transcript) -> Pruned:
+        """Bring a history into a form that can be sent; return what that cost.
 
         On a model that is bound to what it saw, the thinking that stands after a change is given up with it.
         """
@@ -119,7 +120,7 @@ class AnthropicCodec(ModelAdapter):
             self._sent = self._offer
             offered = self._offer.unbound() if self._unbound else self._offer
             transcript.replace(offered.params, offered.betas)
-        return pruned.images
+        return pruned
 
     def amend(self, error: InvalidInputError) -> str | None:
         """Ask with the computer tool that a refusal names, where nothing was said in the words of the refused one."""

@@ -6,7 +6,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Final
 
-from deskhand.harness.models.transcript import ImageForm, Item, Layout
+from deskhand.harness.models.layout import ImageForm, Item, Layout
 
 __all__ = ["MESSAGES", "assistant_item", "encode_image", "user_item"]
 
@@ -20,8 +20,14 @@ _IMAGE_END: Final = b'"}'
 
 _STUB: Final = b'{"type":"text","text":"[an older screenshot was left out]"'
 
+_REMARK: Final = b'},{"type":"text","text":"[the oldest part of what followed was left out]"'
+
 MESSAGES: Final = Layout(
-    key="messages", images=(ImageForm(_IMAGE, _IMAGE_END, _STUB),), mark=CACHE_MARK, recent=MOVING_MARKS
+    key="messages",
+    images=(ImageForm(_IMAGE, _IMAGE_END, _STUB),),
+    mark=CACHE_MARK,
+    remark=_REMARK,
+    recent=MOVING_MARKS,
 )
 """How a request to the Messages API is laid out."""
 

@@ -12,12 +12,13 @@ from pydantic import JsonValue
 from deskhand.errors import ProtocolError, TruncatedStreamError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
+from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_decoder import known_function, usage_of
 from deskhand.harness.models.openai_door import OPENAI
 from deskhand.harness.models.openai_items import ChatForm, joined
 from deskhand.harness.models.openai_responses import Door, Settings
-from deskhand.harness.models.planner import plan
-from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
+from deskhand.harness.models.planner import Pruned, plan
+from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.ids import new_id
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import call_from_openai, said
@@ -198,9 +199,9 @@ class ChatCodec(ModelAdapter):
         transcript.append(Item("user", encode_json({"role": "system", "content": self._settings.instructions})))
         return transcript
 
-    def fit(self, transcript: Transcript) -> int:
-        """Bring a history into a form that can be sent; return how many images that cost."""
-        return plan(transcript, self._settings.profile, self._door.max_body).images
+    def fit(self, transcript: Transcript) -> Pruned:
+        """Bring a history into a form that can be sent; return what that cost."""
+        return plan(transcript, self._settings.profile, self._door.max_body)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its chunks."""

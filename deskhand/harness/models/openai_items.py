@@ -8,12 +8,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from deskhand.harness.models.transcript import ImageForm, Item, Layout, encode_json
+from deskhand.harness.models.layout import ImageForm, Item, Layout
+from deskhand.harness.models.transcript import encode_json
 from deskhand.tools.formats import BLANK
 
 __all__ = ["ChatForm", "ResponsesForm", "joined"]
 
 _LEFT_OUT: Final = "[an older screenshot was left out]"
+
+_FORGOTTEN: Final = "[the oldest part of what followed was left out]"
 
 _NO_SCREENSHOT: Final = b'{"image_url":"data:image/png;base64,' + BLANK.encode() + b'","type":"computer_screenshot"}'
 """Its fields are in another order than those of a screenshot, so that it is not taken for one."""
@@ -46,8 +49,9 @@ class ResponsesForm:
             key="input",
             images=(
                 ImageForm(self._image, b'"}', stub),
-                ImageForm(self._screenshot, b'"}', _NO_SCREENSHOT),
+                ImageForm(self._screenshot, b'"}', _NO_SCREENSHOT, blank=True),
             ),
+            remark=b"," + self.message([self.text(_FORGOTTEN)]),
         )
 
     def text(self, text: str) -> bytes:
@@ -96,7 +100,11 @@ class ChatForm:
         shown = f'"detail":"{detail}",' if detail else ""
         self._image: bytes = f'{{"type":"image_url","image_url":{{{shown}"url":"data:'.encode()
         stub = encode_json({"type": "text", "text": _LEFT_OUT})
-        self.layout = Layout(key="messages", images=(ImageForm(self._image, b'"}}', stub),))
+        self.layout = Layout(
+            key="messages",
+            images=(ImageForm(self._image, b'"}}', stub),),
+            remark=b"," + self.message([self.text(_FORGOTTEN)]),
+        )
 
     def text(self, text: str) -> bytes:
         """Encode a text."""
@@ -115,6 +123,6 @@ class ChatForm:
         return encode_json({"role": "tool", "tool_call_id": call_id, "content": _whole(text)})
 
 
-def joined(entries: Sequence[bytes], *, images: int = 0) -> Item:
+def joined(entries: Sequence[bytes], *, images: int = 0, blanks: int = 0) -> Item:
     """Make one item of several entries of a history."""
-    return Item("user", b",".join(entries), images=images)
+    return Item("user", b",".join(entries), images=images, blanks=blanks)

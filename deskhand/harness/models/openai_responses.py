@@ -10,13 +10,14 @@ from typing import Final, Protocol
 
 from pydantic import JsonValue
 
-from deskhand.errors import BudgetExceededError, ConfigError, InvalidInputError, ProtocolError
+from deskhand.errors import ConfigError, InvalidInputError, ProtocolError
 from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_decoder import ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
-from deskhand.harness.models.planner import plan
+from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import OPENAI_API, ModelProfile, amend, named_tool
-from deskhand.harness.models.transcript import Item, Request, Transcript, encode_json
+from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import acknowledged, failures, said
@@ -88,7 +89,6 @@ class ResponsesCodec(ModelAdapter):
         self._params: Json = _parameters(settings, self._offered)
         self._tried: set[str | None] = {settings.profile.computer_tool}
         self._answered = False
-        self._screenshots = 0
 
     @property
     def shows_screen(self) -> bool:
@@ -111,23 +111,11 @@ class ResponsesCodec(ModelAdapter):
         """Begin a history."""
         return Transcript(self._form.layout, self._params)
 
-    def fit(self, transcript: Transcript) -> int:
-        """Bring a history into a form that can be sent; return how many images that cost.
-
-        Raises:
-            BudgetExceededError: If it holds more than can be left out.
-        """
+    def fit(self, transcript: Transcript) -> Pruned:
+        """Bring a history into a form that can be sent; return what that cost."""
         if not self._answered and transcript.params is not self._params:
             transcript.replace(self._params)
-        limit = self._settings.profile.max_images
-        if self._screenshots >= limit and not self._settings.keep_on_server:
-            # One that was left out is a black square: the output of a computer call stays an image.
-            raise BudgetExceededError(
-                f"the conversation holds {limit} screenshots, which is as many as one request may have",
-                reason="context",
-                hint="have the vendor keep the conversation (keep_on_server), or go on in another run",
-            )
-        return plan(transcript, self._settings.profile, self._door.max_body).images
+        return plan(transcript, self._settings.profile, self._door.max_body)
 
     def amend(self, error: InvalidInputError) -> str | None:
         """Ask with the computer tool that a refusal names, where nothing was said in the words of the refused one."""
@@ -191,16 +179,17 @@ class ResponsesCodec(ModelAdapter):
             raise ProtocolError("every call is answered once, in order", effect="no")
         entries: list[bytes] = []
         remarks: list[str] = []
-        images = 0
+        images = blanks = 0
         for group in _by_call(observations):
             entry, remark, shown = self._output(group, observations)
             entries.append(entry)
             remarks += remark
             images += shown
+            blanks += not shown and group[0].call.format == "openai_computer"
         said_beside = [*remarks, text] if text else remarks
         if said_beside:
             entries.append(self._form.message([self._form.text(words) for words in said_beside]))
-        return joined(entries, images=images)
+        return joined(entries, images=images, blanks=blanks)
 
     def _output(
         self, group: Sequence[Observation], observations: Sequence[Observation]
@@ -212,7 +201,6 @@ class ResponsesCodec(ModelAdapter):
             look = next((seen for seen in (*reversed(group), *reversed(observations)) if _is_shown(seen)), None)
             mime = look.frame.mime if look is not None and look.frame is not None else "image/png"
             screenshot = self._form.screenshot(None if look is None else look.image, mime)
-            self._screenshots += 1
             entry = self._form.computer_output(call_id, screenshot, acknowledged(group))
             return entry, failures(group, seen=look is not None), int(look is not None)
         image = None

@@ -11,12 +11,14 @@ import json
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pydantic import JsonValue
 
-__all__ = ["ImageForm", "Item", "Layout", "Request", "Transcript", "encode_json"]
+from deskhand.harness.models.layout import Item, Layout, Part, Piece
+
+__all__ = ["Request", "Transcript", "encode_json"]
 
 _CLOSE: Final = b"]}"
 
@@ -30,88 +32,6 @@ def encode_json(value: JsonValue | Mapping[str, JsonValue]) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class ImageForm:
-    """How a vendor's format writes an image, so that an old one can be found among a history's bytes.
-
-    Where an image begins is unmistakable: inside a JSON string every quote would be escaped.
-
-    Attributes:
-        begin: The bytes with which it begins.
-        end: The first bytes after its data.
-        stub: What stands in place of it, from ``begin`` to ``end``, once it is left out.
-    """
-
-    begin: bytes
-    end: bytes
-    stub: bytes
-
-    def without(self, piece: bytes, images: float = math.inf, size: int = 0) -> tuple[bytes, int]:
-        """Return a part of a history with the stub in place of its first images, and how many of them.
-
-        Args:
-            piece: The part.
-            images: How many are enough, as soon as they make up ``size``; all go where not given.
-            size: Bytes that are enough.
-        """
-        kept: list[bytes] = []
-        at = lost = freed = 0
-        while (lost < images or freed < size) and (begins := piece.find(self.begin, at)) >= 0:
-            kept += [piece[at:begins], self.stub]
-            at = piece.index(self.end, begins + len(self.begin)) + len(self.end)
-            lost += 1
-            freed += at - begins - len(self.stub)
-        return (b"".join((*kept, piece[at:])), lost) if lost else (piece, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a vendor's requests are laid out.
-
-    Attributes:
-        key: The parameter that holds the history.
-        images: How images are written in it.
-        mark: What marks the end of a cached prefix; empty where the vendor finds it by itself.
-        recent: How many user items at the end keep their images as long as that can be; as many marks may be set.
-    """
-
-    key: str
-    images: Sequence[ImageForm]
-    mark: bytes = b""
-    recent: int = 3
-
-    def without_images(self, piece: bytes, images: float = math.inf, size: int = 0) -> tuple[bytes, int]:
-        """Return a part of a history without its first images, and how many there were.
-
-        Args:
-            piece: The part.
-            images: How many are enough, as soon as they make up ``size``; all go where not given.
-            size: Bytes that are enough.
-        """
-        total, before = 0, len(piece)
-        for form in self.images:
-            piece, lost = form.without(piece, images - total, size - (before - len(piece)))
-            total += lost
-        return piece, total
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One or several entries of a history, encoded, with commas between them.
-
-    Attributes:
-        role: Who says it.
-        body: The bytes up to where a cache mark may stand.
-        tail: The bytes after it.
-        images: How many images it holds.
-    """
-
-    role: Literal["user", "assistant"]
-    body: bytes = field(repr=False)
-    tail: bytes = field(default=b"", repr=False)
-    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,33 +97,6 @@ class _View(Mapping[str, JsonValue]):
         return f"<request {self._request.size} bytes: {', '.join(self)}>"
 
 
-@dataclass(slots=True)
-class _Piece:
-    """Neighbouring items as one run of bytes, each ending where a mark may stand; and their lengths and images."""
-
-    data: bytes
-    items: list[tuple[int, int]]
-
-    @property
-    def images(self) -> int:
-        """How many images it holds."""
-        return sum(images for _, images in self.items)
-
-    def joined(self, other: _Piece) -> _Piece:
-        """Return this and what follows it as one."""
-        return _Piece(self.data + other.data, self.items + other.items)
-
-    def split(self, images: int) -> tuple[_Piece, _Piece | None]:
-        """Return the first items, as many as hold no more than so many images, and the rest."""
-        held = length = 0
-        for index, (size, more) in enumerate(self.items):
-            held += more
-            if held > images:
-                return _Piece(self.data[:length], self.items[:index]), _Piece(self.data[length:], self.items[index:])
-            length += size
-        return self, None
-
-
 class Transcript:
     """The history of one conversation; it only grows, unless old images are left out.
 
@@ -231,11 +124,12 @@ class Transcript:
         self.params = params
         self.betas = tuple(betas)
         self._head: bytes = self._encoded_head(params)
-        self._old: list[_Piece] = []
-        self._new: deque[_Piece] = deque()
+        self._old: list[Piece] = []
+        self._new: deque[Piece] = deque()
         self._end: list[bytes] = []
         self._items: int = 0
         self._images: int = 0
+        self._blanks: int = 0
         self._settled: int = 0  # (how many of the old pieces are behind the mark that stays)
         self._settling: int = 0
 
@@ -247,14 +141,14 @@ class Transcript:
         return f"<Transcript {self._items} items, {self._images} images>"
 
     @property
-    def items(self) -> int:
-        """How many items it holds."""
-        return self._items
+    def images(self) -> int:
+        """How many images it holds that can be left out."""
+        return self._images
 
     @property
-    def images(self) -> int:
-        """How many images it holds."""
-        return self._images
+    def blanks(self) -> int:
+        """How many images it holds besides: they stand where an image must, and go with their items alone."""
+        return self._blanks
 
     @property
     def size(self) -> int:
@@ -277,19 +171,20 @@ class Transcript:
             pieces = [*self._end, b"," if self._items else b"", item.body]
             self._items += 1
             self._images += item.images
+            self._blanks += item.blanks
             if item.role == "user":
                 data = b"".join(pieces)
-                self._new.append(_Piece(data, [(len(data), item.images)]))
+                self._new.append(Piece(data, [Part(len(data), item.images, item.blanks)]))
                 self._end = [item.tail]
             else:
                 self._end = [*pieces, item.tail]
         while len(self._new) > self.layout.recent:
             self._retire(self._new.popleft())
 
-    def _retire(self, piece: _Piece) -> None:
+    def _retire(self, piece: Piece) -> None:
         """Take in a piece that bears no mark any more."""
         if len(self._old) > max(self._settled, self._settling) and len(self._old[-1].data) < SMALL:
-            piece = self._old.pop().joined(piece)
+            piece = Piece.of((self._old.pop(), piece))
         self._old.append(piece)
 
     def prune(self, keep: int) -> int:
@@ -302,24 +197,22 @@ class Transcript:
             keep: How many images stay at least.
         """
         self.settle()
-        spare = self._images - keep
-        lost = 0
+        before = self._images
         index = self._settled
-        while index < len(self._old) and lost < spare:
-            first, rest = self._old[index].split(spare - lost)
-            if rest is not None:
-                self._old[index : index + 1] = [first, rest] if first.data else [rest]
-                if not first.data:
-                    break
-            first.data, gone = self.layout.without_images(first.data)
-            first.items = [(len(first.data), 0)]
-            lost += gone
-            index += 1
-            if rest is not None:
+        while index < len(self._old) and self._images > keep:
+            first, rest = self._old[index].split(self._images - keep)
+            if not first.parts:
                 break
+            self._old[index : index + 1] = [first] if rest is None else [first, rest]
+            self._leave_out(first)
+            index += 1
         self._settling = index
+        return before - self._images
+
+    def _leave_out(self, piece: Piece, images: float = math.inf, size: int = 0) -> None:
+        lost, blanks = piece.leave_out(self.layout, images, size)
         self._images -= lost
-        return lost
+        self._blanks += blanks
 
     def settle(self) -> None:
         """Have the mark that stays move on to where images were left out last.
@@ -327,9 +220,7 @@ class Transcript:
         That is one request after they were: what is cached up to where it stood before is thereby still found.
         """
         if self._settling > self._settled:
-            joined = self._old[: self._settling]
-            data = b"".join(piece.data for piece in joined)
-            self._old[: self._settling] = [_Piece(data, [(len(data), 0)])]
+            self._old[: self._settling] = [Piece.of(self._old[: self._settling])]
             self._settled = self._settling = 1
 
     def shrink(self, max_bytes: int, max_images: int) -> int:
@@ -339,17 +230,42 @@ class Transcript:
             max_bytes: The size that the next request may have.
             max_images: How many images it may hold.
         """
-        before, size = self._images, self.size
+        before = self._images
         for piece in (*self._old, *self._new):
-            over, many = size - max_bytes, self._images - max_images
+            over, many = self.size - max_bytes, self._images - max_images
             if over <= 0 and many <= 0:
                 break
-            data, lost = self.layout.without_images(piece.data, many, over)
-            size -= len(piece.data) - len(data)
-            self._images -= lost
-            piece.items = [(len(data), piece.images - lost)]
-            piece.data = data
+            self._leave_out(piece, many, over)
         return before - self._images
+
+    def forget(self, max_bytes: int, max_blanks: int) -> int:
+        """Leave out the oldest items whole, but for the first and the newest, until a request fits; return how many.
+
+        An item goes with the answers before it: no call stays without its result, and no result without its call.
+
+        Args:
+            max_bytes: The size that the next request may have.
+            max_blanks: How many images it may hold that cannot be left out alone.
+        """
+        over, many = self.size - max_bytes, self.blanks - max_blanks
+        old = Piece.of(self._old)
+        kept: list[tuple[bytes, Part]] = []
+        gone = 0
+        for index, (data, part) in enumerate(old.items()):
+            if index == 0 or (over <= 0 and many <= 0):
+                kept.append((data, part))
+                continue
+            over, many = over - part.size, many - part.blanks
+            self._images -= part.images
+            self._blanks -= part.blanks
+            gone += 1
+        if gone:
+            first, part = kept[0]
+            if not first.endswith(self.layout.remark):
+                kept[0] = (first + self.layout.remark, replace(part, size=part.size + len(self.layout.remark)))
+            self._old = [Piece(b"".join(data for data, _ in kept), [part for _, part in kept])]
+            self._settled = self._settling = 0
+        return gone
 
     def request(self) -> Request:
         """Return the next request: the newest user items bear the cache marks."""
