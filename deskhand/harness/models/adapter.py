@@ -152,9 +152,10 @@ class ModelAdapter(abc.ABC):
         if item is not None:
             transcript.append(item)
 
-    @abc.abstractmethod
     def fit(self, transcript: Transcript) -> Pruned:
-        """Bring a history into a form that can be sent; return what that cost."""
+        """Bring a history into a form that can be sent; return what that cost. By default all of it is sent."""
+        del transcript
+        return Pruned()
 
     def amend(self, error: InvalidInputError) -> str | None:
         """Ask otherwise from now on, where a refusal says how; return what is asked with, ``None`` where it does not.

@@ -16,7 +16,8 @@ __all__ = ["ChatForm", "ResponsesForm", "joined"]
 
 _LEFT_OUT: Final = "[an older screenshot was left out]"
 
-_FORGOTTEN: Final = "[the oldest part of what followed was left out]"
+_FORGOTTEN: Final = b',{"role":"user","content":"[the oldest part of what followed was left out]"}'
+"""A message behind the first one, of which both APIs have the same short form."""
 
 _NO_SCREENSHOT: Final = b'{"image_url":"data:image/png;base64,' + BLANK.encode() + b'","type":"computer_screenshot"}'
 """Its fields are in another order than those of a screenshot, so that it is not taken for one."""
@@ -51,7 +52,7 @@ class ResponsesForm:
                 ImageForm(self._image, b'"}', stub),
                 ImageForm(self._screenshot, b'"}', _NO_SCREENSHOT, blank=True),
             ),
-            remark=b"," + self.message([self.text(_FORGOTTEN)]),
+            remark=_FORGOTTEN,
         )
 
     def text(self, text: str) -> bytes:
@@ -103,7 +104,7 @@ class ChatForm:
         self.layout = Layout(
             key="messages",
             images=(ImageForm(self._image, b'"}}', stub),),
-            remark=b"," + self.message([self.text(_FORGOTTEN)]),
+            remark=_FORGOTTEN,
         )
 
     def text(self, text: str) -> bytes:
