@@ -28,9 +28,9 @@ def script() -> ModuleType:
 
 
 def test_list_fits_the_tree(script: ModuleType, tmp_path: Path) -> None:
-    """Twelve mutants; each text is found exactly once, each mutated file compiles, each named test is there."""
+    """Each mutant has a name of its own; each text is found exactly once, each mutated file compiles, each named test is there."""
     mutants = script.read(LIST)
-    assert len({mutant.name for mutant in mutants}) == 12
+    assert len({mutant.name for mutant in mutants}) == len(mutants) >= 12
     script.copy(ROOT, tmp_path)
     for mutant in mutants:
         before = (tmp_path / mutant.file).read_text()
