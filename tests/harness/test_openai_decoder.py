@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from deskhand.errors import OverloadedError, ProtocolError, ProviderError, RateLimitedError, TruncatedStreamError
+from deskhand.errors import (
+    BudgetExceededError,
+    OverloadedError,
+    ProtocolError,
+    ProviderError,
+    RateLimitedError,
+    RefusedError,
+    TruncatedStreamError,
+)
 from deskhand.harness.events import Usage
 from deskhand.harness.models import Delta, Turn
 from deskhand.harness.models.openai_chat import ChatDecoder
@@ -151,6 +159,14 @@ def test_failed_answer_is_an_error_that_may_be_asked_again(code: str, error: typ
     assert not isinstance(caught.value, OverloadedError)
     assert getattr(caught.value, "retryable", None) is True
     assert decoder.usage.output == 20
+
+
+def test_failure_that_lasts_is_told_as_what_it_is() -> None:
+    """A conversation that no longer fits is a budget used up, and a prompt that breaks the rules is declined."""
+    for code, error in (("context_length_exceeded", BudgetExceededError), ("invalid_prompt", RefusedError)):
+        with pytest.raises(error, match="m") as caught:
+            decode(ended("failed", error={"code": code, "message": "m"}))
+        assert getattr(caught.value, "retryable", None) is False
 
 
 def test_answer_without_its_end_is_a_cut_one() -> None:

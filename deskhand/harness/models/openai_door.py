@@ -223,7 +223,7 @@ class OpenAIDoor:
         if kind_of(response) != "text/event-stream" or not plain(response):
             raise await no_stream(response, OPENAI)
         begun = False
-        async with aclosing(parsed(response, OPENAI)) as source:
+        async with aclosing(parsed(response, OPENAI, _REPEATING)) as source:
             while True:
                 try:
                     events = await anext(source, None)
@@ -242,6 +242,25 @@ class OpenAIDoor:
                     await drain(source)
                     return
 
+
+_REPEATING: Final = frozenset(
+    {
+        "ping",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_text.done",
+        "response.refusal.done",
+        "response.function_call_arguments.done",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_part.done",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_text.done",
+    }
+)
+"""Events that say again what others say, some of them the whole request."""
 
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed", DONE})
 """The events after which nothing of an answer follows."""

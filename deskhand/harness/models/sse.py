@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, cast
 
@@ -70,8 +70,15 @@ def plain(response: httpx2.Response) -> bool:
     return bool(response.headers.get("content-encoding", "identity") == "identity")
 
 
-async def parsed(response: httpx2.Response, vendor: Vendor) -> AsyncGenerator[list[Json], None]:
-    """Read an answer's events; a ping, or an event without data, brings nothing.
+async def parsed(
+    response: httpx2.Response, vendor: Vendor, skipped: Collection[str] = ("ping",)
+) -> AsyncGenerator[list[Json], None]:
+    """Read an answer's events; one without data, or of a kind that is skipped, brings nothing.
+
+    Args:
+        response: The answer.
+        vendor: Whose it is.
+        skipped: Names of events whose data is not even decoded.
 
     Raises:
         PayloadTooLargeError: If an event or the whole answer passes its limit.
@@ -86,7 +93,7 @@ async def parsed(response: httpx2.Response, vendor: Vendor) -> AsyncGenerator[li
                 received += len(event.data)
                 if received > MAX_ANSWER:
                     raise _too_large("answer", MAX_ANSWER, vendor)
-                yield [_value(event, vendor)] if event.event != "ping" and event.data else []
+                yield [_value(event, vendor)] if event.event not in skipped and event.data else []
     except SSEError as error:
         raise _too_large("event", MAX_EVENT, vendor) from error
 
