@@ -28,7 +28,7 @@ def script() -> ModuleType:
 
 
 def test_list_fits_the_tree(script: ModuleType, tmp_path: Path) -> None:
-    """Each mutant has a name of its own; each text is found exactly once, each mutated file compiles, each named test is there."""
+    """Names differ; each text is found exactly once, each mutated file compiles, each named test is there."""
     mutants = script.read(LIST)
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= 12
     script.copy(ROOT, tmp_path)
