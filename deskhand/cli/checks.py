@@ -30,7 +30,10 @@ PROGRAMS: Mapping[str, tuple[tuple[str, ...], str]] = {
 NAMESPACES = "sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
 NO_SCREEN = f"{APT} {PROGRAMS['x-server'][1]}"
 LOCAL_EXTRA = ("xcffib", "numpy", "isal", "xxhash")
-KEYS: Mapping[str, str] = {"ANTHROPIC_API_KEY": "deskhand run with a Claude model"}
+KEYS: Mapping[str, str] = {
+    "ANTHROPIC_API_KEY": "deskhand run with a Claude model",
+    "OPENAI_API_KEY": "deskhand run with a model of OpenAI",
+}
 """Environment variables that hold keys, and what needs them."""
 
 

@@ -75,6 +75,18 @@ async def test_check_of_a_call_that_cannot_be_done_waits_for_a_person_all_the_sa
     assert len(asked) == 1
 
 
+async def test_check_of_a_call_that_cannot_be_done_may_be_denied_too() -> None:
+    """Then nothing goes back to the model."""
+
+    async def deny(request: ApprovalRequest) -> bool:
+        return False
+
+    script = Script(FakeTurn([computer_call(action("click", x=9000, y=2), checks=CHECKS)]))
+    result = await script.run(on_approval=deny)
+    assert (result.outcome, result.reason) == ("stopped", "denied")
+    assert len(script.fake.requests) == 1
+
+
 async def test_check_waits_for_the_run_to_be_answered() -> None:
     """Who follows the events may approve by the call's id."""
     call = computer_call(action("click", x=1, y=2), checks=CHECKS)
