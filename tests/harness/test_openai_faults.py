@@ -16,7 +16,7 @@ from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
 from deskhand.harness.models.adapter import ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_chat import ChatCodec
-from deskhand.harness.models.openai_door import OpenAIDoor
+from deskhand.harness.models.openai_door import OPENAI, OpenAIDoor
 from deskhand.harness.models.openai_responses import ResponsesCodec, Settings
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.transcript import Request
@@ -329,6 +329,20 @@ async def test_broken_event_is_asked_for_again(event: bytes) -> None:
     fake = FakeOpenAI(click_once)
     fake.respond(event, content_type="text/event-stream")
     assert (await run(fake)).outcome == "completed"
+
+
+class TransportError(Exception):
+    """An error of the HTTP library's older package, which a client of someone's own may use."""
+
+
+TransportError.__module__ = "httpx._exceptions"
+
+
+async def test_connection_of_an_older_library_is_lost_alike() -> None:
+    """Whatever package the client sends by, a broken answer is asked for again."""
+    assert OPENAI.map_error(TransportError("gone")).code == "connection_lost"
+    cut = OPENAI.broken(TransportError("gone"), begun=True, wall=lambda: 0.0)
+    assert (cut.code, cut.retryable) == ("truncated_stream", True)
 
 
 async def test_conversation_that_the_vendor_forgot_is_told() -> None:

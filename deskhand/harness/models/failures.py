@@ -131,19 +131,17 @@ class Vendor:
             error: What was raised.
             wall: The wall clock, for waits that the other side asks for.
         """
-        import httpx2
-
         sdk = importlib.import_module(self.package)
         match error:
             case DeskhandError():
                 return error
             case sdk.APIStatusError():
                 return self._status_error(cast("APIStatusError", error), wall)
-            case sdk.APITimeoutError() | httpx2.TimeoutException():
+            case _ if isinstance(error, sdk.APITimeoutError) or _is_of_http(error, "TimeoutException"):
                 return DeadlineExceededError(
                     f"{self.label} did not answer in time", provider=self.name, effect="no", retryable=True
                 )
-            case sdk.APIConnectionError() | httpx2.TransportError():
+            case _ if isinstance(error, sdk.APIConnectionError) or _is_of_http(error, "TransportError"):
                 cause = error.__cause__ or error
                 return ConnectionLostError(
                     f"{self.label} cannot be reached: {type(cause).__name__}: {str(cause)[:SHOWN]}",
@@ -180,6 +178,13 @@ class Vendor:
             more.setdefault("retryable", retryable)
         hint = hint or self.hints.get(status)
         return make(message, **{"provider": self.name, "effect": "no", "hint": hint, **more})
+
+
+def _is_of_http(error: Exception, name: str) -> bool:
+    """Whether an error is of that kind of the HTTP library's; a client may use the library's older package as well."""
+    return any(
+        cls.__name__ == name and cls.__module__.partition(".")[0] in {"httpx", "httpx2"} for cls in type(error).__mro__
+    )
 
 
 def _fields(body: object) -> Mapping[str, object]:
