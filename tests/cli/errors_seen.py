@@ -31,6 +31,7 @@ from deskhand.harness import FrameLimits
 from deskhand.harness.events import RunPaused
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.loops.claude import ClaudeComputerUseHarness
+from deskhand.harness.loops.openai import OpenAIComputerUseHarness
 from deskhand.harness.models.door import ANTHROPIC
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, text, tool_use
@@ -84,9 +85,9 @@ async def _(folder: Path) -> object:
     return None
 
 
-@case("a model that does not take the computer toolset")
+@case("a model that does not take the computer tool")
 async def _(folder: Path) -> object:
-    return ClaudeComputerUseHarness(model="claude-haiku-4-5")
+    return OpenAIComputerUseHarness(model="gpt-4.1")
 
 
 @case("no key")
