@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,9 @@ __all__ = ["age", "register"]
 
 LOOK = 0.5
 """Seconds between two looks at whether a held computer is still there."""
+
+ASK = 5.0
+"""Seconds between two questions to a vendor, which says nothing by itself."""
 
 PATIENCE = 20.0
 """Seconds that a provider gets to list its computers."""
@@ -70,8 +74,13 @@ async def _until_destroyed(computer: ExternalComputer) -> None:
     from deskhand.providers.contract import ComputerStatus
 
     gone = (ComputerStatus.DESTROYED, ComputerStatus.ERROR)
-    while computer.info.status not in gone:  # noqa: ASYNC110 (the contract has no event for what others bring about)
+    asked = anyio.current_time()
+    while computer.info.status not in gone:  # the contract has no event for what others bring about
         await anyio.sleep(LOOK)
+        if anyio.current_time() - asked >= ASK:
+            with suppress(DeskhandError):  # a vendor that cannot be reached for a moment is asked again
+                await computer.refresh()
+            asked = anyio.current_time()
 
 
 def describe(info: ComputerInfo) -> dict[str, JsonValue]:

@@ -561,6 +561,10 @@ class ExternalComputer(abc.ABC):
         del width, height
         raise self._unsupported(Capability.RESIZE)
 
+    async def refresh(self) -> ComputerInfo:
+        """Ask what the computer is doing, and return its information; what needs no asking is told as it is."""
+        return self.info
+
     async def start(self) -> None:
         """Start a stopped computer."""
         raise self._unsupported(Capability.PAUSE)

@@ -404,6 +404,9 @@ class ExternalComputer:
     def resize(self, width: int, height: int) -> None:
         """Change the screen's size in pixels."""
 
+    def refresh(self) -> ComputerInfo:
+        """Ask what the computer is doing, and return its information; what needs no asking is told as it is."""
+
     def start(self) -> None:
         """Start a stopped computer."""
 
@@ -1018,7 +1021,7 @@ class OrgoComputer(ExternalComputer):
         """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
 
     def refresh(self) -> ComputerInfo:
-        """Ask Orgo what the computer is doing, and return its information."""
+        """Ask Orgo what the computer is doing, and return its information: that it is gone too."""
 
     def destroy(self) -> None:
         """End it for good; that it is gone already is no error."""

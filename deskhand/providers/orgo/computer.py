@@ -322,9 +322,12 @@ class OrgoComputer(ExternalComputer):
             await self.wait_until_up()
 
     async def refresh(self) -> ComputerInfo:
-        """Ask Orgo what the computer is doing, and return its information."""
-        with self._noticing():
+        """Ask Orgo what the computer is doing, and return its information: that it is gone too."""
+        try:
             fields = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(self._info.id))
+        except ComputerGoneError:
+            self._notice_gone()
+            return self._info
         told = computer_info(fields, self._info.metadata)
         self._info = replace(told, id=self._info.id, screen=told.screen or self._info.screen)
         return self._info

@@ -8,8 +8,8 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import DeadlineExceededError, DeskhandError, ProviderError
-from deskhand.providers.contract import ComputerInfo
+from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, ProviderError
+from deskhand.providers.contract import ComputerInfo, ComputerStatus
 from deskhand.providers.orgo.api import NAME
 
 __all__ = ["until_status", "until_up"]
@@ -56,6 +56,7 @@ async def until_status(ask: Callable[[], Awaitable[ComputerInfo]], *words: str) 
     """Ask until a computer is in one of some states, in Orgo's words.
 
     Raises:
+        ComputerGoneError: If it is gone.
         ProviderError: If it has failed.
         DeadlineExceededError: If that takes too long.
     """
@@ -64,6 +65,8 @@ async def until_status(ask: Callable[[], Awaitable[ComputerInfo]], *words: str) 
     while True:
         info = await ask()
         status = info.raw.get("status")
+        if info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the orgo computer {info.id} is gone", provider=NAME)
         if status in words:
             return
         if status == "error":

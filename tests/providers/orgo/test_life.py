@@ -112,6 +112,18 @@ async def test_computer_that_vanishes_is_gone() -> None:
         assert len(hosted.simulator.asked("delete")) == 1
 
 
+async def test_computer_that_vanishes_is_told_where_it_is_asked_for() -> None:
+    """Asking what it is doing is no use of it; waiting for it is."""
+    async with orgo() as hosted:
+        computer, other = await hosted.create(), await hosted.create()
+        assert (await computer.refresh()).status is ComputerStatus.RUNNING
+        for one in (computer, other):
+            await hosted.simulator.vanish(one.info.id)
+        assert (await computer.refresh()).status is ComputerStatus.DESTROYED
+        with pytest.raises(ComputerGoneError):
+            await other.stop()
+
+
 async def test_computer_that_was_not_found_once_is_destroyed_all_the_same() -> None:
     """The vendor may have been wrong: leaving asks for its end, and nothing is left."""
     async with orgo() as hosted:
