@@ -21,6 +21,8 @@ from deskhand.providers.orgo.commands import Commands
 
 __all__ = ["TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
 
+_LONGEST: Final = 10.0
+"""Seconds for all questions together; what is not answered by then counts as there."""
 TERMINAL: Final = "ws/terminal"
 _SHARED: Final = "move"
 """A path at which another method does something else, so that its being there tells nothing. It is asked itself, to
@@ -113,12 +115,13 @@ async def _survey(api: OrgoApi, info: ComputerInfo) -> None:
             if not await is_terminal_there(terminal_uri(api.http.origin, instance)):
                 api.missing.add(TERMINAL)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(ask, "", api.path(info.id), "GET")
-        for route, method in _METHODS.items():
-            tasks.start_soon(ask, route, api.path(info.id, route), method)
-        tasks.start_soon(ask, CHAT, CHAT, "POST")
-        tasks.start_soon(knock)
+    with anyio.move_on_after(_LONGEST):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "", api.path(info.id), "GET")
+            for route, method in _METHODS.items():
+                tasks.start_soon(ask, route, api.path(info.id, route), method)
+            tasks.start_soon(ask, CHAT, CHAT, "POST")
+            tasks.start_soon(knock)
     if "" not in missing:  # the computer's own path is there for certain: whoever denies it knows no OPTIONS
         api.missing |= missing
     api.is_surveyed = bool(seen)
