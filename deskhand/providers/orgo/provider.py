@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -36,6 +37,8 @@ __all__ = ["OrgoProvider"]
 BASE_URL: Final = "https://www.orgo.ai/api"
 AGENT_MODEL: Final = "claude-sonnet-4.6"
 
+_AUTO_STOP: Final = re.compile(r"(?i)auto.?stop")
+"""What a refusal is about that is about the idle time."""
 _BACKGROUND: Final = 20.0
 """Seconds for what is done although whoever asked for it has left."""
 
@@ -173,8 +176,8 @@ class OrgoProvider(ComputeProvider):
         """Create a computer; plans that fix the idle time refuse one, so that ours is only asked for."""
         try:
             return await self._directory.create(body)
-        except PermissionDeniedError as error:
-            if is_ttl_wanted or "auto-stop" not in error.message.lower():
+        except (PermissionDeniedError, InvalidInputError) as error:
+            if is_ttl_wanted or _AUTO_STOP.search(error.message) is None:
                 raise
         return await self._directory.create({key: value for key, value in body.items() if key != "auto_stop_minutes"})
 

@@ -80,6 +80,12 @@ async def test_plan_that_fixes_the_idle_time_is_only_in_the_way_of_who_wants_ano
         assert "auto_stop_minutes" not in created(hosted.simulator)
         with pytest.raises(PermissionDeniedError, match="auto-stop"):
             await hosted.create(spec=ComputerSpec(ttl=600))
+        hosted.simulator.fail(400, route="create", message="auto_stop_minutes is not for your plan")
+        await hosted.create()
+        hosted.simulator.fail(403, route="create", message="Your plan allows 1 computer.")
+        with pytest.raises(PermissionDeniedError):
+            await hosted.create()
+        assert len(hosted.simulator.asked("create")) == 6
 
 
 async def test_workspace_is_the_first_made_once_or_the_one_that_is_named() -> None:
