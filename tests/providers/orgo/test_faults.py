@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 import pytest
 
+from deskhand import ClaudeComputerUseHarness
 from deskhand.errors import (
     AuthError,
     ComputerGoneError,
@@ -25,6 +26,7 @@ from deskhand.errors import (
 )
 from deskhand.providers.orgo import OrgoComputer, OrgoProvider
 from deskhand.testing import FakeComputer
+from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member
 from deskhand.testing.simulators import OrgoSimulator
 from tests.providers.orgo.parts import orgo, simulated
 
@@ -179,3 +181,34 @@ async def test_logs_hold_no_secret(caplog: pytest.LogCaptureFixture) -> None:
         assert key not in ours
         assert password not in ours
         assert key not in f"{hosted.provider!r}{computer!r}{vars(hosted.provider)}"
+
+
+FAULTS: dict[str, Callable[[OrgoSimulator], None]] = {
+    "500": lambda simulator: simulator.fail(500, route="click"),
+    "502": lambda simulator: simulator.fail(502, route="click", after_effect=True),
+    "cut": lambda simulator: simulator.drop(route="click", after_effect=True),
+    "a page": lambda simulator: simulator.respond(route="click"),
+    "429": lambda simulator: simulator.fail(429, route="click"),
+    "gone": lambda simulator: simulator.fail(404, route="click"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_model_is_told_that_its_click_failed(fault: str) -> None:
+    """A failed action is an error for the model, whatever the fault; it is sent once, and the run goes on."""
+    views: list[ModelView] = []
+
+    def play(view: ModelView) -> FakeTurn:
+        views.append(view)
+        return FakeTurn([member("left_click", coordinate=[3, 4])]) if len(views) == 1 else FakeTurn("It failed.")
+
+    fake = FakeAnthropic(play)
+    async with orgo() as hosted, fake.client() as client:
+        computer = await hosted.create()
+        FAULTS[fault](hosted.simulator)
+        result = await ClaudeComputerUseHarness(client=client).run(computer, "Click.")
+        assert (result.outcome, result.output) == ("completed", "It failed.")
+        [seen] = views[1].results
+        assert seen.is_error
+        assert "clicked" not in seen.text
+        assert len(hosted.simulator.asked("click")) == 1
