@@ -139,7 +139,7 @@ class ModelProfile:
     max_images: int = 100
     prefix_bound: bool = True
     keep_images: int | None = None
-    prune_every: int = 25
+    prune_every: int = 20
     cache_marks: int = 4
     thinking: Mapping[str, JsonValue] | None = None
     clears: str | None = None

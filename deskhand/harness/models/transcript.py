@@ -22,7 +22,7 @@ __all__ = ["Request", "Transcript", "encode_json"]
 
 _CLOSE: Final = b"]}"
 
-SMALL: Final = 512 * 1024
+SMALL: Final = 256 * 1024
 """Fragments are sent together up to this size: many small writes cost more than one copy."""
 
 
