@@ -105,6 +105,7 @@ async def test_orgo_computer_without_a_route_conforms(route: str) -> None:
     await run_in_turn(route, IN_TURN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.needs and case.needs <= SHELL], ids=str)
 async def test_orgo_computer_without_a_desktop_conforms(case: Case) -> None:
     """Where no screen is behind, shell and files are as everywhere."""

@@ -42,6 +42,7 @@ SILENT = {"half an answer", "no answer"}
 """Those that only a deadline ends."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_lost_answer_to_create_leaves_one_computer(loss: str) -> None:
     """However the answer is lost, there is one computer, it can be used, and it ends with the provider."""
@@ -77,6 +78,7 @@ async def test_create_that_certainly_failed_is_asked_once() -> None:
         assert len(hosted.simulator.asked("create")) == 1
 
 
+@pytest.mark.slow
 async def test_lost_answer_to_clone_leaves_one_copy() -> None:
     """The copy that was not there before is the one."""
     async with orgo() as hosted:
@@ -146,6 +148,7 @@ async def test_lost_answer_to_destroy_is_made_up_for() -> None:
         assert not hosted.simulator.computers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["list_workspaces", "create", "bash", "screenshot", "delete"])
 @pytest.mark.parametrize("answered", [True, False], ids=["slow", "silent"])
 async def test_whoever_stops_waiting_leaves_nothing_behind(stage: str, *, answered: bool) -> None:
