@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,7 @@ from deskhand.harness.models.transport import Patience
 from deskhand.providers import Click, Drag, HoldKey, Key, Scroll, Type, Wait
 from deskhand.testing.models import MODELS, FakeAnthropic, FakeTurn, ModelView, member, thinking, tool_use
 from deskhand.testing.models.profiles import ModelProfile as FakeProfile
+from deskhand.testing.models.wire import WireRequest
 from tests.harness.driving import computer_with_screen, png
 from tests.tools.recording import RecordingComputer
 
@@ -142,6 +144,31 @@ async def test_older_tools_do_all_that_the_toolset_does(model: str) -> None:
     assert [request.error for request in played.fake.requests if request.error] == []
 
 
+async def test_bedrock_is_asked_with_the_older_tool_and_its_beta() -> None:
+    """A platform without the toolset gets a request that it takes, whatever the model's name looks like there."""
+    row = replace(MODELS["claude-opus-5-5"], computer_tools=frozenset({"computer_20251124"}))
+    fake = FakeAnthropic([FakeTurn("Done.")], models={row.name: row})
+
+    async def pass_on(request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(await request.aread())
+        del body["anthropic_version"]
+        betas = ",".join(body.pop("anthropic_beta"))
+        headers = {"x-api-key": fake.api_key, "anthropic-version": "2023-06-01", "anthropic-beta": betas}
+        content = json.dumps({"model": row.name, **body}).encode()
+        await fake.handle(WireRequest("POST", "/v1/messages", headers, content))
+        return httpx2.Response(400, json={"message": "enough"})
+
+    client = AsyncAnthropicBedrock(
+        aws_region="eu-west-1",
+        api_key="k",
+        http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(pass_on)),
+    )
+    async with client:
+        name = "eu.anthropic.claude-opus-5-5-20260901-v1:0"
+        await ClaudeComputerUseHarness(name, client=client).run(computer_with_screen(), "Go.")
+    assert [(request.status, request.error) for request in fake.requests] == [(200, None)]
+
+
 async def test_failed_action_of_an_older_tool_halts_its_batch() -> None:
     """What follows in the same turn is not run, and told so."""
     calls = [member("left_click", coordinate=[9999, 1]), member("type", text="x"), tool_use("exec", command="ls")]
@@ -184,8 +211,8 @@ async def test_refusal_that_names_the_right_tool_corrects_the_row(caplog: pytest
     assert (await played.run()).outcome == "completed"
     assert played.sent[3:] == ["computer_20251124"] * 2
     assert profile_of("claude-next-2").computer_tool == COMPUTER_TOOLSET
-    bedrock = next(platform for platform in PLATFORMS if platform.name == "vertex")
-    assert profile_of("claude-next-1", bedrock).computer_tool == COMPUTER_TOOLSET
+    elsewhere = next(platform for platform in PLATFORMS if platform.name == "vertex")
+    assert profile_of("claude-next-1", elsewhere).computer_tool == COMPUTER_TOOLSET
 
 
 @pytest.mark.parametrize("tools", [(), ("computer_20241022",)], ids=["none", "none that is spoken"])
