@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
@@ -131,13 +132,15 @@ class OrgoProvider(ComputeProvider):
         A task of its own: whatever cancels the one that opened the provider, in whatever way, does not reach it.
         """
         with anyio.CancelScope(shield=True):
-            async with self._http, anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                owner = self._owner = Owner(self._api, tasks)
-                opened.set()
-                await leave.wait()
-                owner.release()
-            self._tasks = None
+            try:
+                async with self._http, anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    owner = self._owner = Owner(self._api, tasks)
+                    opened.set()
+                    await leave.wait()
+                    owner.release()
+            finally:
+                self._tasks = None
 
     async def _end(self) -> None:
         outer, self._outer = self._outer, None
@@ -209,8 +212,11 @@ class OrgoProvider(ComputeProvider):
         """List the computers of all workspaces that the key may see, the oldest first."""
         owner = self._opened()
         found = [computer_info(fields) for fields in await self._directory.computers()]
-        own = {info.id: computer.info for info in found if (computer := owner.computer(info.id)) is not None}
-        told = [own.get(info.id, info) for info in found]
+        own = {info.id: computer for info in found if (computer := owner.computer(info.id)) is not None}
+        told = [
+            replace(info, metadata=own[info.id].info.metadata) if info.id in own else info  # Orgo keeps none
+            for info in found
+        ]
         return sorted(told, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
 
     def _opened(self) -> Owner:

@@ -207,6 +207,20 @@ async def test_got_computers_are_borrowed_and_listed_ones_untouched() -> None:
             await hosted.provider.get("")
 
 
+async def test_list_tells_what_computers_are_doing_now() -> None:
+    """One that has stopped by itself is told as stopped; what was noted at its creation is still there."""
+    async with orgo() as hosted:
+        first = await hosted.create("first", ComputerSpec(ttl=60, metadata={"for": "me"}))
+        second = await hosted.create("second")
+        await hosted.simulator.pass_time(2)
+        told = await hosted.provider.list()
+        assert [(info.id, info.status) for info in told] == [
+            (first.info.id, ComputerStatus.STOPPED),
+            (second.info.id, ComputerStatus.RUNNING),
+        ]
+        assert told[0].metadata == {"for": "me"}
+
+
 async def test_kept_computers_stay() -> None:
     """Whoever keeps one, destroys it."""
     async with orgo(left_behind=1) as hosted:
