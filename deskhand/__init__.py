@@ -9,9 +9,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deskhand.errors import DeskhandError, OutcomeUnknownError, ToolError, UnsupportedError
+    from deskhand.errors import (
+        BudgetExceededError,
+        ConfigError,
+        DeskhandError,
+        OutcomeUnknownError,
+        ToolError,
+        UnsupportedError,
+    )
     from deskhand.harness.base import Harness
     from deskhand.harness.blobs import DirectoryBlobs, MemoryBlobs
+    from deskhand.harness.budget import Allowance, Budget
     from deskhand.harness.context import RunContext
     from deskhand.harness.engine import Engine, open_run
     from deskhand.harness.events import Event, parse_event
@@ -19,7 +27,10 @@ if TYPE_CHECKING:
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
     from deskhand.harness.loops.openai import OpenAIComputerUseHarness, OpenAIFunctionHarness
     from deskhand.harness.loops.probe import ProbeHarness
+    from deskhand.harness.policy import Policy, Rule
+    from deskhand.harness.prices import Price
     from deskhand.harness.run import OpenRun, Run, RunError, RunResult
+    from deskhand.harness.secrets import Secret, Secrets
     from deskhand.harness.sqlite_log import SqliteLog
     from deskhand.providers.contract import (
         Capability,
@@ -39,9 +50,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "deskhand.errors": ("DeskhandError", "OutcomeUnknownError", "ToolError", "UnsupportedError"),
+    "deskhand.errors": (
+        "BudgetExceededError",
+        "ConfigError",
+        "DeskhandError",
+        "OutcomeUnknownError",
+        "ToolError",
+        "UnsupportedError",
+    ),
     "deskhand.harness.base": ("Harness",),
     "deskhand.harness.blobs": ("DirectoryBlobs", "MemoryBlobs"),
+    "deskhand.harness.budget": ("Allowance", "Budget"),
     "deskhand.harness.context": ("RunContext",),
     "deskhand.harness.engine": ("Engine", "open_run"),
     "deskhand.harness.events": ("Event", "parse_event"),
@@ -49,7 +68,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.harness.loops.claude": ("ClaudeComputerUseHarness",),
     "deskhand.harness.loops.openai": ("OpenAIComputerUseHarness", "OpenAIFunctionHarness"),
     "deskhand.harness.loops.probe": ("ProbeHarness",),
+    "deskhand.harness.policy": ("Policy", "Rule"),
+    "deskhand.harness.prices": ("Price",),
     "deskhand.harness.run": ("OpenRun", "Run", "RunError", "RunResult"),
+    "deskhand.harness.secrets": ("Secret", "Secrets"),
     "deskhand.harness.sqlite_log": ("SqliteLog",),
     "deskhand.providers.contract": (
         "Capability",
@@ -70,11 +92,15 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "TOOL_SCHEMAS",
+    "Allowance",
+    "Budget",
+    "BudgetExceededError",
     "Capability",
     "ClaudeComputerUseHarness",
     "ComputeProvider",
     "ComputerInfo",
     "ComputerSpec",
+    "ConfigError",
     "DeskhandError",
     "DirectoryBlobs",
     "Engine",
@@ -92,11 +118,16 @@ __all__ = [
     "OpenRun",
     "OrgoProvider",
     "OutcomeUnknownError",
+    "Policy",
+    "Price",
     "ProbeHarness",
+    "Rule",
     "Run",
     "RunContext",
     "RunError",
     "RunResult",
+    "Secret",
+    "Secrets",
     "SqliteLog",
     "Tool",
     "ToolCall",

@@ -6,15 +6,18 @@ last net, not the first: keys are held as ``SecretStr`` and not put into text at
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from deskhand.errors import InvalidInputError
 
-__all__ = ["MASK", "Redactor", "is_shallow"]
+__all__ = ["MASK", "Flow", "Redactor", "is_shallow"]
 
 MASK = "[redacted]"
 MAX_DEPTH = 64
@@ -39,21 +42,33 @@ class Redactor:
     """Replaces keys in text and JSON by ``[redacted]``.
 
     Args:
-        secrets: Exact values to hide besides the shapes of known keys.
+        secrets: Exact values to hide besides the shapes of known keys; those with less than 8 characters are left out,
+            as they are in too many texts by chance.
+        exact: Values to hide however short they are, and as JSON, URLs and base64 write them.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        literal = sorted({value for value in secrets if len(value) >= _SHORTEST}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), *, exact: Iterable[str] = ()) -> None:
+        written = {form for value in exact for form in _forms(value)}
+        literal = sorted({value for value in secrets if len(value) >= _SHORTEST} | written, key=len, reverse=True)
+        self._longest = max(map(len, literal), default=0)
         self._pattern = re.compile("|".join((*map(re.escape, literal), *_SHAPES.values())))
         # Substring search is many times faster than the pattern on long texts, nearly all of which hold no key.
         marks = (*literal, *_SHAPES)
         self._marks = tuple(mark for mark in marks if not any(other != mark and other in mark for other in marks))
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Redactor:
-        """Hide the values of the environment's key variables (``*_API_KEY``, ``*_TOKEN``, ...)."""
+    def from_environment(cls, environment: Mapping[str, str] | None = None, *, exact: Iterable[str] = ()) -> Redactor:
+        """Hide the values of the environment's key variables (``*_API_KEY``, ``*_TOKEN``, ...), and ``exact`` ones."""
         environment = os.environ if environment is None else environment
-        return cls(value for name, value in environment.items() if _SECRET_VARIABLE.search(name))
+        return cls((value for name, value in environment.items() if _SECRET_VARIABLE.search(name)), exact=exact)
+
+    def cut(self, text: str) -> int:
+        """Return up to where a text that goes on may be shown now: no value can begin before that and end behind it."""
+        end = max(0, len(text) - max(0, self._longest - 1))
+        for found in self._pattern.finditer(text):
+            if found.start() < end < found.end():
+                return found.start()
+        return end
 
     def text(self, value: str) -> str:
         """Return the text without keys."""
@@ -86,6 +101,32 @@ class Redactor:
         if isinstance(value, list):
             return [self._cleaned(item) for item in value]
         return value
+
+
+class Flow:
+    """Text that comes in pieces, passed on without what must be hidden, even where a piece ends within it."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Take in a piece and return what may be shown."""
+        self._held += piece
+        end = self._redactor.cut(self._held)
+        shown, self._held = self._held[:end], self._held[end:]
+        return self._redactor.text(shown)
+
+    def flush(self) -> str:
+        """Return the rest: nothing more comes."""
+        shown, self._held = self._held, ""
+        return self._redactor.text(shown)
+
+
+def _forms(value: str) -> set[str]:
+    """Return how a value may be written in texts."""
+    encoded = base64.b64encode(value.encode()).decode()
+    return {value, json.dumps(value)[1:-1], quote(value, safe=""), encoded}
 
 
 def is_shallow(value: JsonValue, depth: int = MAX_DEPTH) -> bool:

@@ -4,20 +4,28 @@ from deskhand.harness.across import LogStream
 from deskhand.harness.approvals import ApprovalRequest, Decision, OnApproval
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, DirectoryBlobs, MemoryBlobs
+from deskhand.harness.budget import Allowance, Budget
 from deskhand.harness.context import OnComputer, RunContext, TurnContext
 from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.inbox import Inbox
 from deskhand.harness.log import EventLog, LogEntry, MemoryLog, RunSummary
 from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.loops.probe import ProbeHarness
 from deskhand.harness.models.transport import Deadlines, Patience
+from deskhand.harness.policy import Judgement, OwnPolicy, Policy, PolicyRequest, Rule
+from deskhand.harness.prices import Price
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
+from deskhand.harness.secrets import Secret, Secrets
 from deskhand.harness.sqlite_log import SqliteLog
 from deskhand.harness.stream import EventStream
+from deskhand.harness.takeover import Takeover
 
 __all__ = [
+    "Allowance",
     "ApprovalRequest",
     "BlobStore",
+    "Budget",
     "Deadlines",
     "Decision",
     "DirectoryBlobs",
@@ -26,6 +34,8 @@ __all__ = [
     "EventStream",
     "FrameLimits",
     "Harness",
+    "Inbox",
+    "Judgement",
     "LogEntry",
     "LogStream",
     "MemoryBlobs",
@@ -34,14 +44,22 @@ __all__ = [
     "OnApproval",
     "OnComputer",
     "OpenRun",
+    "OwnPolicy",
     "Patience",
+    "Policy",
+    "PolicyRequest",
+    "Price",
     "ProbeHarness",
+    "Rule",
     "Run",
     "RunContext",
     "RunError",
     "RunResult",
     "RunSummary",
+    "Secret",
+    "Secrets",
     "SqliteLog",
+    "Takeover",
     "TurnContext",
     "open_run",
 ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 import anyio
+from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, NotFoundError
-from deskhand.tools.calls import SafetyCheck, ToolCall
+from deskhand.tools.calls import Risk, SafetyCheck, ToolCall
 
-__all__ = ["ANSWER", "ApprovalRequest", "Approvals", "Decision", "OnApproval", "nobody"]
+__all__ = ["ANSWER", "ApprovalRequest", "Approvals", "Decision", "OnApproval", "digest_of", "nobody"]
 
-ANSWER: Final = 3600.0
+ANSWER: Final = 900.0
 """Seconds that a call waits for an answer; then it is denied."""
 
 _REMEMBERED: Final = 1024
@@ -30,16 +33,23 @@ class ApprovalRequest:
         id: The request's id.
         run_id: The run.
         call: The call, its arguments checked.
+        digest: What an approval is for: a hash of the run, the computer, the frame, the tool and exactly these
+            arguments.
+        risk: How much harm the tool may do.
         checks: What the model's vendor wants a person to know before.
         reason: Why it is asked, in a line.
+        crop: The blob with what the frame shows around the call's coordinates; ``None`` where it has none.
         expires: When it counts as denied.
     """
 
     id: str
     run_id: str
     call: ToolCall
+    digest: str
+    risk: Risk
     checks: Sequence[SafetyCheck]
     reason: str
+    crop: str | None
     expires: datetime
 
 
@@ -51,16 +61,28 @@ class Decision:
         verdict: approved, denied, or expired where nobody answered.
         actor: Who answered.
         reason: Why.
+        arguments: What the call is run with in the place of its own arguments.
+        always: Whether the same tool on the same computer is not asked about again in this run; a check of the
+            model's vendor always is.
     """
 
     verdict: Literal["approved", "denied", "expired"]
     actor: str
     reason: str | None = None
+    arguments: Mapping[str, JsonValue] | None = None
+    always: bool = False
 
     @property
     def approved(self) -> bool:
         """Whether the call may run."""
         return self.verdict == "approved"
+
+
+def digest_of(run_id: str, call: ToolCall) -> str:
+    """Return the hash that binds an approval to a call: its run, computer, frame, tool and exact arguments."""
+    arguments = call.arguments if isinstance(call.arguments, str) else dict(call.arguments)
+    parts: list[JsonValue] = [run_id, call.computer_id, call.frame_id, call.name, arguments]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 OnApproval: TypeAlias = Callable[[ApprovalRequest], Awaitable[bool | Decision]]
@@ -100,21 +122,29 @@ class Approvals:
         self._on_approval = on_approval
         self._pending: dict[str, _Pending] = {}
         self._resolved: dict[str, Decision] = {}
+        self._always: set[tuple[str, str | None]] = set()
         self._count = 0
 
-    def request(self, call: ToolCall) -> ApprovalRequest:
+    def request(self, call: ToolCall, risk: Risk, reason: str, crop: str | None = None) -> ApprovalRequest:
         """Note that a call waits for an answer; `wait` for it next."""
         self._count += 1
         request = ApprovalRequest(
             id=f"{self._run_id}/approval/{self._count}",
             run_id=self._run_id,
             call=call,
+            digest=digest_of(self._run_id, call),
+            risk=risk,
             checks=call.checks,
-            reason="; ".join(check.message or check.code or check.id for check in call.checks),
+            reason=reason,
+            crop=crop,
             expires=datetime.fromtimestamp(time.time() + ANSWER, UTC),
         )
         self._pending[str(call.id)] = _Pending(request)
         return request
+
+    def allows_always(self, call: ToolCall) -> bool:
+        """Whether a person has said that this tool on this computer need not be asked about again."""
+        return (call.name, call.computer_id) in self._always
 
     async def wait(self, request: ApprovalRequest) -> Decision:
         """Wait for the answer; a callback that fails has denied."""
@@ -126,6 +156,8 @@ class Approvals:
             with anyio.move_on_after(left):
                 await self._answered(pending)
             decision = pending.decision or Decision("expired", "deskhand", "nobody answered in time")
+            if decision.approved and decision.always:
+                self._always.add((request.call.name, request.call.computer_id))
             return decision
         finally:
             del self._pending[key]

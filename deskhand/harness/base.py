@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Generic
 
 from typing_extensions import TypeVar
 
+from deskhand.errors import ConfigError
 from deskhand.harness.approvals import OnApproval, nobody
 from deskhand.harness.context import RunContext
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.policy import Policy
 from deskhand.providers.contract import ExternalComputer
 from deskhand.tools.registry import Tool, ToolRegistry
 
 if TYPE_CHECKING:
     from deskhand.harness.blobs import BlobStore
+    from deskhand.harness.budget import BudgetLike
     from deskhand.harness.log import EventLog
+    from deskhand.harness.policy import OwnPolicy
     from deskhand.harness.run import Run, RunResult
+    from deskhand.harness.secrets import Secrets
 
 __all__ = ["Harness"]
 
@@ -71,6 +76,9 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> AsyncIterator[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it.
 
@@ -85,6 +93,9 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             user: Stands in every event.
             workspace: Stands in every event.
             metadata: Stands in ``run.started``.
+            policy: Which calls run, are asked about, are refused; all run where not given.
+            budget: What it may use at most: caps of its own, allowances that it shares, or both.
+            secrets: What it may use by ``{{secret:name}}`` without seeing it.
 
         Raises:
             ConflictError: If a computer is in use by another run.
@@ -93,7 +104,17 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
 
         async with Engine(log=log, blobs=blobs, on_approval=on_approval) as engine:
             yield await engine.start(
-                self, computer, goal, tools=tools, deps=deps, user=user, workspace=workspace, metadata=metadata
+                self,
+                computer,
+                goal,
+                tools=tools,
+                deps=deps,
+                user=user,
+                workspace=workspace,
+                metadata=metadata,
+                policy=policy,
+                budget=budget,
+                secrets=secrets,
             )
 
     async def run(
@@ -109,11 +130,22 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes.
 
         Without ``on_approval`` nobody can be asked, and what needs a person's approval is denied.
+
+        Raises:
+            ConfigError: If the policy asks a person, and there is no ``on_approval``.
         """
+        if on_approval is None and isinstance(policy, Policy) and policy.asks:
+            raise ConfigError(
+                "the policy asks a person, and nobody can be asked",
+                hint="give on_approval=, or use start() and answer by Run.approve",
+            )
         async with self.start(
             computer,
             goal,
@@ -125,5 +157,8 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             user=user,
             workspace=workspace,
             metadata=metadata,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
         ) as run:
             return await run.result()

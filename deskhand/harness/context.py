@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 from typing_extensions import TypeVar
 
-from deskhand.errors import DeskhandError, InvalidInputError, ToolError
+from deskhand.errors import BudgetExceededError, DeskhandError, InvalidInputError, ToolError
+from deskhand.harness.budget import Metric, Reservation
 from deskhand.harness.events import (
     CustomEvent,
     ModelDelta,
@@ -23,6 +24,7 @@ from deskhand.harness.events import (
     UsageRecorded,
 )
 from deskhand.harness.executor import Executor
+from deskhand.harness.inbox import Inbox
 from deskhand.harness.prices import price_of
 from deskhand.harness.state import RunState
 from deskhand.providers.contract import ComputerInfo
@@ -47,9 +49,10 @@ def _shortened(text: str) -> str:
 class TurnContext:
     """One model turn of a driver: its deltas, its answer, what it used."""
 
-    def __init__(self, run: RunState, model: str | None) -> None:
+    def __init__(self, run: RunState, model: str | None, reservation: Reservation) -> None:
         self._run = run
         self._model = model
+        self._reservation = reservation
         self._asked = 1
         self.index: int = run.begin_turn()
         self.message_id: str = f"{run.run_id}/{self.index}"
@@ -121,9 +124,10 @@ class TurnContext:
         """Add what was used to the run's usage, and say what it cost."""
         run = self._run
         run.usage = run.usage + usage
-        price = price_of(self._model, usage) if self._model else None
+        price = price_of(self._model, usage, run.purse.prices) if self._model else None
         run.cost = None if run.cost is None or price is None else run.cost + price
-        total = usage.input + usage.output + usage.cache_read + usage.cache_write
+        total = usage.total
+        run.warn(run.purse.settle(self._reservation, {"tokens": total, "money": price or 0.0}))
         if total:
             data: dict[str, JsonValue] = {"metric": "model.tokens", "quantity": total, "unit": "token", "price": price}
             run.emit(UsageRecorded, data)
@@ -282,13 +286,35 @@ class RunContext(OnComputer, Generic[DepsT]):
             )
         self._run_state.emit(CustomEvent, {"name": name, "value": value})
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that calls may use as ``{{secret:name}}``."""
+        return self._run_state.secrets.names if self._run_state.secrets is not None else ()
+
+    @property
+    def inbox(self) -> Inbox:
+        """What people say to the run while it goes; a driver takes it when it suits it."""
+        return self._run_state.inbox
+
     @asynccontextmanager
-    async def turn(self, *, model: str | None = None) -> AsyncIterator[TurnContext]:
-        """Frame one of a driver's own model calls: turn events, usage and cost as for the bundled loops."""
+    async def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AsyncIterator[TurnContext]:
+        """Frame one of a driver's own model calls: turn events, usage and budgets as for the bundled loops.
+
+        Args:
+            model: The model that is asked, for its price.
+            reserve: The most that the call may use: where a budget does not allow it, it is not made. What it really
+                used, `TurnContext.record` says.
+
+        Raises:
+            RunStoppedError: If the run was stopped.
+            BudgetExceededError: If a budget does not allow it, or the model has no known price and must have one.
+        """
         run = self._run_state
         run.control.check()
+        run.spend({"turns": 1})
+        reservation = run.purse.reserve(_worst(run, model, reserve))
         began = time.monotonic()
-        turn = TurnContext(run, model)
+        turn = TurnContext(run, model, reservation)
         run.emit(TurnStarted, {"index": turn.index})
         try:
             yield turn
@@ -297,6 +323,8 @@ class RunContext(OnComputer, Generic[DepsT]):
             turn.stop_reason = "interrupted"
             raise
         finally:
+            if not reservation.settled:
+                run.purse.settle(reservation, {})
             run.emit(
                 TurnFinished,
                 {
@@ -305,3 +333,20 @@ class RunContext(OnComputer, Generic[DepsT]):
                     "duration": time.monotonic() - began,
                 },
             )
+
+
+def _worst(run: RunState, model: str | None, reserve: Usage | None) -> dict[Metric, float]:
+    """Return what a model call may use at most, in what budgets count.
+
+    Raises:
+        BudgetExceededError: If the model has no known price and must have one.
+    """
+    most = reserve or Usage()
+    price = price_of(model, most, run.purse.prices) if model else None
+    if price is None and run.purse.needs_price():
+        raise BudgetExceededError(
+            f"the budget caps money, and no price is known for {model or 'a model that is not named'}",
+            reason="money",
+            hint="give the budget its price (prices=), or unknown_price='ignore'",
+        )
+    return {"tokens": float(most.total), "money": price or 0.0}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from deskhand.errors import BudgetExceededError, DeskhandError, JournalError, RefusedError, RunStoppedError
 from deskhand.harness.events import ErrorData, RunFinished, RunOutcome
-from deskhand.harness.executor import RELEASE_STAGES, Executor
+from deskhand.harness.executor import UNGATED_STAGES, Executor
 from deskhand.harness.run import LiveRun
 from deskhand.harness.state import RunState
 from deskhand.providers.actions import MouseUp
@@ -80,6 +80,8 @@ async def finish(live: LiveRun, ending: Ending) -> None:
     state = live.state
     state.control.stop(ending.reason or ending.outcome)
     with anyio.move_on_after(GRACE):
+        if live.takeover is not None:
+            await live.takeover.hand_back()
         await _release(state)
     live.output = ending.output
     state.finished = cast(
@@ -113,7 +115,7 @@ async def finish(live: LiveRun, ending: Ending) -> None:
 
 async def _release(state: RunState) -> None:
     """Release the buttons that the run holds, as an action like any other."""
-    executor = Executor(state, RELEASE_STAGES)
+    executor = Executor(state, UNGATED_STAGES)
     for computer in state.computers.values():
         for button in tuple(computer.held):
             try:

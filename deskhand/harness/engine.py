@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from types import TracebackType
 from typing import Self, cast
 from weakref import WeakSet
@@ -23,17 +24,21 @@ from deskhand.harness.across import LogStream
 from deskhand.harness.approvals import Approvals, OnApproval
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, MemoryBlobs
+from deskhand.harness.budget import BudgetLike, Purse, as_budgets
 from deskhand.harness.context import RunContext
 from deskhand.harness.ending import GRACE, Ending, ending_of, finish
 from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.policy import OwnPolicy, strictest
 from deskhand.harness.run import LiveRun, OpenRun, Run
+from deskhand.harness.secrets import Secrets
 from deskhand.harness.state import ComputerState, RunState
 from deskhand.harness.stream import Feed
 from deskhand.ids import new_id
 from deskhand.providers.contract import ComputerSpec, ExternalComputer
 from deskhand.providers.lookup import open_computer
+from deskhand.redaction import Redactor
 from deskhand.tools.computer import computer_tools
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -61,6 +66,9 @@ class _Order:
     workspace: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     provider: str = "local"
+    policy: OwnPolicy | None = None
+    budget: BudgetLike = None
+    secrets: Secrets | None = None
 
 
 class Engine:
@@ -70,6 +78,9 @@ class Engine:
         log: Where events go, already entered; memory where not given.
         blobs: Where frames and raw model items go; memory where not given.
         on_approval: Is asked where a call needs a person's approval; whoever holds the run may answer before it.
+        policy: Which calls of all its runs run, are asked about, are refused; beside a run's own, the stricter counts.
+        budget: An allowance that all its runs share, or caps for each of them.
+        secrets: What all its runs may use.
     """
 
     def __init__(
@@ -78,9 +89,15 @@ class Engine:
         log: EventLog | None = None,
         blobs: BlobStore | None = None,
         on_approval: OnApproval | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self._given_log = log
         self._on_approval = on_approval
+        self._policy = policy
+        self._budget = budget
+        self._secrets = secrets
         self._blobs: BlobStore = blobs or MemoryBlobs()
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
@@ -147,6 +164,9 @@ class Engine:
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> Run[OutputT]:
         """Start a run; it lives until it ends, is stopped, or the engine is left.
 
@@ -160,6 +180,9 @@ class Engine:
             workspace: Stands in every event.
             metadata: Stands in ``run.started``.
             provider: Who creates the computer where a spec is given.
+            policy: Which calls run, are asked about, are refused; all run where not given.
+            budget: What it may use at most: caps of its own, allowances that it shares, or both.
+            secrets: What it may use by ``{{secret:name}}`` without seeing it.
 
         Raises:
             ConflictError: If a computer is in use by another run, or the engine was left or not yet entered.
@@ -177,6 +200,9 @@ class Engine:
             workspace=workspace,
             metadata=metadata or {},
             provider=provider,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
         )
 
         async def drive(live: LiveRun) -> object:
@@ -200,6 +226,9 @@ class Engine:
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> AsyncIterator[OpenRun]:
         """Open a run whose loop is the block; takes what `start` takes, and the size limits of its frames."""
         order = _Order(
@@ -213,6 +242,9 @@ class Engine:
             workspace=workspace,
             metadata=metadata or {},
             provider=provider,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
         )
         block = _Block()
         live = await self._begin(order, block.outcome)
@@ -286,7 +318,7 @@ class Engine:
         live: LiveRun | None = None
         try:
             async with AsyncExitStack() as stack:
-                live = LiveRun(await self._prepare(order, stack), anyio.Event())
+                live = LiveRun(await self._prepare(order, stack), anyio.Event(), self._tasks.start_soon)
                 self._announce(order, live.state)
                 self._live[live.state.run_id] = live
                 await self._pursue(live, drive, task_status)
@@ -337,6 +369,8 @@ class Engine:
                 if more is not None:
                     tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
             states[computer.info.id] = ComputerState(computer, tools, anyio.Lock())
+        given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
+        secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
         return RunState(
             run_id=run_id,
             goal=order.goal,
@@ -346,6 +380,10 @@ class Engine:
             limiter=self._limiter,
             frame_limits=order.frame_limits,
             approvals=Approvals(run_id, self._on_approval),
+            policy=strictest(self._policy, order.policy),
+            purse=Purse([*as_budgets(self._budget), *as_budgets(order.budget)]),
+            secrets=secrets,
+            redactor=Redactor.from_environment(exact=secrets.values() if secrets else ()),
             deps=order.deps,
             user=order.user,
             workspace=order.workspace,
@@ -362,6 +400,7 @@ class Engine:
                 "computers": list[JsonValue](state.computers),
                 "tools": list[JsonValue](first.tools.names),
                 "metadata": dict(order.metadata),
+                "budget": dict[str, JsonValue](state.purse.caps),
             },
         )
         for key, computer in state.computers.items():
@@ -411,6 +450,9 @@ async def open_run(
     user: str | None = None,
     workspace: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    policy: OwnPolicy | None = None,
+    budget: BudgetLike = None,
+    secrets: Secrets | None = None,
 ) -> AsyncIterator[OpenRun]:
     """Open a run whose loop is the caller's own code: the same executor, events and control as a bundled loop.
 
@@ -428,6 +470,9 @@ async def open_run(
         user: Stands in every event.
         workspace: Stands in every event.
         metadata: Stands in ``run.started``.
+        policy: Which calls run, are asked about, are refused; all run where not given.
+        budget: What it may use at most: caps of its own, allowances that it shares, or both.
+        secrets: What it may use by ``{{secret:name}}`` without seeing it.
 
     Raises:
         ConflictError: If a computer is in use by another run.
@@ -443,6 +488,9 @@ async def open_run(
             user=user,
             workspace=workspace,
             metadata=metadata,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
         ) as run,
     ):
         yield run

@@ -81,6 +81,11 @@ class Usage(_Model):
     cache_write: int = 0
     reasoning: int = 0
 
+    @property
+    def total(self) -> int:
+        """Tokens of all kinds."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
     def __add__(self, other: Usage) -> Usage:
         """Add two usages."""
         return Usage(
@@ -219,6 +224,60 @@ class RunResumed(EventBase):
     def summary(self) -> str:
         """One line for people."""
         return f"resumed by {self.data.actor}"
+
+
+class RunSteeredData(_Model):
+    """What a person said to the run; ``when`` it counts: now, next or idle."""
+
+    actor: str
+    text: str
+    when: Literal["now", "next", "idle"] = "next"
+
+
+class RunSteered(EventBase):
+    """A person said something to the run."""
+
+    type: Literal["run.steered"] = "run.steered"
+    data: RunSteeredData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.data.actor} says: {self.data.text}"
+
+
+class ControlTaken(EventBase):
+    """A person has taken the run's computers over: its own actions wait."""
+
+    type: Literal["control.taken"] = "control.taken"
+    data: ControlData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"taken over by {self.data.actor}"
+
+
+class ControlReturnedData(_Model):
+    """Who had the computers, what they say about it, how many actions it were; ``duration`` in seconds."""
+
+    actor: str
+    summary: str | None = None
+    actions: int = 0
+    duration: float
+
+
+class ControlReturned(EventBase):
+    """A person has handed the run's computers back."""
+
+    type: Literal["control.returned"] = "control.returned"
+    data: ControlReturnedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        said = f": {self.data.summary}" if self.data.summary else ""
+        return f"handed back by {self.data.actor}{said}"
 
 
 class RunFinishedData(_Model):
@@ -417,15 +476,22 @@ class CheckData(_Model):
 
 
 class ApprovalRequestedData(_Model):
-    """What is asked; ``expires`` is when it counts as denied."""
+    """What is asked.
+
+    ``digest`` names exactly this call on this frame, ``crop`` is the blob with what the frame shows around it, and
+    ``expires`` is when it counts as denied.
+    """
 
     approval_id: str
     call_id: str
     name: str
     arguments: dict[str, JsonValue]
+    digest: str = ""
+    risk: Risk = "low"
     reason: str
     checks: list[CheckData] = []
     frame_id: str | None = None
+    crop: str | None = None
     expires: datetime
 
 
@@ -443,13 +509,16 @@ class ApprovalRequested(EventBase):
 
 
 class ApprovalResolvedData(_Model):
-    """The answer, and whose."""
+    """The answer, and whose: ``arguments`` where a person changed them, and the ``digest`` of what may run."""
 
     approval_id: str
     call_id: str
     decision: Literal["approved", "denied", "expired"]
     actor: str
     reason: str | None = None
+    arguments: dict[str, JsonValue] | None = None
+    digest: str = ""
+    always: bool = False
 
 
 class ApprovalResolved(EventBase):
@@ -565,6 +634,27 @@ class UsageRecorded(EventBase):
         return f"{self.data.metric}: {self.data.quantity:g} {self.data.unit}"
 
 
+class BudgetWarnedData(_Model):
+    """A cap that is nearly reached: whose, which, and what was used of it."""
+
+    name: str
+    metric: str
+    limit: float
+    used: float
+
+
+class BudgetWarned(EventBase):
+    """A budget is nearly used up."""
+
+    type: Literal["budget.warned"] = "budget.warned"
+    data: BudgetWarnedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"budget of the {self.data.name}: {self.data.used:g} of {self.data.limit:g} {self.data.metric} used"
+
+
 class CustomData(_Model):
     """A user's own event: a namespaced name and a JSON value."""
 
@@ -614,6 +704,9 @@ _KNOWN: tuple[type[EventBase], ...] = (
     RunStarted,
     RunPaused,
     RunResumed,
+    RunSteered,
+    ControlTaken,
+    ControlReturned,
     RunFinished,
     TurnStarted,
     TurnFinished,
@@ -628,6 +721,7 @@ _KNOWN: tuple[type[EventBase], ...] = (
     FrameDropped,
     ComputerStatusChanged,
     UsageRecorded,
+    BudgetWarned,
     CustomEvent,
     StreamGap,
 )
@@ -650,6 +744,9 @@ Event = Annotated[
     Annotated[RunStarted, Tag("run.started")]
     | Annotated[RunPaused, Tag("run.paused")]
     | Annotated[RunResumed, Tag("run.resumed")]
+    | Annotated[RunSteered, Tag("run.steered")]
+    | Annotated[ControlTaken, Tag("control.taken")]
+    | Annotated[ControlReturned, Tag("control.returned")]
     | Annotated[RunFinished, Tag("run.finished")]
     | Annotated[TurnStarted, Tag("turn.started")]
     | Annotated[TurnFinished, Tag("turn.finished")]
@@ -664,6 +761,7 @@ Event = Annotated[
     | Annotated[FrameDropped, Tag("frame.dropped")]
     | Annotated[ComputerStatusChanged, Tag("computer.status")]
     | Annotated[UsageRecorded, Tag("usage.recorded")]
+    | Annotated[BudgetWarned, Tag("budget.warned")]
     | Annotated[CustomEvent, Tag("custom")]
     | Annotated[StreamGap, Tag("stream.gap")]
     | Annotated[UnknownEvent, Tag("unknown")],

@@ -14,26 +14,43 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import DeskhandError, Effect, JournalError, RunStoppedError, ToolError
+from deskhand.errors import BudgetExceededError, DeskhandError, Effect, JournalError, RunStoppedError, ToolError
 from deskhand.harness.events import ActionFinished, ErrorData
 from deskhand.harness.stages.action import Action, Stage
-from deskhand.harness.stages.admission import approve, gate, lock, recheck, validate
-from deskhand.harness.stages.aim import scale
-from deskhand.harness.stages.effect import act, intent, settle
+from deskhand.harness.stages.admission import gate, lock, recheck, validate
+from deskhand.harness.stages.aim import current, scale
+from deskhand.harness.stages.consent import approve, policy
+from deskhand.harness.stages.effect import act, afford, intent, settle, unseal
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import ActionOutcome, ErrorInfo, Observation, ToolCall
 
-__all__ = ["RELEASE_STAGES", "STAGES", "Executor", "Stage"]
+__all__ = ["STAGES", "UNGATED_STAGES", "Executor", "Stage"]
 
 HALTED: Final = "Not executed: an earlier computer action in this turn failed."
+INTERRUPTED: Final = "Not executed: a person said something first."
 _EVENT_TEXT: Final = 16_384
 """Characters of an observation's text kept in its event; the observation holds all of it."""
 
-STAGES: tuple[Stage, ...] = (validate, approve, gate, lock, recheck, scale, settle, intent, act)
+STAGES: tuple[Stage, ...] = (
+    validate,
+    policy,
+    approve,
+    gate,
+    lock,
+    recheck,
+    current,
+    scale,
+    settle,
+    afford,
+    unseal,
+    intent,
+    act,
+)
 """What every action passes, in order."""
 
-RELEASE_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage not in (approve, gate, recheck))
-"""What the release of held buttons passes when a run has ended: it must not wait for a person or heed a stop."""
+UNGATED_STAGES: tuple[Stage, ...] = (validate, lock, scale, settle, unseal, intent, act)
+"""What a person's own actions pass, and the release of held buttons when a run has ended: they ask nobody and wait for
+nobody, but are recorded like all others."""
 
 
 class Executor:
@@ -51,6 +68,7 @@ class Executor:
 
         Raises:
             RunStoppedError: If the run was stopped.
+            BudgetExceededError: If a budget does not allow it.
             JournalError: If its intent cannot be made durable.
             ConflictError: If the run has ended.
         """
@@ -62,7 +80,7 @@ class Executor:
             observation: Observation | None = None
             try:
                 observation = await self._pass(call, action)
-            except (RunStoppedError, JournalError) as error:
+            except (RunStoppedError, BudgetExceededError, JournalError) as error:
                 observation = _failed(call, action, error, "cancelled")
                 raise
             except DeskhandError as error:
@@ -95,7 +113,7 @@ class Executor:
         """Say how the action ended; synchronous, so that no cancellation comes between."""
         call = observation.call
         took = max(0.0, time.monotonic() - action.began)
-        observation = replace(observation, duration=took, approved=action.approved)
+        observation = replace(self._run.unexposed(observation), duration=took, approved=action.approved)
         error = observation.error
         text = observation.text
         self._run.emit(
@@ -126,6 +144,7 @@ class Executor:
 
         Raises:
             RunStoppedError: If the run was stopped.
+            BudgetExceededError: If a budget does not allow it.
             JournalError: If an intent cannot be made durable.
             ConflictError: If the run has ended.
         """
@@ -141,8 +160,11 @@ class Executor:
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
+                if self._run.inbox.urgent:
+                    found[index] = self._skip(call, actor, INTERRUPTED)
+                    continue
                 if halted and on_screen:
-                    found[index] = self._skip(call, actor)
+                    found[index] = self._skip(call, actor, HALTED)
                     continue
                 found[index] = await self.execute(call, actor=actor)
                 halted = halted or (on_screen and not found[index].ok)
@@ -174,10 +196,10 @@ class Executor:
             return call.format in {"anthropic_toolset", "anthropic_computer", "openai_computer"}
         return target.tools.get(call.name).on_screen
 
-    def _skip(self, call: ToolCall, actor: str) -> Observation:
-        info = ErrorInfo("skipped", HALTED, effect="no")
+    def _skip(self, call: ToolCall, actor: str, why: str) -> Observation:
+        info = ErrorInfo("skipped", why, effect="no")
         action = Action(run=self._run, actor=actor, stack=AsyncExitStack())
-        return self._finish(Observation(call, "skipped", "no", text=HALTED, error=info), action)
+        return self._finish(Observation(call, "skipped", "no", text=why, error=info), action)
 
 
 def _failed(call: ToolCall, action: Action, error: DeskhandError, outcome: ActionOutcome | None = None) -> Observation:

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from deskhand.errors import PayloadTooLargeError, UnsafeContentError
+from deskhand.errors import NotFoundError, PayloadTooLargeError, UnsafeContentError
 from deskhand.providers.contract import Screen
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FrameLimits", "PreparedFrame", "prepare_frame"]
+    from deskhand.harness.blobs import BlobStore
+    from deskhand.tools.calls import Frame
+
+__all__ = ["FrameLimits", "PreparedFrame", "crop_around", "prepare_frame"]
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGE_PIXELS = 16_000_000
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
 _ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _PNG = ("PNG", {"compress_level": 1})
+_CROP = Screen(400, 240)
+"""Pixels around its target that are shown to whoever decides about a call."""
+
 _JPEG = tuple(("JPEG", {"quality": quality}) for quality in (85, 70, 50, 25))
 
 
@@ -138,3 +144,40 @@ async def prepare_frame(
         return PreparedFrame(data, _MIME[str(image.format)], original, original)
     redrawn, mime = await anyio.to_thread.run_sync(_redraw, image, target, limits.max_bytes, limiter=limiter)
     return PreparedFrame(redrawn, mime, target, original)
+
+
+async def crop_around(
+    blobs: BlobStore, frame: Frame, point: tuple[int, int], limiter: anyio.CapacityLimiter
+) -> str | None:
+    """Keep what a frame shows around a point, which is marked; return the blob's key.
+
+    Args:
+        blobs: Where frames are kept.
+        frame: The frame.
+        point: A pixel of it.
+        limiter: Bounds the threads that decode.
+
+    Returns:
+        The key, or ``None`` where the frame is no longer kept or the point is off it.
+    """
+    try:
+        data = await blobs.get(frame.sha256)
+    except NotFoundError:
+        return None
+    if not (0 <= point[0] < frame.width and 0 <= point[1] < frame.height):
+        return None
+    return await blobs.put(await anyio.to_thread.run_sync(_crop, data, point, limiter=limiter))
+
+
+def _crop(data: bytes, point: tuple[int, int]) -> bytes:
+    from PIL import ImageDraw
+
+    image = _open(data).convert("RGB")
+    left = min(max(0, point[0] - _CROP.width // 2), max(0, image.width - _CROP.width))
+    top = min(max(0, point[1] - _CROP.height // 2), max(0, image.height - _CROP.height))
+    cut = image.crop((left, top, min(image.width, left + _CROP.width), min(image.height, top + _CROP.height)))
+    x, y = point[0] - left, point[1] - top
+    ImageDraw.Draw(cut).ellipse((x - 12, y - 12, x + 12, y + 12), outline=(255, 0, 64), width=2)
+    buffer = io.BytesIO()
+    cut.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

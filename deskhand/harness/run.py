@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, cast
 
 import anyio
 import anyio.lowlevel
+from pydantic import JsonValue
 from typing_extensions import TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, NotFoundError
 from deskhand.harness.approvals import Decision
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.context import RunContext
-from deskhand.harness.events import EventBase, FrameCaptured, RunFinished, RunOutcome, RunPaused, RunResumed, Usage
+from deskhand.harness.events import (
+    ControlReturned,
+    ControlTaken,
+    EventBase,
+    FrameCaptured,
+    RunFinished,
+    RunOutcome,
+    RunPaused,
+    RunResumed,
+    RunSteered,
+    Usage,
+)
+from deskhand.harness.inbox import When
 from deskhand.harness.log import EventLog
 from deskhand.harness.state import RunState
 from deskhand.harness.stream import EventStream, subscribe
+from deskhand.harness.takeover import LEASE, Takeover
 from deskhand.tools.calls import ErrorInfo, Frame
 
 __all__ = ["OpenRun", "Run", "RunError", "RunResult"]
@@ -94,8 +108,10 @@ class LiveRun:
 
     state: RunState
     ended: anyio.Event
+    spawn: Callable[[Callable[[], Coroutine[object, object, None]]], object]
     output: object = None
     scope: anyio.CancelScope | None = None
+    takeover: Takeover | None = None
     stop_reason: str | None = None
 
 
@@ -125,6 +141,11 @@ class Run(Generic[OutputT]):
     def ended(self) -> bool:
         """Whether the run has ended, as far as this process knows."""
         return self._live is None or self._live.ended.is_set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether its actions wait for `resume`."""
+        return self._live is not None and self._live.state.control.paused
 
     def events(self, *, after: int = 0, types: Collection[str | type[EventBase]] | None = None) -> EventStream:
         """Follow the run's events: what the log holds after a number, then what comes, until ``run.finished``.
@@ -205,6 +226,67 @@ class Run(Generic[OutputT]):
         if state.control.step():
             state.emit(RunPaused, {"actor": actor, "reason": "step"})
 
+    async def steer(self, text: str, *, when: When = "next", actor: str = "user") -> None:
+        """Say something to the agent while it works.
+
+        Args:
+            text: What.
+            when: ``next``: before its next turn. ``now``: what it is doing is broken off for it: the rest of a batch
+                is not run, and an answer that is coming is asked for anew. ``idle``: when it would be done, so that it
+                goes on instead.
+            actor: Who says it.
+
+        Raises:
+            ConflictError: If the run has ended.
+            InvalidInputError: If the text is empty or too long, or too many messages wait.
+        """
+        state = await self._control()
+        state.inbox.put(text, when)
+        state.emit(RunSteered, {"actor": actor, "text": text, "when": when})
+
+    async def takeover(self, actor: str = "user", *, reason: str | None = None, lease: float = LEASE) -> Takeover:
+        """Take the computers over: the run's own actions wait until they are handed back.
+
+        Returns when no action of the run is in flight any more. Leaving the takeover's block hands back::
+
+            async with await run.takeover("ann") as hands:
+                await hands.act("left_click", x=40, y=60)
+                await hands.hand_back("I signed in")
+
+        Args:
+            actor: Who takes them.
+            reason: Why.
+            lease: Seconds without an action after which they go back by themselves.
+
+        Raises:
+            ConflictError: If a person has them, or the run has ended.
+        """
+        state = await self._control()
+        assert self._live is not None  # noqa: S101 (it has a state)
+        state.control.take(actor)
+        try:
+            state.emit(ControlTaken, {"actor": actor, "reason": reason})
+            for computer in state.computers.values():
+                async with computer.lock:  # what is in flight has ended when it can be had
+                    pass
+        except BaseException:
+            state.emit(ControlReturned, {"actor": actor, "summary": None, "actions": 0, "duration": 0.0})
+            state.control.give_back()
+            raise
+        takeover = Takeover(state, actor, lease)
+        self._live.takeover = takeover
+        self._live.spawn(takeover.expire)
+        return takeover
+
+    async def hand_back(self, summary: str | None = None) -> None:
+        """Give the computers back that a person has taken over; nothing where nobody has.
+
+        Args:
+            summary: What the person says about it.
+        """
+        if self._live is not None and self._live.takeover is not None:
+            await self._live.takeover.hand_back(summary)
+
     async def stop(self, *, now: bool = False, reason: str = "user") -> None:
         """Let no further action start and end the run; stopping an ended run changes nothing.
 
@@ -219,11 +301,22 @@ class Run(Generic[OutputT]):
         if now and self._live.scope is not None:
             self._live.scope.cancel()
 
-    async def approve(self, call_id: str, *, actor: str = "user", reason: str | None = None) -> None:
+    async def approve(
+        self,
+        call_id: str,
+        *,
+        arguments: Mapping[str, JsonValue] | None = None,
+        always: bool = False,
+        actor: str = "user",
+        reason: str | None = None,
+    ) -> None:
         """Let a call run that waits for an approval; the first answer counts.
 
         Args:
             call_id: As the event ``approval.requested`` names it.
+            arguments: What it is run with in the place of its own arguments.
+            always: Whether the same tool on the same computer is not asked about again in this run; a check of the
+                model's vendor always is.
             actor: Who says so.
             reason: Why.
 
@@ -231,7 +324,8 @@ class Run(Generic[OutputT]):
             ConflictError: If it was answered before, or the run has ended.
             NotFoundError: If no such call waits.
         """
-        (await self._control()).approvals.resolve(call_id, Decision("approved", actor, reason))
+        decision = Decision("approved", actor, reason, arguments, always)
+        (await self._control()).approvals.resolve(call_id, decision)
 
     async def deny(self, call_id: str, reason: str | None = None, *, actor: str = "user") -> None:
         """Keep a call from running that waits for an approval; the first answer counts.

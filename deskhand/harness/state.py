@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.lowlevel
@@ -12,17 +12,24 @@ from pydantic import JsonValue
 from deskhand.errors import ConflictError, InvalidInputError
 from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
-from deskhand.harness.control import Control
-from deskhand.harness.events import EventBase, RunFinished, Usage
+from deskhand.harness.budget import Metric, Purse, Reservation, Warned
+from deskhand.harness.control import Control, Stopwatch
+from deskhand.harness.events import BudgetWarned, EventBase, RunFinished, Usage
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.inbox import Inbox
+from deskhand.harness.policy import OwnPolicy
+from deskhand.harness.secrets import Secrets
 from deskhand.harness.stream import Feed
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import ExternalComputer
 from deskhand.redaction import Redactor
-from deskhand.tools.calls import Frame
+from deskhand.tools.calls import Frame, Observation
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["ComputerState", "RunState"]
+
+_INSTANT = 1e-6
+"""Seconds: what is left of a budget of time must be more."""
 
 
 @dataclass(eq=False)
@@ -35,6 +42,7 @@ class ComputerState:
     frame: Frame | None = None
     unsettled: bool = True
     held: set[MouseButton] = field(default_factory=set)
+    overtaken: str | None = None
 
     @property
     def id(self) -> str:
@@ -54,11 +62,17 @@ class RunState:
     limiter: anyio.CapacityLimiter
     frame_limits: FrameLimits
     approvals: Approvals
+    policy: OwnPolicy | None = None
+    purse: Purse = field(default_factory=Purse)
+    secrets: Secrets | None = None
     deps: object = None
     workspace: str | None = None
     user: str | None = None
     redactor: Redactor = field(default_factory=Redactor.from_environment)
     control: Control = field(default_factory=Control)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    inbox: Inbox = field(default_factory=Inbox)
+    charged: float = 0.0
     turn: int = 0
     turns: int = 0
     actions: int = 0
@@ -98,6 +112,44 @@ class RunState:
         if self.finished is None:
             self.feed.emit(event)
         return event
+
+    def spend(self, amounts: Mapping[Metric, float]) -> None:
+        """Count in the run's budgets what is about to be done, and the time that went by.
+
+        Raises:
+            BudgetExceededError: If one does not allow it.
+        """
+        self.charge_time()
+        self.warn(self.purse.settle(self.purse.reserve(amounts), amounts))
+
+    def charge_time(self) -> None:
+        """Count the time that went by.
+
+        Raises:
+            BudgetExceededError: If a budget of time is used up.
+        """
+        elapsed = self.stopwatch.elapsed
+        spent, self.charged = elapsed - self.charged, elapsed
+        self.warn(self.purse.settle(Reservation({}), {"time": spent}))
+        self.purse.check({"time": _INSTANT})
+
+    def warn(self, warnings: Sequence[Warned]) -> None:
+        """Tell which caps are nearly reached."""
+        for one in warnings:
+            self.emit(
+                BudgetWarned, {"name": one.name, "metric": one.metric, "limit": one.limit, "used": round(one.used, 6)}
+            )
+
+    def unexposed(self, observation: Observation) -> Observation:
+        """Take secrets out of what came of an action; an image is not searched."""
+        if self.secrets is None:
+            return observation
+        clean, error = self.redactor, observation.error
+        if error is not None:
+            error = replace(
+                error, message=clean.text(error.message), hint=clean.text(error.hint) if error.hint else None
+            )
+        return replace(observation, text=clean.text(observation.text), data=clean.clean(observation.data), error=error)
 
     def computer(self, computer_id: str | None) -> ComputerState:
         """Return one of the run's computers; the first where none is named.

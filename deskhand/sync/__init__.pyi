@@ -16,8 +16,10 @@ from typing_extensions import TypeVar
 import deskhand as asynchronous
 from deskhand.harness.approvals import OnApproval
 from deskhand.harness.blobs import BlobStore
+from deskhand.harness.budget import BudgetLike
 from deskhand.harness.events import Event, EventBase, Usage
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.inbox import When
 from deskhand.harness.log import Committed, LogEntry, RunSummary
 from deskhand.harness.loops.claude import Effort
 from deskhand.harness.loops.openai import Effort as OpenaiEffort
@@ -25,7 +27,9 @@ from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.door import AnthropicClient
 from deskhand.harness.models.openai_door import Api
 from deskhand.harness.models.transport import Deadlines, Patience
+from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.run import RunResult
+from deskhand.harness.secrets import Secrets
 from deskhand.providers.actions import InputAction, MouseButton
 from deskhand.providers.contract import (
     Capability,
@@ -57,6 +61,7 @@ __all__ = [
     "ExecStream",
     "ExternalComputer",
     "Harness",
+    "Inbox",
     "LocalComputer",
     "LocalProvider",
     "MemoryLog",
@@ -72,6 +77,7 @@ __all__ = [
     "Shell",
     "ShellEndpoint",
     "SqliteLog",
+    "Takeover",
     "Terminal",
     "TurnContext",
     "anthropic_tools",
@@ -109,6 +115,36 @@ class EventStream:
     def close(self) -> None:
         """End the stream."""
 
+class Takeover:
+    """A person has the computers: the run's own actions wait until they are handed back."""
+
+    def __enter__(self) -> Self:
+        """Return the takeover; leaving the block hands back."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Hand back, if that has not been done."""
+
+    def close(self) -> None:
+        """Leave it now, rather than at exit."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the computers went back."""
+
+    def act(self, call: str | ToolCall, /, **arguments: JsonValue) -> Observation:
+        """Do one thing; coordinates are pixels of the newest frame."""
+
+    def look(self, computer_id: str | None = None) -> Frame | None:
+        """Take a screenshot and return its frame; ``None`` where there is none to be had."""
+
+    def hand_back(self, summary: str | None = None) -> None:
+        """Give the computers back; the agent is told who had them, what was done, and whether the screen changed."""
+
+    def expire(self) -> None:
+        """Hand back when the lease has run out; returns when the computers went back, whoever gave them."""
+
 class Run(Generic[OutputT]):
     """A run: live in this process, or one that the log remembers."""
 
@@ -119,6 +155,10 @@ class Run(Generic[OutputT]):
     @property
     def ended(self) -> bool:
         """Whether the run has ended, as far as this process knows."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether its actions wait for `resume`."""
 
     def events(self, *, after: int = 0, types: Collection[str | type[EventBase]] | None = None) -> EventStream:
         """Follow the run's events: what the log holds after a number, then what comes, until ``run.finished``."""
@@ -135,10 +175,27 @@ class Run(Generic[OutputT]):
     def step(self, *, actor: str = "user") -> None:
         """Let one action start, then pause."""
 
+    def steer(self, text: str, *, when: When = "next", actor: str = "user") -> None:
+        """Say something to the agent while it works."""
+
+    def takeover(self, actor: str = "user", *, reason: str | None = None, lease: float = ...) -> Takeover:
+        """Take the computers over: the run's own actions wait until they are handed back."""
+
+    def hand_back(self, summary: str | None = None) -> None:
+        """Give the computers back that a person has taken over; nothing where nobody has."""
+
     def stop(self, *, now: bool = False, reason: str = "user") -> None:
         """Let no further action start and end the run; stopping an ended run changes nothing."""
 
-    def approve(self, call_id: str, *, actor: str = "user", reason: str | None = None) -> None:
+    def approve(
+        self,
+        call_id: str,
+        *,
+        arguments: Mapping[str, JsonValue] | None = None,
+        always: bool = False,
+        actor: str = "user",
+        reason: str | None = None,
+    ) -> None:
         """Let a call run that waits for an approval; the first answer counts."""
 
     def deny(self, call_id: str, reason: str | None = None, *, actor: str = "user") -> None:
@@ -157,6 +214,25 @@ class OnComputer:
     def act(self, call: ToolCall, /, *, check: bool = False) -> Observation: ...
     @overload
     def act(self, call: str, /, *, check: bool = False, **arguments: JsonValue) -> Observation: ...
+
+class Inbox:
+    """The messages of one run that its harness has not taken yet."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a message waits for which what is under way must be broken off."""
+
+    def put(self, text: str, when: When = "next") -> None:
+        """Add a message."""
+
+    def take(self, *, idle: bool = False) -> list[str]:
+        """Take the messages that count now, oldest first."""
+
+    def wait(self) -> list[str]:
+        """Wait for a message, and take all that there are."""
+
+    def on_urgent(self, interrupt: Callable[[], None]) -> Callable[[], None]:
+        """Have something called for each urgent message; returns what ends that."""
 
 class TurnContext:
     """One model turn of a driver: its deltas, its answer, what it used."""
@@ -221,8 +297,16 @@ class RunContext(OnComputer, Generic[DepsT]):
     def emit(self, name: str, value: JsonValue = None) -> None:
         """Emit an event of one's own; the name is namespaced (``myapp.progress``)."""
 
-    def turn(self, *, model: str | None = None) -> AbstractContextManager[TurnContext]:
-        """Frame one of a driver's own model calls: turn events, usage and cost as for the bundled loops."""
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that calls may use as ``{{secret:name}}``."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """What people say to the run while it goes; a driver takes it when it suits it."""
+
+    def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AbstractContextManager[TurnContext]:
+        """Frame one of a driver's own model calls: turn events, usage and budgets as for the bundled loops."""
 
 class ExecStream:
     """A running command: an async iterator of its output chunks."""
@@ -525,6 +609,9 @@ class Harness(Generic[OutputT, DepsT]):
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> AbstractContextManager[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it."""
 
@@ -541,6 +628,9 @@ class Harness(Generic[OutputT, DepsT]):
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes."""
 
@@ -565,7 +655,14 @@ class Engine:
         """Leave it now, rather than at exit."""
 
     def __init__(
-        self, *, log: EventLog | None = None, blobs: BlobStore | None = None, on_approval: OnApproval | None = None
+        self,
+        *,
+        log: EventLog | None = None,
+        blobs: BlobStore | None = None,
+        on_approval: OnApproval | None = None,
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> None: ...
     @property
     def log(self) -> EventLog:
@@ -583,6 +680,9 @@ class Engine:
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> Run[OutputT]:
         """Start a run; it lives until it ends, is stopped, or the engine is left."""
 
@@ -598,6 +698,9 @@ class Engine:
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
         provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
     ) -> AbstractContextManager[OpenRun]:
         """Open a run whose loop is the block; takes what `start` takes, and the size limits of its frames."""
 
@@ -1153,6 +1256,9 @@ def open_run(
     user: str | None = None,
     workspace: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    policy: OwnPolicy | None = None,
+    budget: BudgetLike = None,
+    secrets: Secrets | None = None,
 ) -> AbstractContextManager[OpenRun]:
     """Open a run whose loop is the caller's own code: the same executor, events and control as a bundled loop."""
 

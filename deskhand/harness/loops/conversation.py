@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Generic, TypeAlias
 
+import anyio
 from pydantic import JsonValue, ValidationError
 from typing_extensions import TypeVar
 
 from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError, RunStoppedError
 from deskhand.harness.context import RunContext, TurnContext
+from deskhand.harness.events import Usage
 from deskhand.harness.loops.telling import Teller
 from deskhand.harness.models.adapter import ModelAdapter, Turn
 from deskhand.harness.models.transcript import Request, Transcript
@@ -64,6 +66,15 @@ class Finish:
 
 Next: TypeAlias = Act | Resume | Repeat | GoOn | Finish
 
+_BYTES_A_TOKEN: Final = 3
+_IMAGE: Final = 5_000
+_ANSWER: Final = 32_000
+"""What is reserved in budgets: tokens of new text by its bytes, of an image, of an answer that has no limit."""
+
+_SECRETS: Final = (
+    "In the arguments of tools, these stand for secrets that you may use; write them as they are, and they are "
+    "replaced on the way to the computer:"
+)
 _NOT_RUN: Final = "Not executed: the answer that asked for it was cut off."
 _TOO_MANY: Final = f"Not executed: one turn may ask for {MAX_CALLS} actions. Ask again in the next turn."
 _CUT: Final = "Your answer was cut off at the token limit; nothing of it was run. Go on, in smaller steps."
@@ -148,6 +159,10 @@ class Conversation(Generic[OutputT]):
     repeats: int = 0
     cuts: int = 0
     repaired: bool = False
+    context: int = 0
+    sent: int = 0
+    images: int = 0
+    pictured: int = 0
 
     def __post_init__(self) -> None:
         self.transcript = self.codec.transcript()
@@ -160,9 +175,14 @@ class Conversation(Generic[OutputT]):
         """
         await self._open()
         for _ in range(self.rules.max_turns):
+            self._hear()
             turn = await self._ask()
+            if turn is None:  # (a person said something that could not wait)
+                continue
             step = decide(turn, self.used)
             if isinstance(step, Finish):
+                if self._goes_on(turn):
+                    continue
                 output = self._finish(turn)
                 if output is not None:
                     return output[0]
@@ -181,20 +201,47 @@ class Conversation(Generic[OutputT]):
         if not self.run.goal.strip():
             raise InvalidInputError("the goal is empty", hint="say what the run is to reach")
         said: list[str | Observation] = [self.run.goal]
+        if self.run.secrets:
+            names = ", ".join(f"{{{{secret:{name}}}}}" for name in self.run.secrets)
+            said.append(f"{_SECRETS} {names}")
         if self.codec.shows_screen:
             seen = await self.run.act("screenshot")
             said.append(seen)
             self._see(seen)
         self.transcript.append(self.codec.encode(said))
 
+    def _hear(self) -> None:
+        """Pass on what people said meanwhile; an answer that is to be resumed comes first."""
+        if len(self.run.inbox) and not self.waiting:
+            said = self.run.inbox.take()
+            if said:
+                self.transcript.append(self.codec.encode(said))
+
+    def _goes_on(self, turn: Turn) -> bool:
+        """Go on instead of ending where people have said something for then; tell whether they have."""
+        said = self.run.inbox.take(idle=True)
+        if said:
+            self._answer(turn, "\n\n".join(said))
+        return bool(said)
+
     def _see(self, observation: Observation) -> None:
         """Remember the frame to which the model's next coordinates refer."""
+        self.pictured += len(observation.image or b"") * 4 // 3
         if observation.frame is not None and observation.call.name == "screenshot":
             self.shown = observation.frame.id
 
-    async def _ask(self) -> Turn:
-        """Have one turn of the model, asked for again where that may help."""
-        async with self.run.turn(model=self.rules.model) as events:
+    async def _ask(self) -> Turn | None:
+        """Have one turn of the model, asked for again where that may help; none where a person broke in."""
+        with anyio.CancelScope() as scope:
+            ended = self.run.inbox.on_urgent(scope.cancel)
+            try:
+                return await self._asked()
+            finally:
+                ended()
+        return None
+
+    async def _asked(self) -> Turn:
+        async with self.run.turn(model=self.rules.model, reserve=self._worst()) as events:
             turn = await self._persist(events)
             numbered = await events.record(
                 turn.text,
@@ -204,7 +251,16 @@ class Conversation(Generic[OutputT]):
                 raw=turn.raw,
                 stop_reason=turn.stop_reason,
             )
+        self.context = turn.usage.total
         return replace(turn, calls=numbered)
+
+    def _worst(self) -> Usage:
+        """Estimate the most that the next answer may use: what the last one saw, what came since, and a full answer."""
+        size, images = self.transcript.size, self.transcript.images
+        came = max(0, size - self.sent - self.pictured)
+        tokens = self.context + came // _BYTES_A_TOKEN + max(0, images - self.images) * _IMAGE
+        self.sent, self.images, self.pictured = size, images, 0
+        return Usage(input=tokens, output=self.rules.max_tokens or _ANSWER)
 
     async def _persist(self, events: TurnContext) -> Turn:
         """Ask until there is an answer; otherwise than before where a refusal says how."""

@@ -29,6 +29,7 @@ class Action:
     arguments: BaseModel | None = None
     intended: bool = False
     settle: float | None = None
+    ask: str | None = None
     approved: bool | None = None
     stepped: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
@@ -14,11 +15,13 @@ from deskhand.harness.frames import prepare_frame
 from deskhand.harness.stages.action import Action
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import Capability, Screen
+from deskhand.redaction import Flow
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolContext, ToolOutput
 
-__all__ = ["act", "intent", "settle"]
+__all__ = ["act", "afford", "intent", "settle", "unseal"]
 
+_STREAMS: Final[tuple[Literal["stdout"], Literal["stderr"]]] = ("stdout", "stderr")
 _CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
 _HOLDS: Final[Mapping[str, MouseButton]] = {"left_mouse_down": "left"}
 _RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_click": "left", "left_click_drag": "left"}
@@ -29,6 +32,29 @@ async def settle(call: ToolCall, action: Action) -> ToolCall | Observation:
     if action.with_tool.capability in _CAPTURES and action.on.unsettled:
         action.settle = await action.on.computer.settle()
         action.on.unsettled = False
+    return call
+
+
+async def afford(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Count the action in the run's budgets.
+
+    Raises:
+        BudgetExceededError: If one does not allow it.
+    """
+    frames = action.with_tool.capability in _CAPTURES
+    action.run.spend({"actions": 1, "frames": 1} if frames else {"actions": 1})
+    return call
+
+
+async def unseal(call: ToolCall, action: Action) -> ToolCall | Observation:
+    """Put secrets in the place of their names, for the tool alone: the call, and all that is written of it, has names.
+
+    Raises:
+        InvalidInputError: If there is no such secret.
+        PermissionDeniedError: If one must not go to this computer.
+    """
+    if action.run.secrets is not None and action.arguments is not None:
+        action.arguments = action.run.secrets.resolve(action.arguments, action.on.computer.info)
     return call
 
 
@@ -68,18 +94,41 @@ async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     if call.name in _HOLDS:
         target.held.add(_HOLDS[call.name])
 
-    def output(stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
-        data: dict[str, JsonValue] = {"call_id": call.id, "stream": stream, "chunk": chunk.decode(errors="replace")}
-        run.emit(ActionOutput, data, call_id=call.id, computer_id=target.id)
-
+    shown = _Output(call, action)
     context: ToolContext[object] = ToolContext(
-        computer=target.computer, deps=run.deps, run_id=run.run_id, call_id=call.id, output=output
+        computer=target.computer, deps=run.deps, run_id=run.run_id, call_id=call.id, output=shown.take
     )
     assert action.arguments is not None  # noqa: S101 (the stages' order)
     result = await target.tools.perform(tool, action.arguments, context)
+    shown.end()
     if call.name in _RELEASES:
         target.held.discard(_RELEASES[call.name])
     return await _observe(call, action, result)
+
+
+class _Output:
+    """A tool's output as it comes, told without secrets and without half characters."""
+
+    def __init__(self, call: ToolCall, action: Action) -> None:
+        self._call = call
+        self._action = action
+        self._decoders = {stream: getincrementaldecoder("utf-8")("replace") for stream in _STREAMS}
+        self._flows = {stream: Flow(action.run.redactor) for stream in _STREAMS}
+
+    def take(self, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        """Tell a piece."""
+        self._tell(stream, self._flows[stream].feed(self._decoders[stream].decode(chunk)))
+
+    def end(self) -> None:
+        """Tell what was held back."""
+        for stream in _STREAMS:
+            rest = self._flows[stream].feed(self._decoders[stream].decode(b"", final=True))
+            self._tell(stream, rest + self._flows[stream].flush())
+
+    def _tell(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        if text:
+            data: dict[str, JsonValue] = {"call_id": self._call.id, "stream": stream, "chunk": text}
+            self._action.run.emit(ActionOutput, data, call_id=self._call.id, computer_id=self._action.on.id)
 
 
 async def _observe(call: ToolCall, action: Action, result: ToolOutput) -> Observation:

@@ -1,0 +1,82 @@
+"""What people say to a run while it goes: taken at once, before the next turn, or when the run would be done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
+
+import anyio
+
+from deskhand.errors import InvalidInputError
+
+__all__ = ["Inbox", "When"]
+
+When: TypeAlias = Literal["now", "next", "idle"]
+"""When a message counts: what is under way is broken off for it; before the next turn; when the run would be done."""
+
+MOST_WAITING: Final = 100
+LONGEST: Final = 64 * 1024
+"""Characters of one message."""
+
+
+class Inbox:
+    """The messages of one run that its harness has not taken yet."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[When, str]] = deque()
+        self._came = anyio.Event()
+        self._interrupts: set[Callable[[], None]] = set()
+
+    def __repr__(self) -> str:
+        """How many wait."""
+        return f"<Inbox {len(self._messages)} messages>"
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._messages)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a message waits for which what is under way must be broken off."""
+        return any(when == "now" for when, _ in self._messages)
+
+    def put(self, text: str, when: When = "next") -> None:
+        """Add a message.
+
+        Raises:
+            InvalidInputError: If it is empty or too long, or too many wait.
+        """
+        if not text.strip():
+            raise InvalidInputError("the message is empty", hint="say what the run is to do otherwise")
+        if len(text) > LONGEST:
+            raise InvalidInputError(f"the message has {len(text)} characters; allowed are {LONGEST}")
+        if len(self._messages) >= MOST_WAITING:
+            raise InvalidInputError(f"{MOST_WAITING} messages wait already", hint="wait until the run has read them")
+        self._messages.append((when, text))
+        self._came.set()
+        if when == "now":
+            for interrupt in tuple(self._interrupts):
+                interrupt()
+
+    def take(self, *, idle: bool = False) -> list[str]:
+        """Take the messages that count now, oldest first.
+
+        Args:
+            idle: Whether the run would be done, so that those count too that were put for then.
+        """
+        taken = [text for when, text in self._messages if idle or when != "idle"]
+        self._messages = deque(() if idle else (one for one in self._messages if one[0] == "idle"))
+        return taken
+
+    async def wait(self) -> list[str]:
+        """Wait for a message, and take all that there are."""
+        while not self._messages:
+            self._came = anyio.Event()
+            await self._came.wait()
+        return self.take(idle=True)
+
+    def on_urgent(self, interrupt: Callable[[], None]) -> Callable[[], None]:
+        """Have something called for each urgent message; returns what ends that."""
+        self._interrupts.add(interrupt)
+        return lambda: self._interrupts.discard(interrupt)
