@@ -1,46 +1,105 @@
-"""Asking the person at the terminal whether a call may run."""
+"""Asking the person at the terminal whether a call may run, with all that is needed to decide in view."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
-from deskhand.cli.text import one_line
+from deskhand.cli.text import indented, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import JsonValue
+
+    from deskhand.cli.keyboard import Keyboard
     from deskhand.cli.terminal import Terminal
     from deskhand.harness.approvals import ApprovalRequest, Decision, OnApproval
-    from deskhand.tools.calls import ToolCall
+    from deskhand.harness.blobs import BlobStore
 
 __all__ = ["approval_at"]
 
-NOBODY = "nobody can be asked: standard input is no terminal"
+NOBODY: Final = "nobody can be asked: standard input is no terminal"
+QUESTION: Final = "run it? [y]es  [n]o  [a]lways in this run  [e]dit the arguments"
 
 
-def approval_at(terminal: Terminal) -> OnApproval:
-    """Return what answers approvals by asking at a terminal; where there is none, it denies."""
+def approval_at(terminal: Terminal, keyboard: Keyboard, blobs: BlobStore) -> OnApproval:
+    """Return what answers approvals by asking at a terminal; where there is none, it denies.
+
+    Args:
+        terminal: Where the call is shown.
+        keyboard: Where it is answered.
+        blobs: Where the part of the frame is that the call is about.
+    """
 
     async def ask(request: ApprovalRequest) -> Decision:
-        import anyio
-
         from deskhand.harness.approvals import Decision
 
-        if not sys.stdin.isatty():
+        if not keyboard.there:
             return Decision("denied", "deskhand", NOBODY)
         terminal.wait_for(None)
-        terminal.aside(f"the model's vendor asks for a person's approval: {one_line(request.reason, 500)}")
-        terminal.aside(
-            f"  {one_line(f'{request.call.name} {_arguments(request.call)}', 2000)}\nrun it? [y/N] then Enter:"
-        )
-        await anyio.wait_readable(sys.stdin)  # (a terminal hands over whole lines, so that reading one does not block)
-        answer = sys.stdin.readline().strip().lower()
-        return Decision("approved" if answer in {"y", "yes"} else "denied", "user")
+        terminal.aside(f"{_source(request)} {visible(request.reason)}")
+        terminal.aside(indented(visible(_shown(request)), "  "))
+        crop = await _crop(request, blobs)
+        if crop is not None:
+            terminal.aside(f"  around its target: {crop}")
+        arguments: Mapping[str, JsonValue] | None = None
+        while True:
+            match await keyboard.key(QUESTION, "ynae"):
+                case "y":
+                    return Decision("approved", "user", arguments=arguments)
+                case "a":
+                    return Decision("approved", "user", arguments=arguments, always=True)
+                case "n":
+                    return Decision("denied", "user", await keyboard.line("why? (Enter for no reason)") or None)
+                case _:
+                    edited = await _edited(terminal, keyboard)
+                    arguments = edited if edited is not None else arguments
 
     return ask
 
 
-def _arguments(call: ToolCall) -> str:
-    arguments = call.arguments
-    return (
-        arguments if isinstance(arguments, str) else " ".join(f"{name}={value!r}" for name, value in arguments.items())
-    )
+def _source(request: ApprovalRequest) -> str:
+    return "the model's vendor asks for a person's approval:" if request.checks else "may this be done?"
+
+
+def _shown(request: ApprovalRequest) -> str:
+    """Return the call with its arguments in full: what is hidden here could be what matters."""
+    arguments = request.call.arguments
+    given = arguments if isinstance(arguments, str) else json.dumps(dict(arguments), ensure_ascii=False, indent=2)
+    return f"{request.call.name} on {request.call.computer_id} (risk {request.risk})\n{given}"
+
+
+async def _edited(terminal: Terminal, keyboard: Keyboard) -> dict[str, JsonValue] | None:
+    """Ask for other arguments until they are JSON; ``None`` where the person leaves it."""
+    while True:
+        line = await keyboard.line("the arguments as JSON, on one line (Escape leaves them as they are):")
+        if line is None:
+            return None
+        try:
+            edited = json.loads(line)
+        except ValueError as error:
+            terminal.aside(f"that is no JSON: {error}")
+            continue
+        if isinstance(edited, dict):
+            return edited
+        terminal.aside('arguments are an object: {"name": value}')
+
+
+async def _crop(request: ApprovalRequest, blobs: BlobStore) -> str | None:
+    """Put the part of the frame that the call is about into the run's folder, and return its path."""
+    import anyio
+
+    from deskhand.cli.home import runs_path
+    from deskhand.errors import DeskhandError
+
+    if request.crop is None:
+        return None
+    folder = anyio.Path(runs_path() / request.run_id / "approvals")
+    path = folder / f"{request.id.rsplit('/', 1)[1]}.png"
+    try:
+        await folder.mkdir(parents=True, exist_ok=True)
+        await path.write_bytes(await blobs.get(request.crop))
+    except (OSError, DeskhandError):
+        return None  # (evidence that cannot be shown is no reason not to ask)
+    return str(path)

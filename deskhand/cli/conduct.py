@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deskhand.cli.exits import Exit, exit_of_outcome
 from deskhand.cli.text import indented, one_line
+from deskhand.errors import ConflictError
 
 if TYPE_CHECKING:
+    from deskhand.cli.keyboard import Bindings, Keyboard
     from deskhand.cli.stopping import Stopper
     from deskhand.cli.terminal import Terminal
     from deskhand.harness.base import Harness
+    from deskhand.harness.budget import Budget
     from deskhand.harness.log import EventLog
-    from deskhand.harness.run import RunResult
+    from deskhand.harness.policy import Policy
+    from deskhand.harness.run import Run, RunResult
     from deskhand.providers.contract import ExternalComputer
 
 __all__ = ["Conducted", "conduct", "open_log", "tell_result"]
@@ -54,7 +58,15 @@ async def open_log() -> AsyncIterator[EventLog]:
 
 
 async def conduct(
-    terminal: Terminal, stopper: Stopper, *, log: EventLog, harness: Harness[str], computer: ExternalComputer, goal: str
+    terminal: Terminal,
+    stopper: Stopper,
+    *,
+    log: EventLog,
+    harness: Harness[str],
+    computer: ExternalComputer,
+    goal: str,
+    policy: Policy | None = None,
+    budget: Budget | None = None,
 ) -> Conducted:
     """Start a run, show it as it goes, and return how it ended; Ctrl-C stops it cleanly, twice now.
 
@@ -65,35 +77,84 @@ async def conduct(
         harness: What drives it.
         computer: What it may use.
         goal: What it is to reach.
+        policy: Which calls are asked about, and which are refused.
+        budget: What it may use at most.
     """
     import anyio.to_thread
 
     from deskhand.cli.approving import approval_at
     from deskhand.cli.folder import RunFolder
     from deskhand.cli.home import blobs_path, runs_path
+    from deskhand.cli.keyboard import Keyboard
     from deskhand.cli.view import RunView
     from deskhand.harness.blobs import DirectoryBlobs
 
     blobs = DirectoryBlobs(blobs_path())
     view = RunView(terminal, harness.model)
-    async with harness.start(computer, goal, log=log, blobs=blobs, on_approval=approval_at(terminal)) as run:
+    keyboard = Keyboard(terminal)
+    conducted: Conducted | None = None
+    async with (
+        keyboard.read(),
+        harness.start(
+            computer,
+            goal,
+            log=log,
+            blobs=blobs,
+            on_approval=approval_at(terminal, keyboard, blobs),
+            policy=policy,
+            budget=budget,
+        ) as run,
+    ):
         folder = RunFolder(runs_path() / run.id, blobs, terminal.aside)
         info = computer.info
         with_model = f" with {one_line(harness.model, 60)}" if harness.model else ""
         terminal.note(f"run {run.id} on {info.provider}:{info.id}{with_model}")
         terminal.note(f"frames and events: {folder.path}")
+        if keyboard.there:
+            terminal.note("keys: [p]ause or go on  [s]tep  s[t]eer  [q]uit")
         try:
-            with stopper.stops(run):
+            with stopper.stops(run), keyboard.bound(_bindings(run, keyboard, terminal)):
                 events = run.events()
                 while batch := await events.batch():
                     await folder.add(batch)
                     # A reader of the output that stalls must hold neither the run nor the signals.
                     await anyio.to_thread.run_sync(view.show, batch, abandon_on_cancel=True)
                 result = await run.result()
-                return Conducted(result, folder.path, view.said(str(result.output)))
+                conducted = Conducted(result, folder.path, view.said(str(result.output)))
         finally:
             terminal.wait_for(None)
             await folder.aclose()
+    assert conducted is not None  # noqa: S101 (every other way out raises)
+    return conducted
+
+
+def _bindings(run: Run[str], keyboard: Keyboard, terminal: Terminal) -> Bindings:
+    """Return what each key does to a run."""
+
+    async def pause() -> None:
+        if run.paused:
+            await run.resume()
+        else:
+            await run.pause()
+
+    async def steer() -> None:
+        terminal.wait_for(None)
+        text = await keyboard.line("what should it do otherwise? (Escape: nothing)")
+        if text and text.strip():
+            await run.steer(text)
+
+    async def stop() -> None:
+        terminal.aside("stopping before the next action; Ctrl-C stops now")
+        await run.stop()
+
+    def unless_ended(act: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[object, object, None]]:
+        async def acting() -> None:
+            with suppress(ConflictError):  # it ended while the key was pressed
+                await act()
+
+        return acting
+
+    return {key: unless_ended(act) for key, act in {"p": pause, "s": run.step, "t": steer, "q": stop}.items()}
 
 
 def tell_result(terminal: Terminal, stopper: Stopper, conducted: Conducted, *, scripted: bool = False) -> Exit:

@@ -79,10 +79,10 @@ class Program:
         return [sys.executable, "-W", "error", "-m", "deskhand.cli", *words]
 
     async def run(self, *words: str, stdin: bytes = b"") -> Ended:
-        """Run it to its end."""
+        """Run it to its end; as nobody is at a terminal, ``run`` asks nobody unless the words say otherwise."""
         with anyio.fail_after(LIMIT):
             ended = await anyio.run_process(
-                self.command(*words), input=stdin, env=self.environment(), cwd=self.folder, check=False
+                self.command(*_unasked(words)), input=stdin, env=self.environment(), cwd=self.folder, check=False
             )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
@@ -90,7 +90,7 @@ class Program:
     async def start(self, *words: str) -> AsyncIterator[Running]:
         """Start it with pipes; what is still there on leaving is killed."""
         async with await anyio.open_process(
-            self.command(*words), env=self.environment(), cwd=self.folder, start_new_session=True
+            self.command(*_unasked(words)), env=self.environment(), cwd=self.folder, start_new_session=True
         ) as process:
             running = Running(process)
             try:
@@ -125,6 +125,10 @@ class Program:
         finally:
             os.close(terminal)
         return os.waitstatus_to_exitcode(status), shown.decode(errors="replace")
+
+
+def _unasked(words: Sequence[str]) -> Sequence[str]:
+    return [*words, "--approve", "never"] if words[:1] == ("run",) and "--approve" not in words else words
 
 
 def _watch(terminal: int, keys: Sequence[tuple[str, bytes]]) -> bytes:

@@ -12,6 +12,7 @@ from tests.cli.program import Program
 pytestmark = pytest.mark.slow
 
 MODULE = '''
+import anyio
 from deskhand import Harness, RunContext, ToolCall
 from deskhand.tools import SafetyCheck
 
@@ -34,6 +35,25 @@ class Asks(Harness[str]):
         checks = (SafetyCheck("sc_1", "malicious_instructions", "the page asks for a password"),)
         clicked = await run.act(ToolCall("left_click", {"x": 1, "y": 2}, checks=checks))
         return f"{self.asks}: {clicked.outcome}"
+
+
+class Commands(Harness[str]):
+    """Runs a long command that would set the terminal's title."""
+
+    async def drive(self, run: RunContext) -> str:
+        line = "echo \\x1b]0;title\\x07 " + "x" * 3000 + " tail of the line"
+        return f"command: {(await run.act('exec', command=line)).outcome}"
+
+
+class Counts(Harness[str]):
+    """Strikes number keys, one after the other, until it is stopped."""
+
+    async def drive(self, run: RunContext) -> str:
+        number = 0
+        while True:
+            number += 1
+            await run.act("key", key=str(number % 10))
+            await anyio.sleep(0.2)
 
 
 class Needs(Harness[str]):
@@ -96,22 +116,95 @@ async def test_call_that_must_be_approved_is_denied_where_nobody_can_be_asked(pr
     assert "none: denied" in ended.out
 
 
-@pytest.mark.parametrize(("typed", "outcome"), [(b"y\n", "ok"), (b"\n", "denied"), (b"n\n", "denied")])
-async def test_person_at_the_terminal_is_asked(program: Program, typed: bytes, outcome: str) -> None:
-    """The reason and the whole call are shown; only a yes lets it run."""
-    code, shown = await program.on_terminal(
-        "run", "go", "--harness", "mine:Asks", "--computer", "testbed", keys=(("[y/N]", typed),)
-    )
-    assert code == 0
+QUESTION = "[e]dit the arguments"
+
+
+@pytest.mark.parametrize(
+    ("keys", "outcome", "said"),
+    [
+        (((QUESTION, b"y"),), "ok", "approved by user"),
+        (((QUESTION, b"a"),), "ok", "approved by user"),
+        (((QUESTION, b"xn"), ("why?", b"\n")), "denied", "denied by user"),
+        (((QUESTION, b"n"), ("why?", "nicht näö".encode() + b"\x7f\x7fie\n")), "denied", "denied by user: nicht nie"),
+        (((QUESTION, b"e"), ("as JSON", b'{"x": 7, "y": 8}\n'), (QUESTION, b"y")), "ok", "approved by user"),
+        (((QUESTION, b"e"), ("as JSON", b'{"x":\n'), ("no JSON", b"\x1b"), (QUESTION, b"y")), "ok", "approved by user"),
+    ],
+)
+async def test_person_at_the_terminal_is_asked(
+    program: Program, keys: tuple[tuple[str, bytes], ...], outcome: str, said: str
+) -> None:
+    """The reason and the whole call are shown; one key decides, arguments can be changed, and why not can be said."""
+    code, shown = await program.on_terminal("run", "go", "--harness", "mine:Asks", "--computer", "testbed", keys=keys)
+    assert code == 0, shown
     assert "asks for a person's approval: the page asks for a password" in shown
-    assert "left_click x=1 y=2" in shown
+    assert '"x": 1' in shown
+    assert said in shown
     assert f"none: {outcome}" in shown
 
 
 async def test_interrupt_at_the_question_stops_the_run(program: Program) -> None:
-    """Ctrl-C is heard while an answer is waited for."""
+    """Ctrl-C is heard while an answer is waited for, and the terminal is as it was."""
     code, shown = await program.on_terminal(
-        "run", "go", "--harness", "mine:Asks", "--computer", "testbed", keys=(("[y/N]", b"\x03"),)
+        "run", "go", "--harness", "mine:Asks", "--computer", "testbed", keys=((QUESTION, b"\x03"),)
     )
     assert code == Exit.INTERRUPTED
     assert "stopped (signal)" in shown
+
+
+async def test_what_may_do_harm_is_asked_about_at_a_terminal(program: Program) -> None:
+    """By default: the whole command is in view, however long, with what would move the terminal made visible."""
+    code, shown = await program.on_terminal(
+        "run", "go", "--harness", "mine:Commands", "--computer", "testbed", keys=((QUESTION, b"n"), ("why?", b"\n"))
+    )
+    assert code == 0, shown
+    assert "may this be done?" in shown
+    assert "tail of the line" in shown
+    assert "\x1b]0;" not in shown
+    assert "command: denied" in shown
+
+
+async def test_policy_of_a_file_decides(program: Program) -> None:
+    """In the place of the usual one; what it refuses is refused without a question."""
+    (program.folder / "policy.toml").write_text('[[rule]]\nverdict = "deny"\ntool = "exec"\nreason = "no commands"\n')
+    ended = await program.run(
+        "run", "go", "--harness", "mine:Commands", "--computer", "testbed", "--policy", "policy.toml"
+    )
+    assert ended.code == 0
+    assert "command: denied" in ended.out
+    (program.folder / "policy.toml").write_text("default = 7")
+    ended = await program.run(
+        "run", "go", "--harness", "mine:Presses", "--computer", "testbed", "--policy", "policy.toml"
+    )
+    assert ended.code == Exit.CONFIGURATION
+    assert "policy.toml: default: " in ended.err
+
+
+async def test_policy_that_asks_without_a_terminal_is_refused_at_start(program: Program) -> None:
+    """Before anything is done, with what to do."""
+    ended = await program.run("run", "go", "--harness", "mine:Presses", "--computer", "testbed", "--approve", "ask")
+    assert ended.code == Exit.CONFIGURATION
+    assert "nobody can be asked" in ended.err
+    assert "--approve never" in ended.err
+    assert "key" not in ended.out
+
+
+async def test_keys_pause_step_steer_and_stop(program: Program) -> None:
+    """While it goes: p pauses and goes on, s lets one action through, t says something, q ends it cleanly."""
+    keys = (
+        ("[q]uit", b"p"),
+        ("paused by user", b"s"),
+        ("key='1'", b"t"),
+        ("otherwise?", b"faster\n"),
+        ("user says: faster", b"p"),
+        ("resumed by user", b"q"),
+    )
+    code, shown = await program.on_terminal("run", "go", "--harness", "mine:Counts", "--computer", "testbed", keys=keys)
+    assert code == Exit.FAILED, shown
+    assert "stopped (user)" in shown
+
+
+async def test_time_that_is_used_up_ends_the_run(program: Program) -> None:
+    """With the exit code of a budget, and the flag to raise."""
+    ended = await program.run("run", "go", "--harness", "mine:Presses", "--computer", "testbed", "--max-time", "0")
+    assert ended.code == Exit.BUDGET
+    assert "budget exceeded (time)" in ended.out

@@ -240,7 +240,7 @@ async def test_run_needs_a_home_that_can_be_written(tmp_path: Path) -> None:
 async def test_run_shows_progress_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal what is waited for is shown while it lasts."""
     async with served(tmp_path, clicks_and_reports()) as program:
-        code, shown = await program.on_terminal("run", "greet", "--computer", "testbed")
+        code, shown = await program.on_terminal("run", "greet", "--computer", "testbed", "--approve", "never")
     assert code == 0
     assert "turn 1: claude-sonnet-5-5 answers" in shown
     assert "left_click x=640 y=360 → ok" in shown

@@ -123,7 +123,8 @@ async def test_ctrl_c_on_a_terminal_says_what_it_does(tmp_path: Path) -> None:
     """The key itself, pressed twice: each press is answered with a line."""
     keys = (("sleep 1000", b"\x03"), ("Ctrl-C again stops now", b"\x03"))
     async with served(tmp_path, [FakeTurn([tool_use("exec", command="trap '' INT; sleep 1000")])]) as program:
-        code, shown = await program.on_terminal("run", "work on", "--computer", "testbed", keys=keys)
+        words = ("run", "work on", "--computer", "testbed", "--approve", "never")
+        code, shown = await program.on_terminal(*words, keys=keys)
     assert code == Exit.INTERRUPTED
     assert "stopping before the next action; Ctrl-C again stops now" in shown
     assert "stopping now" in shown

@@ -120,7 +120,10 @@ async def test_a_full_disk_ends_a_run_before_it_acts(tmp_path: Path) -> None:
     async with served(tmp_path, clicks_and_reports()) as program:
         with anyio.fail_after(40):
             ended = await anyio.run_process(
-                [*sandbox, *program.command(*RUN)], env=program.environment(), cwd=tmp_path, check=False
+                [*sandbox, *program.command(*RUN, "--approve", "never")],
+                env=program.environment(),
+                cwd=tmp_path,
+                check=False,
             )
     said = ended.stderr.decode()
     assert "Traceback" not in said
