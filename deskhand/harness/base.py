@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deskhand.harness.budget import BudgetLike
     from deskhand.harness.log import EventLog
     from deskhand.harness.policy import OwnPolicy
-    from deskhand.harness.run import Run, RunResult
+    from deskhand.harness.run import Continued, Run, RunResult
     from deskhand.harness.secrets import Secrets
 
 __all__ = ["Harness"]
@@ -79,6 +79,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> AsyncIterator[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it.
 
@@ -96,6 +97,8 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             policy: Which calls run, are asked about, are refused; all run where not given.
             budget: What it may use at most: caps of its own, allowances that it shares, or both.
             secrets: What it may use by ``{{secret:name}}`` without seeing it.
+            history: A recorded run to go on from, with the goal as the next thing that its user says: the run, or its
+                id in ``log``.
 
         Raises:
             ConflictError: If a computer is in use by another run.
@@ -115,6 +118,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
                 policy=policy,
                 budget=budget,
                 secrets=secrets,
+                history=history,
             )
 
     async def run(
@@ -133,6 +137,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes.
 
@@ -160,5 +165,6 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             policy=policy,
             budget=budget,
             secrets=secrets,
+            history=history,
         ) as run:
             return await run.result()

@@ -24,6 +24,7 @@ from deskhand.harness.events import (
     UsageRecorded,
 )
 from deskhand.harness.executor import Executor
+from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
 from deskhand.harness.prices import price_of
 from deskhand.harness.state import RunState
@@ -230,6 +231,11 @@ class RunContext(OnComputer, Generic[DepsT]):
     def deps(self) -> DepsT:
         """What ``start(deps=...)`` was given."""
         return cast("DepsT", self._run_state.deps)
+
+    @property
+    def history(self) -> History | None:
+        """The recorded run that this one continues, where it was started with ``history=``."""
+        return self._run_state.history
 
     @property
     def last_frame(self) -> Frame | None:

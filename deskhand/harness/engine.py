@@ -29,9 +29,10 @@ from deskhand.harness.context import RunContext
 from deskhand.harness.ending import GRACE, Ending, ending_of, finish
 from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.history import History
 from deskhand.harness.log import EventLog, MemoryLog
 from deskhand.harness.policy import OwnPolicy, strictest
-from deskhand.harness.run import LiveRun, OpenRun, Run
+from deskhand.harness.run import Continued, LiveRun, OpenRun, Run
 from deskhand.harness.secrets import Secrets
 from deskhand.harness.state import ComputerState, RunState
 from deskhand.harness.stream import Feed
@@ -69,6 +70,7 @@ class _Order:
     policy: OwnPolicy | None = None
     budget: BudgetLike = None
     secrets: Secrets | None = None
+    history: Continued = None
 
 
 class Engine:
@@ -167,6 +169,7 @@ class Engine:
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> Run[OutputT]:
         """Start a run; it lives until it ends, is stopped, or the engine is left.
 
@@ -183,9 +186,12 @@ class Engine:
             policy: Which calls run, are asked about, are refused; all run where not given.
             budget: What it may use at most: caps of its own, allowances that it shares, or both.
             secrets: What it may use by ``{{secret:name}}`` without seeing it.
+            history: A recorded run to go on from, with the goal as the next thing that its user says: the run, or the
+                id of one in this log.
 
         Raises:
             ConflictError: If a computer is in use by another run, or the engine was left or not yet entered.
+            NotFoundError: If the log no longer holds the run that is to be continued.
         """
         order = _Order(
             computer=computer,
@@ -203,6 +209,7 @@ class Engine:
             policy=policy,
             budget=budget,
             secrets=secrets,
+            history=history,
         )
 
         async def drive(live: LiveRun) -> object:
@@ -385,9 +392,18 @@ class Engine:
             secrets=secrets,
             redactor=Redactor.from_environment(exact=secrets.values() if secrets else ()),
             deps=order.deps,
+            history=await self._history(order.history),
             user=order.user,
             workspace=order.workspace,
         )
+
+    async def _history(self, given: Continued) -> History | None:
+        """Read the run that is to be continued."""
+        if given is None:
+            return None
+        if isinstance(given, Run):
+            return await given.record()
+        return await History.read(self._log, self._blobs, given)
 
     def _announce(self, order: _Order, state: RunState) -> None:
         first = next(iter(state.computers.values()))
@@ -401,6 +417,7 @@ class Engine:
                 "tools": list[JsonValue](first.tools.names),
                 "metadata": dict(order.metadata),
                 "budget": dict[str, JsonValue](state.purse.caps),
+                "continues": state.history.run_id if state.history is not None else None,
             },
         )
         for key, computer in state.computers.items():

@@ -172,7 +172,7 @@ class EventBase(_Model):
 
 
 class RunStartedData(_Model):
-    """What a run set out with."""
+    """What a run set out with; ``continues`` is the run whose conversation it goes on with."""
 
     goal: str
     harness: str
@@ -181,6 +181,7 @@ class RunStartedData(_Model):
     tools: list[str]
     metadata: dict[str, str] = {}
     budget: dict[str, JsonValue] = {}
+    continues: str | None = None
 
 
 class RunStarted(EventBase):

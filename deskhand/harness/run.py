@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, cast
+from typing import Any, Generic, TypeAlias, cast
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, NotFoundError
 from deskhand.harness.approvals import Decision
-from deskhand.harness.blobs import BlobStore
+from deskhand.harness.blobs import BlobStore, MemoryBlobs
 from deskhand.harness.context import RunContext
 from deskhand.harness.events import (
     ControlReturned,
@@ -27,6 +27,7 @@ from deskhand.harness.events import (
     RunSteered,
     Usage,
 )
+from deskhand.harness.history import History
 from deskhand.harness.inbox import When
 from deskhand.harness.log import EventLog
 from deskhand.harness.state import RunState
@@ -34,7 +35,7 @@ from deskhand.harness.stream import EventStream, subscribe
 from deskhand.harness.takeover import LEASE, Takeover
 from deskhand.tools.calls import ErrorInfo, Frame
 
-__all__ = ["OpenRun", "Run", "RunError", "RunResult"]
+__all__ = ["Continued", "OpenRun", "Run", "RunError", "RunResult"]
 
 OutputT = TypeVar("OutputT", default=str)
 _PAGE = 500
@@ -352,6 +353,17 @@ class Run(Generic[OutputT]):
             raise NotFoundError(f"the run {self._id} has no frame {frame_id!r} at hand")
         return await self._blobs.get(digest)
 
+    async def record(self) -> History:
+        """Return the run as its log tells it, so that another can go on from it.
+
+        Raises:
+            ConflictError: If it has not ended.
+            NotFoundError: If the log does not hold it from its beginning.
+        """
+        if self._live is not None and not self._live.ended.is_set():
+            raise ConflictError(f"the run {self._id} has not ended", hint="wait for its result first")
+        return await History.read(self._log, self._blobs or MemoryBlobs(), self._id)
+
     async def _digest(self, frame_id: str) -> str | None:
         """Find the key of a frame's image: in this process, or in the log."""
         if self._live is not None:
@@ -384,3 +396,7 @@ class OpenRun(RunContext[DepsT], Run[object]):
     def finish(self, output: object = None) -> None:
         """Set the output that the run's result will hold when the block is left."""
         self.output = output
+
+
+Continued: TypeAlias = Run[Any] | str | None
+"""A recorded run to go on from: the run, or its id in the log."""

@@ -16,6 +16,7 @@ from deskhand.harness.budget import Metric, Purse, Reservation, Warned
 from deskhand.harness.control import Control, Stopwatch
 from deskhand.harness.events import BudgetWarned, EventBase, RunFinished, Usage
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.secrets import Secrets
@@ -66,6 +67,7 @@ class RunState:
     purse: Purse = field(default_factory=Purse)
     secrets: Secrets | None = None
     deps: object = None
+    history: History | None = None
     workspace: str | None = None
     user: str | None = None
     redactor: Redactor = field(default_factory=Redactor.from_environment)

@@ -19,6 +19,7 @@ from deskhand.harness.blobs import BlobStore
 from deskhand.harness.budget import BudgetLike
 from deskhand.harness.events import Event, EventBase, Usage
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.history import History
 from deskhand.harness.inbox import When
 from deskhand.harness.log import Committed, LogEntry, RunSummary
 from deskhand.harness.loops.claude import Effort
@@ -28,7 +29,7 @@ from deskhand.harness.models.door import AnthropicClient
 from deskhand.harness.models.openai_door import Api
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.policy import OwnPolicy
-from deskhand.harness.run import RunResult
+from deskhand.harness.run import Continued, RunResult
 from deskhand.harness.secrets import Secrets
 from deskhand.providers.actions import InputAction, MouseButton
 from deskhand.providers.contract import (
@@ -204,6 +205,9 @@ class Run(Generic[OutputT]):
     def frame(self, frame_id: str) -> bytes:
         """Return the encoded image of one of the run's frames."""
 
+    def record(self) -> History:
+        """Return the run as its log tells it, so that another can go on from it."""
+
 class OnComputer:
     """The same run, on one of its computers."""
 
@@ -277,6 +281,10 @@ class RunContext(OnComputer, Generic[DepsT]):
     @property
     def deps(self) -> DepsT:
         """What ``start(deps=...)`` was given."""
+
+    @property
+    def history(self) -> History | None:
+        """The recorded run that this one continues, where it was started with ``history=``."""
 
     @property
     def last_frame(self) -> Frame | None:
@@ -612,6 +620,7 @@ class Harness(Generic[OutputT, DepsT]):
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> AbstractContextManager[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it."""
 
@@ -631,6 +640,7 @@ class Harness(Generic[OutputT, DepsT]):
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes."""
 
@@ -683,6 +693,7 @@ class Engine:
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        history: Continued = None,
     ) -> Run[OutputT]:
         """Start a run; it lives until it ends, is stopped, or the engine is left."""
 

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Generic, TypeAlias
+from typing import Final, Generic, cast
 
 import anyio
 from pydantic import JsonValue, ValidationError
 from typing_extensions import TypeVar
 
-from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError, RefusedError, RunStoppedError
+from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError
 from deskhand.harness.context import RunContext, TurnContext
 from deskhand.harness.events import Usage
+from deskhand.harness.history import TOLD, pieces_of
+from deskhand.harness.loops.deciding import (
+    MAX_CALLS,
+    MAX_CUT,
+    TOO_MANY,
+    Act,
+    Finish,
+    GoOn,
+    Repeat,
+    Resume,
+    decide,
+    heed,
+    unasked,
+    with_look,
+)
+from deskhand.harness.loops.retelling import retell
 from deskhand.harness.loops.telling import Teller
 from deskhand.harness.models.adapter import ModelAdapter, Turn
 from deskhand.harness.models.transcript import Request, Transcript
@@ -22,49 +38,11 @@ from deskhand.harness.models.transport import Deadlines, Patience, Retry, persis
 from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["Act", "Conversation", "Finish", "GoOn", "Next", "Repeat", "Resume", "Rules", "decide"]
+__all__ = ["Conversation", "Rules"]
 
 OutputT = TypeVar("OutputT", default=str)
 
 _log = logging.getLogger(__name__)
-
-MAX_CALLS: Final = 64
-"""Calls of one turn that are run; the rest are answered with an error."""
-
-MAX_CUT: Final = 3
-"""How often in a row an answer may be cut off at its token limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Run the calls and show the model what came of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Send the conversation as it is: the model paused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """Ask the same again: the answer is no answer."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class GoOn:
-    """Run nothing, and let the model go on."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The model is done."""
-
-
-Next: TypeAlias = Act | Resume | Repeat | GoOn | Finish
 
 _BYTES_A_TOKEN: Final = 3
 _IMAGE: Final = 5_000
@@ -76,42 +54,6 @@ _SECRETS: Final = (
     "replaced on the way to the computer:"
 )
 _NOT_RUN: Final = "Not executed: the answer that asked for it was cut off."
-_TOO_MANY: Final = f"Not executed: one turn may ask for {MAX_CALLS} actions. Ask again in the next turn."
-_CUT: Final = "Your answer was cut off at the token limit; nothing of it was run. Go on, in smaller steps."
-
-
-def decide(turn: Turn, used: Collection[str | None] = frozenset()) -> Next:
-    """Decide what follows an answer; nothing is run unless the model stopped to have it run.
-
-    Args:
-        turn: The answer.
-        used: The vendor's ids of all earlier calls.
-
-    Raises:
-        RefusedError: If the model declined.
-        BudgetExceededError: If the conversation has outgrown the model.
-        ProtocolError: If the model stopped for a reason that nobody here knows.
-    """
-    ids = turn.call_ids
-    if len(set(ids)) < len(ids) or any(one in used for one in ids):
-        return Repeat("its calls have ids that repeat")
-    match turn.stop:
-        case "act":
-            return Act() if ids else Repeat("it stopped for a tool and called none")
-        case "done":
-            return Finish()
-        case "resume":
-            return Resume()
-        case "cut":
-            return GoOn(_CUT)
-        case "declined":
-            raise RefusedError(f"the model declined: {turn.declined or 'it gave no reason'}"[:500])
-        case "full":
-            raise BudgetExceededError("the conversation no longer fits into the model's context", reason="context")
-        case None:
-            raise ProtocolError(
-                f"the model stopped for a reason that is not known here: {turn.stop_reason[:80]!r}", effect="no"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +142,17 @@ class Conversation(Generic[OutputT]):
         """
         if not self.run.goal.strip():
             raise InvalidInputError("the goal is empty", hint="say what the run is to reach")
+        if self.run.history is not None:
+            await retell(cast("Conversation[object]", self), self.run.history)
+            self.codec.unbind()
         said: list[str | Observation] = [self.run.goal]
         if self.run.secrets:
             names = ", ".join(f"{{{{secret:{name}}}}}" for name in self.run.secrets)
-            said.append(f"{_SECRETS} {names}")
+            said.append(self._told(f"{_SECRETS} {names}"))
         if self.codec.shows_screen:
             seen = await self.run.act("screenshot")
             said.append(seen)
-            self._see(seen)
+            self.see(seen)
         self.transcript.append(self.codec.encode(said))
 
     def _hear(self) -> None:
@@ -215,16 +160,22 @@ class Conversation(Generic[OutputT]):
         if len(self.run.inbox) and not self.waiting:
             said = self.run.inbox.take()
             if said:
-                self.transcript.append(self.codec.encode(said))
+                self.transcript.append(self.codec.encode([self._told(text) for text in said]))
+
+    def _told(self, text: str, *, beside: bool = False) -> str:
+        """Record what the model is told, so that the conversation can be told again."""
+        for piece in pieces_of(text, beside=beside):
+            self.run.emit(TOLD, piece)
+        return text
 
     def _goes_on(self, turn: Turn) -> bool:
         """Go on instead of ending where people have said something for then; tell whether they have."""
         said = self.run.inbox.take(idle=True)
         if said:
-            self._answer(turn, "\n\n".join(said))
+            self.answer(turn, self._told("\n\n".join(said), beside=True))
         return bool(said)
 
-    def _see(self, observation: Observation) -> None:
+    def see(self, observation: Observation) -> None:
         """Remember the frame to which the model's next coordinates refer."""
         self.pictured += len(observation.image or b"") * 4 // 3
         if observation.frame is not None and observation.call.name == "screenshot":
@@ -259,8 +210,12 @@ class Conversation(Generic[OutputT]):
         size, images = self.transcript.size, self.transcript.images
         came = max(0, size - self.sent - self.pictured)
         tokens = self.context + came // _BYTES_A_TOKEN + max(0, images - self.images) * _IMAGE
-        self.sent, self.images, self.pictured = size, images, 0
+        self.measure()
         return Usage(input=tokens, output=self.rules.max_tokens or _ANSWER)
+
+    def measure(self) -> None:
+        """Remember how much the model sees with the next answer."""
+        self.sent, self.images, self.pictured = self.transcript.size, self.transcript.images, 0
 
     async def _persist(self, events: TurnContext) -> Turn:
         """Ask until there is an answer; otherwise than before where a refusal says how."""
@@ -330,7 +285,7 @@ class Conversation(Generic[OutputT]):
                     raise ProtocolError(f"the model's answer is invalid, twice in a row: {why}", effect="no")
                 return
             case Resume():
-                self._append(turn)
+                self.append(turn)
                 self.waiting.append(turn)
             case GoOn(text):
                 self.cuts += 1
@@ -341,39 +296,40 @@ class Conversation(Generic[OutputT]):
                         reason="tokens",
                         hint="raise max_tokens" + (f" above {limit}" if limit is not None else ""),
                     )
-                self._answer(turn, text)
+                self.answer(turn, self._told(text, beside=True))
             case Act():
                 self.cuts = 0
                 await self._act(turn)
         self.repeats = 0
 
-    def _append(self, turn: Turn) -> None:
+    def append(self, turn: Turn) -> None:
+        """Put an answer into the history."""
         self.used.update(turn.call_ids)
         self.codec.remember(self.transcript, turn)
 
-    def _pending(self, turn: Turn) -> tuple[list[Turn], list[ToolCall]]:
+    def pending(self, turn: Turn | None) -> tuple[list[Turn], list[ToolCall]]:
         """Return the turns that the next results answer, and their calls."""
-        turns = [*self.waiting, turn]
+        turns = self.waiting if turn is None else [*self.waiting, turn]
         self.waiting = []
         return turns, [call for one in turns for call in one.calls]
 
-    def _answer(self, turn: Turn, text: str) -> None:
+    def answer(self, turn: Turn, text: str) -> None:
         """Run nothing of an answer, and say something."""
-        turns, calls = self._pending(turn)
-        self._append(turn)
+        turns, calls = self.pending(turn)
+        self.append(turn)
         self.transcript.append(self.codec.encode_results(turns, self.codec.refuse(calls, _NOT_RUN), text))
 
     async def _act(self, turn: Turn) -> None:
         """Run the calls in order, and look afterwards where the model would have to ask for it."""
-        turns, calls = self._pending(turn)
+        turns, calls = self.pending(turn)
         planned = [self._planned(call) for call in calls[:MAX_CALLS]]
         observations = await self.run.act_batch(planned)
-        _heed(observations)
-        observations += self.codec.refuse(calls[MAX_CALLS:], _TOO_MANY, observations)
+        heed(observations)
+        observations += self.codec.refuse(calls[MAX_CALLS:], TOO_MANY, observations)
         observations = await self._look(observations)
         for observation in observations:
-            self._see(observation)
-        self._append(turn)
+            self.see(observation)
+        self.append(turn)
         self.transcript.append(self.codec.encode_results(turns, observations))
 
     def _planned(self, call: ToolCall) -> ToolCall:
@@ -386,16 +342,11 @@ class Conversation(Generic[OutputT]):
         if index is None:
             return observations
         # A call that failed before a person was asked waits for its acknowledgement all the same.
-        unasked = [at for at, seen in enumerate(observations) if seen.call.checks and seen.approved is None]
-        checks = [check for at in unasked for check in observations[at].call.checks]
-        look = await self.run.act(ToolCall("screenshot", checks=checks))
-        _heed([look])
-        for at in unasked:
-            observations[at] = replace(observations[at], approved=look.approved)
-        if look.frame is None or not look.ok:
-            return observations
-        observations[index] = replace(observations[index], frame=look.frame, image=look.image)
-        self.shown = look.frame.id
+        look = await self.run.act(ToolCall("screenshot", checks=unasked(observations)))
+        heed([look])
+        observations = with_look(observations, index, look)
+        if look.frame is not None and look.ok:
+            self.shown = look.frame.id
         return observations
 
     def _finish(self, turn: Turn) -> tuple[OutputT] | None:
@@ -412,19 +363,9 @@ class Conversation(Generic[OutputT]):
                     f"the model's final answer is not the output type: {_problems(error)}", effect="no"
                 ) from error
             self.repaired = True
-            self._answer(turn, f"Your answer is not what it must be: {_problems(error)}. Give the whole answer again.")
+            again = f"Your answer is not what it must be: {_problems(error)}. Give the whole answer again."
+            self.answer(turn, self._told(again, beside=True))
             return None
-
-
-def _heed(observations: Sequence[Observation]) -> None:
-    """End the run where a person denied what the model's vendor wanted a person to see.
-
-    Raises:
-        RunStoppedError: If so: the vendor takes no answer to such a call but an acknowledgement.
-    """
-    for seen in observations:
-        if seen.call.checks and seen.outcome == "denied":
-            raise RunStoppedError(f"{seen.call.name}: {seen.text}", reason="denied")
 
 
 def _problems(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import ConfigError
+from deskhand.errors import ConfigError, InvalidInputError
 from deskhand.harness.base import Harness
 from deskhand.harness.context import RunContext
 from deskhand.harness.loops.conversation import Conversation, Rules
@@ -98,7 +98,16 @@ class ModelHarness(Harness[OutputT]):
         """Connect to the vendor for one run."""
 
     async def drive(self, run: RunContext) -> OutputT | None:
-        """Ask, act, and show what came of it, until the model is done."""
+        """Ask, act, and show what came of it, until the model is done.
+
+        Raises:
+            InvalidInputError: If the run is to continue one of another harness.
+        """
+        if run.history is not None and run.history.driver != self.name:
+            raise InvalidInputError(
+                f"the run {run.history.run_id} was driven by {run.history.driver}",
+                hint=f"{self.name} can only go on with its own",
+            )
         async with self.adapter(run) as adapter:
             return await Conversation(self._rules(), run, adapter).pursue()
 

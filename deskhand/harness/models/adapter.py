@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Iterable, Sequence
+import json
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
@@ -17,7 +18,7 @@ from deskhand.harness.models.planner import Pruned
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder"]
+__all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder", "items_of"]
 
 Json = dict[str, JsonValue]
 
@@ -69,6 +70,24 @@ class Turn:
     declined: str | None = None
     call_ids: Sequence[str | None] = ()
     id: str | None = None
+
+
+def items_of(value: JsonValue, foreign: Container[str]) -> list[Json]:
+    """Return recorded items, each an object.
+
+    Args:
+        value: What was recorded.
+        foreign: Types of items that only another API has.
+
+    Raises:
+        InvalidInputError: If it is something else, or another API's.
+    """
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list) or len(items) < len(value) or any(str(one.get("type")) in foreign for one in items):
+        raise InvalidInputError(
+            "the recorded answer is not in the format of this model's API", hint="go on with the same harness"
+        )
+    return items
 
 
 class TurnDecoder(abc.ABC):
@@ -168,6 +187,35 @@ class ModelAdapter(abc.ABC):
     @abc.abstractmethod
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
+
+    @abc.abstractmethod
+    def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
+        """Return the events by which a whole answer would have come.
+
+        Args:
+            items: The vendor's items, as `Turn.raw` holds them.
+            stop_reason: Why the model stopped, in the vendor's words.
+
+        Raises:
+            InvalidInputError: If they are not this vendor's.
+        """
+
+    def read(self, raw: bytes, stop_reason: str) -> Turn:
+        """Read an answer that was recorded, by the decoder that reads one that comes.
+
+        Args:
+            raw: The vendor's items; they go into the history byte for byte.
+            stop_reason: Why the model stopped, in the vendor's words.
+
+        Raises:
+            InvalidInputError: If they are not this vendor's.
+        """
+        decoder = self.decoder()
+        decoder.feed(self.events_of(json.loads(raw), stop_reason))
+        return replace(decoder.turn(), raw=raw)
+
+    def unbind(self) -> None:  # noqa: B027 (most vendors have nothing to do for it)
+        """Take note that the history may not be what the model saw to the byte; by default that is of no matter."""
 
     @abc.abstractmethod
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from pydantic import JsonValue
 
 from deskhand.errors import InvalidInputError, ProtocolError
-from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder, items_of
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.decoder import AnthropicDecoder
 from deskhand.harness.models.layout import Item
@@ -27,6 +27,9 @@ __all__ = ["AnthropicCodec"]
 
 _NATIVE: Final = frozenset({"anthropic_toolset", "anthropic_computer"})
 """The formats of calls of the vendor's own computer tools."""
+
+_FOREIGN: Final = frozenset({"message", "function_call", "computer_call", "reasoning"})
+"""Types of items that only another vendor's API has."""
 
 DISPLAY: Final = Screen(1280, 800)
 """The size that an older computer tool is told where there is no screenshot yet."""
@@ -70,6 +73,7 @@ class AnthropicCodec(ModelAdapter):
         self._tried = {settings.profile.computer_tool}
         self._asked = False
         self._unbound = False
+        self._loose = False
         self._offer = self._sent = offer(settings, tools, self._display)
 
     @property
@@ -114,7 +118,8 @@ class AnthropicCodec(ModelAdapter):
         """
         pruned = plan(transcript, self._settings.profile, self._door.max_body)
         changed = self._offer is not self._sent
-        if self._settings.profile.prefix_bound and self._asked and (pruned.forced or changed) and not self._unbound:
+        bent = pruned.forced or changed or self._loose
+        if self._settings.profile.prefix_bound and self._asked and bent and not self._unbound:
             self._unbound = changed = True
         if changed:
             self._sent = self._offer
@@ -184,6 +189,19 @@ class AnthropicCodec(ModelAdapter):
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
         return AnthropicDecoder(self.members, self._offer.functions)
+
+    def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
+        """Return the events by which a whole answer would have come."""
+        events: list[Json] = []
+        for index, item in enumerate(items_of(items, _FOREIGN)):
+            events.append({"type": "content_block_start", "index": index, "content_block": item})
+            events.append({"type": "content_block_stop", "index": index})
+        return [*events, {"type": "message_delta", "delta": {"stop_reason": stop_reason}}, {"type": "message_stop"}]
+
+    def unbind(self) -> None:
+        """Have thinking given up where it does not fit to what stands before it."""
+        self._asked = True
+        self._loose = self._settings.profile.prefix_bound
 
 
 def _text(text: str) -> bytes:

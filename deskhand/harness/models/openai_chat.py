@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from deskhand.errors import ProtocolError, TruncatedStreamError
+from deskhand.errors import InvalidInputError, ProtocolError, TruncatedStreamError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
 from deskhand.harness.models.layout import Item
@@ -210,6 +210,23 @@ class ChatCodec(ModelAdapter):
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
         return ChatDecoder(self._functions)
+
+    def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
+        """Return the chunk in which a whole answer would have come."""
+        if not isinstance(items, dict):
+            raise InvalidInputError(
+                "the recorded answer is not in the format of this model's API", hint="go on with the same harness"
+            )
+        delta: Json = {name: value for name, value in items.items() if value is not None}
+        given = items.get("tool_calls")
+        calls = [
+            {**call, "index": index}
+            for index, call in enumerate(given if isinstance(given, list) else [])
+            if isinstance(call, dict)
+        ]
+        if calls:
+            delta["tool_calls"] = list[JsonValue](calls)
+        return [{"choices": [{"index": 0, "delta": delta, "finish_reason": stop_reason}]}]
 
     def encode(self, items: Sequence[str | Observation]) -> Item:
         """Encode what the user says: texts, and looks at the screen, in order."""

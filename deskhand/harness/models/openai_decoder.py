@@ -18,7 +18,7 @@ from deskhand.tools.calls import ToolCall
 from deskhand.tools.formats import call_from_openai
 from deskhand.tools.openai_actions import calls_from_openai_computer
 
-__all__ = ["ResponsesDecoder", "known_function", "usage_of"]
+__all__ = ["INCOMPLETE", "ResponsesDecoder", "known_function", "usage_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _CALLS: Final = frozenset({"function_call", "computer_call"})
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
-_INCOMPLETE: Final[Mapping[str, Stop]] = {"max_output_tokens": "cut", "content_filter": "declined"}
+INCOMPLETE: Final[Mapping[str, Stop]] = {"max_output_tokens": "cut", "content_filter": "declined"}
 """What it means that an answer is incomplete, by the vendor's reason."""
 
 _FOREIGN: Final = frozenset(
@@ -133,7 +133,7 @@ class ResponsesDecoder(TurnDecoder):
         """Say why the answer ended, in the vendor's word and in ours."""
         if status == "incomplete":
             reason = str(_object(self._response, "incomplete_details").get("reason"))
-            return reason, _INCOMPLETE.get(reason)
+            return reason, INCOMPLETE.get(reason)
         if status != "completed":
             return status, None
         foreign = next((str(item.get("type")) for item in items if item.get("type") in _FOREIGN), None)

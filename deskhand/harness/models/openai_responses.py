@@ -11,9 +11,9 @@ from typing import Final, Protocol
 from pydantic import JsonValue
 
 from deskhand.errors import ConfigError, InvalidInputError, ProtocolError
-from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder, items_of
 from deskhand.harness.models.layout import Item
-from deskhand.harness.models.openai_decoder import ResponsesDecoder
+from deskhand.harness.models.openai_decoder import INCOMPLETE, ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import OPENAI_API, ModelProfile, amend, named_tool
@@ -24,6 +24,9 @@ from deskhand.tools.formats import acknowledged, failures, said
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["Door", "ResponsesCodec", "Settings"]
+
+_FOREIGN: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+"""Types of items that only another vendor's API has."""
 
 PREVIEW: Final = "computer_use_preview"
 """The older computer tool, which wants to know what it is shown, and asks for one action at a time."""
@@ -135,6 +138,17 @@ class ResponsesCodec(ModelAdapter):
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
         return ResponsesDecoder(self._functions, computer=self._settings.native)
+
+    def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
+        """Return the events by which a whole answer would have come."""
+        response: Json = {"status": "completed"}
+        if stop_reason in INCOMPLETE:
+            response = {"status": "incomplete", "incomplete_details": {"reason": stop_reason}}
+        done: list[Json] = [
+            {"type": "response.output_item.done", "output_index": index, "item": item}
+            for index, item in enumerate(items_of(items, _FOREIGN))
+        ]
+        return [*done, {"type": f"response.{response['status']}", "response": response}]
 
     def encode(self, items: Sequence[str | Observation]) -> Item:
         """Encode what the user says: texts, and looks at the screen, in order."""
