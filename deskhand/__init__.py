@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deskhand.harness.events import Event, parse_event
     from deskhand.harness.log import EventLog, MemoryLog
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
+    from deskhand.harness.loops.fleet import FleetError, FleetHarness
     from deskhand.harness.loops.openai import OpenAIComputerUseHarness, OpenAIFunctionHarness
     from deskhand.harness.loops.probe import ProbeHarness
     from deskhand.harness.policy import Policy, Rule
@@ -66,6 +67,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.harness.events": ("Event", "parse_event"),
     "deskhand.harness.log": ("EventLog", "MemoryLog"),
     "deskhand.harness.loops.claude": ("ClaudeComputerUseHarness",),
+    "deskhand.harness.loops.fleet": ("FleetError", "FleetHarness"),
     "deskhand.harness.loops.openai": ("OpenAIComputerUseHarness", "OpenAIFunctionHarness"),
     "deskhand.harness.loops.probe": ("ProbeHarness",),
     "deskhand.harness.policy": ("Policy", "Rule"),
@@ -108,6 +110,8 @@ __all__ = [
     "EventLog",
     "ExecResult",
     "ExternalComputer",
+    "FleetError",
+    "FleetHarness",
     "Frame",
     "Harness",
     "MemoryBlobs",

@@ -8,8 +8,10 @@ from deskhand.harness.budget import Allowance, Budget
 from deskhand.harness.context import OnComputer, RunContext, TurnContext
 from deskhand.harness.engine import Engine, open_run
 from deskhand.harness.frames import FrameLimits
+from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
 from deskhand.harness.log import EventLog, LogEntry, MemoryLog, RunSummary
+from deskhand.harness.loops.fleet import FleetError, FleetHarness
 from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.loops.probe import ProbeHarness
 from deskhand.harness.models.transport import Deadlines, Patience
@@ -32,8 +34,11 @@ __all__ = [
     "Engine",
     "EventLog",
     "EventStream",
+    "FleetError",
+    "FleetHarness",
     "FrameLimits",
     "Harness",
+    "History",
     "Inbox",
     "Judgement",
     "LogEntry",

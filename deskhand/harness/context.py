@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Generic, Literal, cast, overload
+from typing import TYPE_CHECKING, Generic, Literal, cast, overload
 
 from pydantic import JsonValue
 from pydantic_core import to_json
@@ -24,7 +24,7 @@ from deskhand.harness.events import (
     UsageRecorded,
 )
 from deskhand.harness.executor import Executor
-from deskhand.harness.history import History
+from deskhand.harness.history import LOOP, History
 from deskhand.harness.inbox import Inbox
 from deskhand.harness.prices import price_of
 from deskhand.harness.state import RunState
@@ -32,9 +32,13 @@ from deskhand.providers.contract import ComputerInfo
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolRegistry
 
+if TYPE_CHECKING:
+    from deskhand.harness.base import Harness
+
 __all__ = ["OnComputer", "RunContext", "TurnContext"]
 
 DepsT = TypeVar("DepsT", default=object)
+OutputT = TypeVar("OutputT", default=str)
 
 MAX_VALUE = 256 * 1024
 """Bytes of JSON that an event of one's own may hold."""
@@ -124,9 +128,9 @@ class TurnContext:
     def _meter(self, usage: Usage) -> None:
         """Add what was used to the run's usage, and say what it cost."""
         run = self._run
-        run.usage = run.usage + usage
+        run.tally.usage = run.tally.usage + usage
         price = price_of(self._model, usage, run.purse.prices) if self._model else None
-        run.cost = None if run.cost is None or price is None else run.cost + price
+        run.tally.cost = None if run.tally.cost is None or price is None else run.tally.cost + price
         total = usage.total
         run.warn(run.purse.settle(self._reservation, {"tokens": total, "money": price or 0.0}))
         if total:
@@ -239,8 +243,9 @@ class RunContext(OnComputer, Generic[DepsT]):
 
     @property
     def last_frame(self) -> Frame | None:
-        """The newest frame of the run."""
-        return self._run_state.last_frame
+        """The newest frame of the run; of its one computer, in a part of a run."""
+        run = self._run_state
+        return run.tally.last_frame if run.whole is None else run.computer(None).frame
 
     def on(self, computer_id: str) -> OnComputer:
         """Look and act on one of the run's computers.
@@ -250,6 +255,40 @@ class RunContext(OnComputer, Generic[DepsT]):
         """
         self._run_state.computer(computer_id)
         return OnComputer(self._executor, self._run_state, computer_id)
+
+    @contextmanager
+    def part(
+        self, computer_id: str, harness: Harness[OutputT, DepsT], *, goal: str | None = None
+    ) -> Iterator[RunContext[DepsT]]:
+        """Let one of the run's computers have a loop of its own for the time of a block.
+
+        That loop sees a run with this computer alone, and turns and an inbox of its own. The events, the budgets, the
+        policy, pause and stop are those of the whole run; what people say to the run, each of its loops hears.
+
+        Args:
+            computer_id: The computer; no other loop may have it meanwhile.
+            harness: What drives it: its tools are added to the computer's, and its limits hold for the frames.
+            goal: What this loop is to reach; the run's goal where not given.
+
+        Raises:
+            InvalidInputError: If the run has no such computer.
+            ConfigError: If a tool of the harness has the name of another.
+            ConflictError: If the computer has a loop of its own already.
+        """
+        run = self._run_state
+        computer = run.computer(computer_id)
+        tools, own = computer.tools, harness.own_tools
+        with run.inbox.branch(computer_id) as inbox:
+            part = run.part(
+                computer_id, goal=goal if goal is not None else run.goal, frame_limits=harness.frame_limits, inbox=inbox
+            )
+            computer.tools = tools if own is None else tools.merged(own)
+            try:
+                context: RunContext[DepsT] = RunContext(part)
+                context.emit(LOOP, {"harness": harness.name, "model": harness.model, "goal": part.goal})
+                yield context
+            finally:
+                computer.tools = tools
 
     async def act_batch(self, calls: Sequence[ToolCall]) -> list[Observation]:
         """Do several things: in order on one computer, in parallel across computers.
@@ -324,7 +363,7 @@ class RunContext(OnComputer, Generic[DepsT]):
         run.emit(TurnStarted, {"index": turn.index})
         try:
             yield turn
-            run.turns += 1
+            run.tally.turns += 1
         except BaseException:
             turn.stop_reason = "interrupted"
             raise

@@ -13,6 +13,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 from deskhand.errors import BudgetExceededError, DeskhandError, JournalError, RefusedError, RunStoppedError
 from deskhand.harness.events import ErrorData, RunFinished, RunOutcome
 from deskhand.harness.executor import UNGATED_STAGES, Executor
+from deskhand.harness.loops.fleet import FleetError
 from deskhand.harness.run import LiveRun
 from deskhand.harness.state import RunState
 from deskhand.providers.actions import MouseUp
@@ -41,6 +42,12 @@ def ending_of(error: BaseException) -> Ending:
     """Map what ended a drive to an outcome: the one table."""
     error = _reason(error)
     match error:
+        case FleetError():
+            alike = {type(one) for one in error.errors.values()}
+            inner = ending_of(next(iter(error.errors.values())))
+            same = len(alike) == 1 and inner.outcome != "stopped"
+            outcome, reason = (inner.outcome, inner.reason) if same else ("failed", "error")
+            return Ending(outcome, reason, error, error.outputs)
         case RunStoppedError():
             return Ending("stopped", error.reason)
         case BudgetExceededError():
@@ -84,7 +91,7 @@ async def finish(live: LiveRun, ending: Ending) -> None:
             await live.takeover.hand_back()
         await _release(state)
     live.output = ending.output
-    state.finished = cast(
+    state.tally.finished = cast(
         "RunFinished",
         state.emit(
             RunFinished,
@@ -93,10 +100,10 @@ async def finish(live: LiveRun, ending: Ending) -> None:
                 "reason": ending.reason,
                 "output": _as_json(ending.output),
                 "error": ErrorData.of(ending.error).model_dump(mode="json") if ending.error else None,
-                "turns": state.turns,
-                "actions": state.actions,
-                "usage": state.usage.model_dump(),
-                "cost": state.cost,
+                "turns": state.tally.turns,
+                "actions": state.tally.actions,
+                "usage": state.tally.usage.model_dump(),
+                "cost": state.tally.cost,
             },
         ),
     )

@@ -330,7 +330,7 @@ class Engine:
                 self._live[live.state.run_id] = live
                 await self._pursue(live, drive, task_status)
         except Exception as error:
-            if live is None or live.state.finished is None:
+            if live is None or live.state.tally.finished is None:
                 raise  # to whoever wanted to start it
             self._failures.append(error)  # a computer could not be given up: no matter of the other runs
         finally:

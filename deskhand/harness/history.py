@@ -127,8 +127,9 @@ class History:
         amended: The vendor's refusals upon which the loop asked otherwise.
         before: The run that it continued, where it did.
         parts: The steps of each computer's own loop, where it had such.
-        drivers: Those loops' names.
+        drivers: Those loops' names, and their goals.
         driver: What drove it.
+        goal: What it was to reach.
     """
 
     run_id: str
@@ -140,8 +141,9 @@ class History:
     amended: Sequence[str] = ()
     before: History | None = None
     parts: Mapping[str, Sequence[Step]] = field(default_factory=dict, repr=False)
-    drivers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    drivers: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     driver: str = ""
+    goal: str = ""
 
     @classmethod
     async def read(cls, log: EventLog, blobs: BlobStore, run_id: str) -> History:
@@ -171,11 +173,6 @@ class History:
         return history
 
     @property
-    def goal(self) -> str:
-        """What it was to reach."""
-        return self.started.data.goal
-
-    @property
     def answers(self) -> list[Answer]:
         """The model's answers."""
         return [step for step in self.steps if isinstance(step, Answer)]
@@ -188,8 +185,9 @@ class History:
     def on(self, computer_id: str) -> History:
         """Return the conversation of one computer's own loop; the run's only one where it had no loops of their own."""
         before = self.before.on(computer_id) if self.before is not None else None
-        driver = self.drivers.get(computer_id, self.driver)
-        return replace(self, steps=self.parts.get(computer_id, self.steps), before=before, driver=driver)
+        driver, goal = self.drivers.get(computer_id, (self.driver, self.goal))
+        steps = self.parts.get(computer_id, () if self.drivers else self.steps)
+        return replace(self, steps=steps, before=before, driver=driver, goal=goal)
 
     async def raw(self, answer: Answer) -> bytes:
         """Return the vendor's items of an answer.
@@ -238,7 +236,7 @@ class _Reader:
         self._approved: dict[str, bool] = {}
         self._amended: list[str] = []
         self._open: list[str] = []
-        self._drivers: dict[str, str] = {}
+        self._drivers: dict[str, tuple[str, str]] = {}
         self._last = 0
 
     def take(self, event: EventBase) -> None:
@@ -311,7 +309,7 @@ class _Reader:
         if event.data.name == "model.amended":
             self._amended.append(str(value.get("message", "")))
         elif event.data.name == LOOP and event.computer_id is not None:
-            self._drivers[event.computer_id] = str(value.get("harness"))
+            self._drivers[event.computer_id] = (str(value.get("harness")), str(value.get("goal")))
         elif event.data.name == TOLD:
             self._open.append(str(value.get("text", "")))
             if not value.get("more"):
@@ -344,4 +342,5 @@ class _Reader:
             {one: [step for owner, step in self._steps if owner == one] for one in owners},
             self._drivers,
             self._started.data.harness,
+            self._started.data.goal,
         )

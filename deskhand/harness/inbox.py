@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
 import anyio
 
-from deskhand.errors import InvalidInputError
+from deskhand.errors import ConflictError, InvalidInputError
 
 __all__ = ["Inbox", "When"]
 
@@ -27,6 +28,7 @@ class Inbox:
         self._messages: deque[tuple[When, str]] = deque()
         self._came = anyio.Event()
         self._interrupts: set[Callable[[], None]] = set()
+        self._branches: dict[str, Inbox] = {}
 
     def __repr__(self) -> str:
         """How many wait."""
@@ -41,12 +43,42 @@ class Inbox:
         """Whether a message waits for which what is under way must be broken off."""
         return any(when == "now" for when, _ in self._messages)
 
-    def put(self, text: str, when: When = "next") -> None:
-        """Add a message.
+    @contextmanager
+    def branch(self, name: str) -> Iterator[Inbox]:
+        """Let a loop have an inbox of its own for the time of a block: what is put here, each of them gets.
 
         Raises:
-            InvalidInputError: If it is empty or too long, or too many wait.
+            ConflictError: If one of that name is there.
         """
+        if name in self._branches:
+            raise ConflictError(f"{name} has a loop of its own already", hint="one loop a computer")
+        branch = self._branches[name] = Inbox()
+        branch._messages.extend(self._messages)
+        try:
+            yield branch
+        finally:
+            del self._branches[name]
+
+    def put(self, text: str, when: When = "next", *, to: str | None = None) -> None:
+        """Add a message.
+
+        Args:
+            text: What is said.
+            when: When it counts.
+            to: The branch that it is for; all of them where not given.
+
+        Raises:
+            InvalidInputError: If it is empty or too long, or too many wait, or there is no such branch.
+        """
+        if to is not None:
+            if to not in self._branches:
+                raise InvalidInputError(f"{to} has no loop of its own", hint="say it to the whole run")
+            self._branches[to].put(text, when)
+            return
+        if self._branches:
+            for branch in self._branches.values():
+                branch.put(text, when)
+            return
         if not text.strip():
             raise InvalidInputError("the message is empty", hint="say what the run is to do otherwise")
         if len(text) > LONGEST:

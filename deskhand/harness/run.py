@@ -167,9 +167,9 @@ class Run(Generic[OutputT]):
         """
         if self._live is not None:
             await self._live.ended.wait()
-            finished = self._live.state.finished
+            finished = self._live.state.tally.finished
             output = self._live.output
-            frame = self._live.state.last_frame
+            frame = self._live.state.tally.last_frame
         else:
             finished, output, frame = await self._recorded(), None, None
         if finished is None:
@@ -227,7 +227,9 @@ class Run(Generic[OutputT]):
         if state.control.step():
             state.emit(RunPaused, {"actor": actor, "reason": "step"})
 
-    async def steer(self, text: str, *, when: When = "next", actor: str = "user") -> None:
+    async def steer(
+        self, text: str, *, when: When = "next", actor: str = "user", computer_id: str | None = None
+    ) -> None:
         """Say something to the agent while it works.
 
         Args:
@@ -236,14 +238,16 @@ class Run(Generic[OutputT]):
                 is not run, and an answer that is coming is asked for anew. ``idle``: when it would be done, so that it
                 goes on instead.
             actor: Who says it.
+            computer_id: The computer whose loop is meant, where each has one of its own; all of them where not given.
 
         Raises:
             ConflictError: If the run has ended.
-            InvalidInputError: If the text is empty or too long, or too many messages wait.
+            InvalidInputError: If the text is empty or too long, or too many messages wait, or the computer has no loop
+                of its own.
         """
         state = await self._control()
-        state.inbox.put(text, when)
-        state.emit(RunSteered, {"actor": actor, "text": text, "when": when})
+        state.inbox.put(text, when, to=computer_id)
+        state.emit(RunSteered, {"actor": actor, "text": text, "when": when}, computer_id=computer_id)
 
     async def takeover(self, actor: str = "user", *, reason: str | None = None, lease: float = LEASE) -> Takeover:
         """Take the computers over: the run's own actions wait until they are handed back.

@@ -27,7 +27,7 @@ from deskhand.redaction import Redactor
 from deskhand.tools.calls import Frame, Observation
 from deskhand.tools.registry import ToolRegistry
 
-__all__ = ["ComputerState", "RunState"]
+__all__ = ["ComputerState", "RunState", "Tally"]
 
 _INSTANT = 1e-6
 """Seconds: what is left of a budget of time must be more."""
@@ -52,8 +52,22 @@ class ComputerState:
 
 
 @dataclass(eq=False)
+class Tally:
+    """What a run counts, whichever of its loops does it, and how it ended."""
+
+    charged: float = 0.0
+    turns: int = 0
+    actions: int = 0
+    frames: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+    last_frame: Frame | None = None
+    finished: RunFinished | None = None
+
+
+@dataclass(eq=False)
 class RunState:
-    """One run."""
+    """One run, or the part of one that a single computer is: with turns and an inbox of its own, all else shared."""
 
     run_id: str
     goal: str
@@ -74,18 +88,12 @@ class RunState:
     control: Control = field(default_factory=Control)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     inbox: Inbox = field(default_factory=Inbox)
-    charged: float = 0.0
+    tally: Tally = field(default_factory=Tally)
     turn: int = 0
-    turns: int = 0
-    actions: int = 0
-    frames: int = 0
-    usage: Usage = field(default_factory=Usage)
-    cost: float | None = 0.0
-    last_frame: Frame | None = None
     known_frames: dict[str, Frame] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     calls_in_turn: int = 0
-    finished: RunFinished | None = None
+    whole: RunState | None = None
 
     def emit(
         self,
@@ -105,13 +113,13 @@ class RunState:
                 "run_id": self.run_id,
                 "turn": self.turn or None,
                 "call_id": call_id,
-                "computer_id": computer_id,
+                "computer_id": computer_id if computer_id is not None or self.whole is None else self.computer(None).id,
                 "workspace_id": self.workspace,
                 "user_id": self.user,
                 "data": self.redactor.clean(data),
             }
         )
-        if self.finished is None:
+        if self.tally.finished is None:
             self.feed.emit(event)
         return event
 
@@ -131,7 +139,7 @@ class RunState:
             BudgetExceededError: If a budget of time is used up.
         """
         elapsed = self.stopwatch.elapsed
-        spent, self.charged = elapsed - self.charged, elapsed
+        spent, self.tally.charged = elapsed - self.tally.charged, elapsed
         self.warn(self.purse.settle(Reservation({}), {"time": spent}))
         self.purse.check({"time": _INSTANT})
 
@@ -168,13 +176,32 @@ class RunState:
     def next_call_id(self) -> str:
         """Number the next call of this turn."""
         self.calls_in_turn += 1
-        return f"{self.run_id}/{self.turn}/{self.calls_in_turn}"
+        part = "" if self.whole is None else f"{self.computer(None).id}/"  # (parts count beside each other)
+        return f"{self.run_id}/{self.turn}/{part}{self.calls_in_turn}"
 
     def begin_turn(self) -> int:
         """Number the next turn."""
-        self.turn += 1
+        self.turn = self.turn + 1 if self.whole is None else self.whole.begin_turn()
         self.calls_in_turn = 0
         return self.turn
+
+    def part(self, computer_id: str, *, goal: str, frame_limits: FrameLimits, inbox: Inbox) -> RunState:
+        """Return the part of the run that one of its computers is.
+
+        Raises:
+            InvalidInputError: If the run has no such computer.
+        """
+        return replace(
+            self,
+            computers={computer_id: self.computer(computer_id)},
+            goal=goal,
+            frame_limits=frame_limits,
+            inbox=inbox,
+            history=self.history.on(computer_id) if self.history is not None else None,
+            turn=0,
+            calls_in_turn=0,
+            whole=self,
+        )
 
     async def check_alive(self) -> None:
         """Raise if the run has ended.
@@ -182,6 +209,6 @@ class RunState:
         Raises:
             ConflictError: If it has.
         """
-        if self.finished is not None:
+        if self.tally.finished is not None:
             await anyio.lowlevel.checkpoint_if_cancelled()  # what cancels the caller may have ended the run too
             raise ConflictError(f"the run {self.run_id} has ended", hint="start another run")

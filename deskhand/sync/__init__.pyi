@@ -176,7 +176,7 @@ class Run(Generic[OutputT]):
     def step(self, *, actor: str = "user") -> None:
         """Let one action start, then pause."""
 
-    def steer(self, text: str, *, when: When = "next", actor: str = "user") -> None:
+    def steer(self, text: str, *, when: When = "next", actor: str = "user", computer_id: str | None = None) -> None:
         """Say something to the agent while it works."""
 
     def takeover(self, actor: str = "user", *, reason: str | None = None, lease: float = ...) -> Takeover:
@@ -226,7 +226,10 @@ class Inbox:
     def urgent(self) -> bool:
         """Whether a message waits for which what is under way must be broken off."""
 
-    def put(self, text: str, when: When = "next") -> None:
+    def branch(self, name: str) -> Iterator[Inbox]:
+        """Let a loop have an inbox of its own for the time of a block: what is put here, each of them gets."""
+
+    def put(self, text: str, when: When = "next", *, to: str | None = None) -> None:
         """Add a message."""
 
     def take(self, *, idle: bool = False) -> list[str]:
@@ -288,10 +291,15 @@ class RunContext(OnComputer, Generic[DepsT]):
 
     @property
     def last_frame(self) -> Frame | None:
-        """The newest frame of the run."""
+        """The newest frame of the run; of its one computer, in a part of a run."""
 
     def on(self, computer_id: str) -> OnComputer:
         """Look and act on one of the run's computers."""
+
+    def part(
+        self, computer_id: str, harness: Harness[OutputT, DepsT], *, goal: str | None = None
+    ) -> Iterator[RunContext[DepsT]]:
+        """Let one of the run's computers have a loop of its own for the time of a block."""
 
     def act_batch(self, calls: Sequence[ToolCall]) -> list[Observation]:
         """Do several things: in order on one computer, in parallel across computers."""

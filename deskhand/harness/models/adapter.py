@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from deskhand.errors import InvalidInputError
+from deskhand.errors import InvalidInputError, UnsupportedError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.planner import Pruned
@@ -188,9 +188,8 @@ class ModelAdapter(abc.ABC):
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
 
-    @abc.abstractmethod
     def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
-        """Return the events by which a whole answer would have come.
+        """Return the events by which a whole answer would have come; needed to go on from a recorded run.
 
         Args:
             items: The vendor's items, as `Turn.raw` holds them.
@@ -198,7 +197,12 @@ class ModelAdapter(abc.ABC):
 
         Raises:
             InvalidInputError: If they are not this vendor's.
+            UnsupportedError: By default.
         """
+        del items, stop_reason
+        raise UnsupportedError(
+            f"{type(self).__name__} cannot read recorded answers", hint="give it events_of() to go on from a run"
+        )
 
     def read(self, raw: bytes, stop_reason: str) -> Turn:
         """Read an answer that was recorded, by the decoder that reads one that comes.

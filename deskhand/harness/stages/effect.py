@@ -61,7 +61,7 @@ async def unseal(call: ToolCall, action: Action) -> ToolCall | Observation:
 async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
     """Make the intent durable before anything is sent, unless the action changes nothing."""
     tool, run = action.with_tool, action.run
-    run.actions += 1
+    run.tally.actions += 1
     arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
     run.emit(
         ActionStarted,
@@ -157,14 +157,14 @@ async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, b
     reference = target.frame
     fill = Screen(reference.width, reference.height) if zoomed and reference else None
     prepared = await prepare_frame(image, run.frame_limits, run.limiter, fill=fill)
-    run.frames += 1
+    run.tally.frames += 1
     dropped: str | None = None
     try:
         digest = await run.blobs.put(prepared.data)
     except JournalError as error:
         digest, dropped = "", str(error)
     frame = Frame(
-        id=f"f{run.frames}",
+        id=f"f{run.tally.frames}",
         sha256=digest,
         mime=prepared.mime,
         width=prepared.size.width,
@@ -179,7 +179,7 @@ async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, b
         run.emit(FrameCaptured, data, call_id=call.id, computer_id=target.id)
     else:
         run.emit(FrameDropped, {"frame_id": frame.id, "reason": dropped}, call_id=call.id, computer_id=target.id)
-    run.last_frame = frame
+    run.tally.last_frame = frame
     run.images[frame.id] = frame.sha256
     if not zoomed:
         target.frame = frame
