@@ -31,6 +31,7 @@ error                     code                  retryable effect  raised when
 ``RefusedError``          ``refused``           no        no      the model declined the goal
 ``BudgetExceededError``   ``budget_exceeded``   no        no      a run used up what it was given
 ``RunStoppedError``       ``stopped``           no        no      the run was stopped; nothing further may act in it
+``QuarantinedError``      ``quarantined``       no        no      a run died too often to be taken up once more
 ``JournalError``          ``journal``           no        no      the event log cannot be written
 ``FencedError``           ``fenced``            no        no      a newer epoch owns this run (also a ``JournalError``)
 ``CorruptJournalError``   ``corrupt_journal``   no        no      the event log is damaged (also a ``JournalError``)
@@ -63,6 +64,7 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "ProviderError",
+    "QuarantinedError",
     "RateLimitedError",
     "RefusedError",
     "RunStoppedError",
@@ -313,6 +315,14 @@ class RunStoppedError(DeskhandError):
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+class QuarantinedError(DeskhandError):
+    """Raised when a run has died too often to be taken up once more."""
+
+    code = "quarantined"
+    hint: str | None = "see what it did last: deskhand events RUN; then start another run"
+    effect: Effect = "no"
 
 
 class JournalError(DeskhandError):

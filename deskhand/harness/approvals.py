@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
@@ -14,6 +14,7 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, NotFoundError
+from deskhand.harness.events import ApprovalRequested, ApprovalResolved
 from deskhand.tools.calls import Risk, SafetyCheck, ToolCall
 
 __all__ = ["ANSWER", "ApprovalRequest", "Approvals", "Decision", "OnApproval", "digest_of", "nobody"]
@@ -124,12 +125,44 @@ class Approvals:
         self._resolved: dict[str, Decision] = {}
         self._always: set[tuple[str, str | None]] = set()
         self._count = 0
+        self._asked_before: dict[str, str] = {}
+        self._kept: dict[str, tuple[str, str, Decision | None]] = {}
+
+    def restore(self, requested: Sequence[ApprovalRequested], resolved: Mapping[str, ApprovalResolved]) -> None:
+        """Take over what the log knows of the requests of a run that is recovered.
+
+        Args:
+            requested: The requests, each call's newest.
+            resolved: The answers, by call.
+        """
+        self._count = len({event.data.approval_id for event in requested})
+        for event in requested:
+            answer = resolved.get(event.data.call_id)
+            if answer is None:
+                self._asked_before[event.data.call_id] = event.data.approval_id
+                continue
+            data = answer.data
+            decision = Decision(data.decision, data.actor, data.reason, data.arguments, data.always)
+            self._resolved[event.data.call_id] = decision
+            if decision.approved and decision.always:
+                self._always.add((event.data.name, event.computer_id))
+            if not decision.approved or event.data.expires.timestamp() > time.time():
+                self._kept[event.data.call_id] = (event.data.digest, data.digest, decision)
+
+    def answered_before(self, call: ToolCall) -> Decision | None:
+        """Return the answer that exactly this call got before a crash, where it still holds; once."""
+        asked, answered, decision = self._kept.pop(str(call.id), ("", "", None))
+        if decision is None or asked != digest_of(self._run_id, call):
+            return None
+        edited = call if decision.arguments is None else replace(call, arguments=decision.arguments)
+        return decision if answered == digest_of(self._run_id, edited) else None
 
     def request(self, call: ToolCall, risk: Risk, reason: str, crop: str | None = None) -> ApprovalRequest:
         """Note that a call waits for an answer; `wait` for it next."""
-        self._count += 1
+        known = self._asked_before.pop(str(call.id), None)
+        self._count += known is None
         request = ApprovalRequest(
-            id=f"{self._run_id}/approval/{self._count}",
+            id=known or f"{self._run_id}/approval/{self._count}",
             run_id=self._run_id,
             call=call,
             digest=digest_of(self._run_id, call),

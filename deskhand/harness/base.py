@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic
 
+from pydantic import JsonValue
 from typing_extensions import TypeVar
 
 from deskhand.errors import ConfigError
@@ -39,6 +40,11 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
     """
 
     @property
+    def driven_again(self) -> bool:
+        """Whether `drive`, in a run that is recovered, goes through all that the log knows once more from its start."""
+        return False
+
+    @property
     def name(self) -> str:
         """What events call it."""
         return type(self).__name__
@@ -57,6 +63,11 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """Tools that it brings besides the computer's own."""
         return None
+
+    @property
+    def settings(self) -> Mapping[str, JsonValue]:
+        """What ``run.started`` keeps of its settings, so that a run can be taken up with the same; never a secret."""
+        return {}
 
     @abc.abstractmethod
     async def drive(self, run: RunContext[DepsT]) -> OutputT | None:

@@ -12,12 +12,13 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 from typing_extensions import TypeVar
 
-from deskhand.errors import BudgetExceededError, DeskhandError, InvalidInputError, ToolError
+from deskhand.errors import BudgetExceededError, ConflictError, DeskhandError, InvalidInputError, ToolError
 from deskhand.harness.budget import Metric, Reservation
 from deskhand.harness.events import (
     CustomEvent,
     ModelDelta,
     ModelMessage,
+    RunCheckpoint,
     TurnFinished,
     TurnStarted,
     Usage,
@@ -26,6 +27,7 @@ from deskhand.harness.events import (
 from deskhand.harness.executor import Executor
 from deskhand.harness.history import LOOP, History
 from deskhand.harness.inbox import Inbox
+from deskhand.harness.past import Past
 from deskhand.harness.prices import price_of
 from deskhand.harness.state import RunState
 from deskhand.providers.contract import ComputerInfo
@@ -76,6 +78,7 @@ class TurnContext:
         *,
         thinking: str | None = None,
         raw: bytes | None = None,
+        answer: bytes | None = None,
         stop_reason: str | None = None,
     ) -> list[ToolCall]:
         """Record the whole answer.
@@ -86,17 +89,18 @@ class TurnContext:
             usage: What the turn used, as the vendor reported it.
             thinking: A summary of its thinking.
             raw: The vendor's items as they came, JSON; kept as a blob and named by the event.
+            answer: What else a loop needs to take the answer up again after a crash; kept as a blob like them.
             stop_reason: Why the model stopped, in the vendor's words.
 
         Returns:
             The calls with their ids, ready for ``act_batch``.
         """
-        numbered = [call if call.id else replace(call, id=self._run.next_call_id()) for call in calls]
+        numbered = self._run.numbered(calls)
         used = usage or Usage()
         self.usage = self.usage + used
         if stop_reason is not None:
             self.stop_reason = stop_reason
-        blob = await self._run.blobs.put(raw) if raw is not None else None
+        blobs = [None if data is None else await self._run.blobs.put(data) for data in (raw, answer)]
         self._run.emit(
             ModelMessage,
             {
@@ -107,7 +111,8 @@ class TurnContext:
                     {"call_id": call.id, "name": call.name, "provider_call_id": call.provider_call_id}
                     for call in numbered
                 ],
-                "raw": blob,
+                "raw": blobs[0],
+                "answer": blobs[1],
             },
         )
         self._meter(used)
@@ -319,6 +324,9 @@ class RunContext(OnComputer, Generic[DepsT]):
         Raises:
             InvalidInputError: If the value is no JSON, nested too deeply, or has more than 256 KiB.
         """
+        self._run_state.emit(CustomEvent, {"name": name, "value": self._checked(value)})
+
+    def _checked(self, value: JsonValue) -> JsonValue:
         value = self._run_state.redactor.clean(value)
         try:
             size = len(to_json(value))
@@ -329,7 +337,28 @@ class RunContext(OnComputer, Generic[DepsT]):
                 f"the event's value has {size} bytes; allowed are {MAX_VALUE}",
                 hint="keep it elsewhere, and name it here",
             )
-        self._run_state.emit(CustomEvent, {"name": name, "value": value})
+        return value
+
+    async def checkpoint(self, value: JsonValue) -> None:
+        """Keep how far a driver is; once this returns, `restored` has it in whatever process takes the run up again.
+
+        Raises:
+            InvalidInputError: If the value is no JSON, nested too deeply, or has more than 256 KiB.
+            JournalError: If it cannot be kept.
+        """
+        self._run_state.emit(RunCheckpoint, {"value": self._checked(value)})
+        await self._run_state.feed.barrier()
+
+    @property
+    def restored(self) -> JsonValue:
+        """The last `checkpoint` of a run that was recovered; ``None`` where there is none, as in a fresh run."""
+        past = self._run_state.past
+        return None if past is None else past.checkpoint
+
+    @property
+    def past(self) -> Past | None:
+        """What the log knows of a run that was recovered, for loops that are driven again; ``None`` of a fresh one."""
+        return self._run_state.past
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -340,6 +369,42 @@ class RunContext(OnComputer, Generic[DepsT]):
     def inbox(self) -> Inbox:
         """What people say to the run while it goes; a driver takes it when it suits it."""
         return self._run_state.inbox
+
+    def rewind(self) -> None:
+        """Number turns and calls from the start again, to be driven through what the log of a recovered run knows."""
+        self._run_state.rewind()
+
+    def numbered(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
+        """Give the calls of an answer from `past_turn` the ids that they had."""
+        return self._run_state.numbered(calls)
+
+    def hear_again(self) -> None:
+        """Put into the inbox what people had said before the turn that comes next, as a recovered run's log tells."""
+        run = self._run_state
+        if run.past is not None:
+            run.past.say(run.inbox, run.past.following(run.turn))
+
+    async def past_turn(self) -> tuple[bytes, bytes] | None:
+        """Return the next turn's answer where the log of a recovered run has it: the vendor's items, and the rest.
+
+        Two empty ones mean that the turn was broken off. ``None`` means that the log ends here: ask the model.
+
+        Raises:
+            ConflictError: If the answer was not kept in full.
+            NotFoundError: If it is no longer kept.
+        """
+        run = self._run_state
+        index = None if run.past is None else run.past.following(run.turn)
+        if run.past is None or index is None:
+            return None
+        run.take_up(index)
+        known = run.past.turns[index]
+        if known.message is None:
+            return b"", b""
+        raw, answer = known.message.raw, known.message.answer
+        if raw is None or answer is None:
+            raise ConflictError(f"the log does not hold all of the answer of turn {index}", hint="start another run")
+        return await run.blobs.get(raw), await run.blobs.get(answer)
 
     @asynccontextmanager
     async def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AsyncIterator[TurnContext]:

@@ -10,7 +10,15 @@ from typing import cast
 import anyio
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
-from deskhand.errors import BudgetExceededError, DeskhandError, JournalError, RefusedError, RunStoppedError
+from deskhand.errors import (
+    BudgetExceededError,
+    DeskhandError,
+    FencedError,
+    JournalError,
+    QuarantinedError,
+    RefusedError,
+    RunStoppedError,
+)
 from deskhand.harness.events import ErrorData, RunFinished, RunOutcome
 from deskhand.harness.executor import UNGATED_STAGES, Executor
 from deskhand.harness.loops.fleet import FleetError
@@ -54,6 +62,8 @@ def ending_of(error: BaseException) -> Ending:
             return Ending("budget_exceeded", error.reason, error)
         case RefusedError():
             return Ending("refused", "refused", error)
+        case QuarantinedError():
+            return Ending("quarantined", "recoveries", error)
         case JournalError():
             return Ending("failed", "journal", error)
         case DeskhandError():
@@ -127,6 +137,8 @@ async def _release(state: RunState) -> None:
         for button in tuple(computer.held):
             try:
                 await executor.execute(ToolCall("left_mouse_up", computer_id=computer.id), actor="deskhand")
+            except FencedError:
+                return  # the computers are another process's now, with what is held
             except JournalError:
                 # No intent can be kept any more. This one undoes an action whose intent was: a button that stays down
                 # would turn the next person's movement into a drag.

@@ -31,7 +31,9 @@ from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
 from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.past import Past, read_past
 from deskhand.harness.policy import OwnPolicy, strictest
+from deskhand.harness.recovery import restore, settle_all, too_often
 from deskhand.harness.run import Continued, LiveRun, OpenRun, Run
 from deskhand.harness.secrets import Secrets
 from deskhand.harness.state import ComputerState, RunState
@@ -71,6 +73,9 @@ class _Order:
     budget: BudgetLike = None
     secrets: Secrets | None = None
     history: Continued = None
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    run_id: str | None = None
+    driven_again: bool = False
 
 
 class Engine:
@@ -210,15 +215,75 @@ class Engine:
             budget=budget,
             secrets=secrets,
             history=history,
+            settings=harness.settings,
         )
-
-        async def drive(live: LiveRun) -> object:
-            with anyio.CancelScope() as live.scope:
-                return await harness.drive(RunContext(live.state))
-            raise RunStoppedError("the run was stopped", reason=live.stop_reason or "user")
-
-        live = await self._begin(order, drive)
+        live = await self._begin(order, _driver(harness))
         return Run(live.state.run_id, self._log, live)
+
+    async def recover(
+        self,
+        run_id: str,
+        *,
+        harness: Harness[OutputT, DepsT],
+        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: DepsT | None = None,
+        provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
+    ) -> Run[OutputT]:
+        """Take a run up again whose process has died, from its log; live objects are not in there, so they are given.
+
+        Whoever else holds the run can write no more, and so do nothing more. A bundled loop goes on where it was: what
+        the log knows is neither asked nor done again. An action that was under way is asked about where the computer
+        can tell; else it is done again where that is harmless, and where it is not, the model is told that nobody
+        knows, and shown the screen. A driver of one's own starts anew, with `RunContext.restored`.
+
+        Args:
+            run_id: The run.
+            harness: What drives it: as it was started.
+            computer: What it may use, as it was started with; an agent that gets another one is told so.
+            tools: Tools besides the computer's own and the harness's, as it was started with.
+            deps: What the tools and the driver get as ``deps``.
+            provider: Who creates the computer where a spec is given.
+            policy: Which calls run, are asked about, are refused; all run where not given.
+            budget: What it may use at most; what it has used counts.
+            secrets: What it may use by ``{{secret:name}}`` without seeing it.
+
+        Returns:
+            The run. One that has died more than ten times is ended as ``quarantined`` instead.
+
+        Raises:
+            NotFoundError: If the log has no such run.
+            ConflictError: If it has ended, lives here, was driven by another harness, or a computer is in use.
+        """
+        if run_id in self._live:
+            raise ConflictError(f"the run {run_id} lives in this engine", hint="get it: engine.get(run_id)")
+        past = await read_past(self._log, run_id)
+        _check_recoverable(run_id, past, harness.name)
+        assert past.started is not None  # noqa: S101 (read_past sees to it)
+        order = _Order(
+            computer=computer,
+            goal=past.started.data.goal,
+            harness_name=harness.name,
+            model=harness.model,
+            frame_limits=harness.frame_limits,
+            own_tools=harness.own_tools,
+            tools=tools,
+            deps=deps,
+            user=past.started.user_id,
+            workspace=past.started.workspace_id,
+            provider=provider,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
+            history=past.started.data.continues,
+            run_id=run_id,
+            driven_again=harness.driven_again,
+        )
+        live = await self._begin(order, _driver(harness))
+        return Run(run_id, self._log, live)
 
     @asynccontextmanager
     async def open(
@@ -326,7 +391,10 @@ class Engine:
         try:
             async with AsyncExitStack() as stack:
                 live = LiveRun(await self._prepare(order, stack), anyio.Event(), self._tasks.start_soon)
-                self._announce(order, live.state)
+                if order.run_id is None:
+                    self._announce(order, live.state)
+                else:
+                    drive = await self._take_up(order, live.state) or drive
                 self._live[live.state.run_id] = live
                 await self._pursue(live, drive, task_status)
         except Exception as error:
@@ -361,7 +429,7 @@ class Engine:
 
     async def _prepare(self, order: _Order, stack: AsyncExitStack) -> RunState:
         """Lease the computers and open the run's feed."""
-        run_id = new_id("run")
+        run_id = order.run_id or new_id("run")
         given = order.computer
         if isinstance(given, ComputerSpec):
             given = await stack.enter_async_context(open_computer(order.provider, spec=given))
@@ -405,6 +473,31 @@ class Engine:
             return await given.record()
         return await History.read(self._log, self._blobs, given)
 
+    async def _take_up(self, order: _Order, state: RunState) -> Callable[[LiveRun], Awaitable[object]] | None:
+        """Bring a recovered run to where its log ends; return what to do instead of driving it, if it died too often.
+
+        Raises:
+            ConflictError: If it has ended since.
+            DeskhandError: If its log is not all there.
+        """
+        try:
+            past = await read_past(self._log, state.run_id)  # (nobody else writes any more)
+            _check_recoverable(state.run_id, past, order.harness_name)
+            restore(state, past)
+            error = too_often(past)
+            if error is None:
+                await settle_all(state, past, again=order.driven_again)
+                return None
+        except BaseException:
+            state.feed.close()
+            raise
+
+        async def give_up(live: LiveRun) -> object:
+            del live
+            raise error
+
+        return give_up
+
     def _announce(self, order: _Order, state: RunState) -> None:
         first = next(iter(state.computers.values()))
         state.emit(
@@ -418,12 +511,37 @@ class Engine:
                 "metadata": dict(order.metadata),
                 "budget": dict[str, JsonValue](state.purse.caps),
                 "continues": state.history.run_id if state.history is not None else None,
+                "settings": dict(order.settings) or None,
             },
         )
         for key, computer in state.computers.items():
             info = computer.computer.info
             data: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
             state.emit(ComputerStatusChanged, data, computer_id=key)
+
+
+def _driver(harness: Harness[OutputT, DepsT]) -> Callable[[LiveRun], Awaitable[object]]:
+    """Return what drives a run by a harness until it ends or is stopped."""
+
+    async def drive(live: LiveRun) -> object:
+        with anyio.CancelScope() as live.scope:
+            return await harness.drive(RunContext(live.state))
+        raise RunStoppedError("the run was stopped", reason=live.stop_reason or "user")
+
+    return drive
+
+
+def _check_recoverable(run_id: str, past: Past, harness_name: str) -> None:
+    """Refuse what cannot be taken up again.
+
+    Raises:
+        ConflictError: If the run has ended, or another harness drove it.
+    """
+    if past.finished:
+        raise ConflictError(f"the run {run_id} has ended", hint="start another run")
+    driven_by = past.started.data.harness if past.started is not None else harness_name
+    if driven_by != harness_name:
+        raise ConflictError(f"the run {run_id} was driven by {driven_by}, not by {harness_name}", hint="give that one")
 
 
 class _Block:

@@ -31,9 +31,11 @@ __all__ = [
     "FrameDropped",
     "ModelDelta",
     "ModelMessage",
+    "RunCheckpoint",
     "RunFinished",
     "RunOutcome",
     "RunPaused",
+    "RunRecovered",
     "RunResumed",
     "RunStarted",
     "StreamGap",
@@ -182,6 +184,7 @@ class RunStartedData(_Model):
     metadata: dict[str, str] = {}
     budget: dict[str, JsonValue] = {}
     continues: str | None = None
+    settings: dict[str, JsonValue] | None = None
 
 
 class RunStarted(EventBase):
@@ -247,6 +250,44 @@ class RunSteered(EventBase):
         return f"{self.data.actor} says: {self.data.text}"
 
 
+class RunRecoveredData(_Model):
+    """How often the run was taken up again by now, and the calls that were under way when it died."""
+
+    recoveries: int
+    unsettled: list[str] = []
+
+
+class RunRecovered(EventBase):
+    """The run was taken up again after the process that drove it had died: what follows is another process's."""
+
+    type: Literal["run.recovered"] = "run.recovered"
+    data: RunRecoveredData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        under_way = len(self.data.unsettled)
+        return f"recovered ({self.data.recoveries})" + (f", {under_way} actions were under way" if under_way else "")
+
+
+class RunCheckpointData(_Model):
+    """What a driver wants to find again."""
+
+    value: JsonValue = None
+
+
+class RunCheckpoint(EventBase):
+    """A driver has kept how far it is."""
+
+    type: Literal["run.checkpoint"] = "run.checkpoint"
+    data: RunCheckpointData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return "checkpoint"
+
+
 class ControlTaken(EventBase):
     """A person has taken the run's computers over: its own actions wait."""
 
@@ -260,10 +301,14 @@ class ControlTaken(EventBase):
 
 
 class ControlReturnedData(_Model):
-    """Who had the computers, what they say about it, how many actions it were; ``duration`` in seconds."""
+    """Who had the computers, what they say about it, how many actions it were; ``duration`` in seconds.
+
+    ``told`` is what the agent is told of it.
+    """
 
     actor: str
     summary: str | None = None
+    told: str | None = None
     actions: int = 0
     duration: float
 
@@ -367,13 +412,17 @@ class ModelDelta(EventBase):
 
 
 class ModelMessageData(_Model):
-    """A whole answer; ``raw`` is the blob that holds the vendor's items as they came."""
+    """A whole answer; ``raw`` is the blob that holds the vendor's items as they came.
+
+    ``answer`` is the blob with the rest of what a loop needs to take it up again.
+    """
 
     message_id: str
     text: str
     thinking: str | None = None
     calls: list[CallSummary] = []
     raw: str | None = None
+    answer: str | None = None
 
 
 class ModelMessage(EventBase):
@@ -441,7 +490,11 @@ class ActionOutput(EventBase):
 
 
 class ActionFinishedData(_Model):
-    """The outcome of an action; ``duration`` and ``settle`` in seconds."""
+    """The outcome of an action; ``duration`` and ``settle`` in seconds.
+
+    ``text_blob`` is the blob with the whole text where ``text`` is not all of it, ``approved`` whether a person let it
+    run, ``actor`` who asked for it where that was not the harness.
+    """
 
     call_id: str
     name: str
@@ -452,6 +505,9 @@ class ActionFinishedData(_Model):
     duration: float
     settle: float | None = None
     frame_id: str | None = None
+    text_blob: str | None = None
+    approved: bool | None = None
+    actor: str | None = None
 
 
 class ActionFinished(EventBase):
@@ -706,6 +762,8 @@ _KNOWN: tuple[type[EventBase], ...] = (
     RunPaused,
     RunResumed,
     RunSteered,
+    RunRecovered,
+    RunCheckpoint,
     ControlTaken,
     ControlReturned,
     RunFinished,
@@ -746,6 +804,8 @@ Event = Annotated[
     | Annotated[RunPaused, Tag("run.paused")]
     | Annotated[RunResumed, Tag("run.resumed")]
     | Annotated[RunSteered, Tag("run.steered")]
+    | Annotated[RunRecovered, Tag("run.recovered")]
+    | Annotated[RunCheckpoint, Tag("run.checkpoint")]
     | Annotated[ControlTaken, Tag("control.taken")]
     | Annotated[ControlReturned, Tag("control.returned")]
     | Annotated[RunFinished, Tag("run.finished")]

@@ -7,7 +7,7 @@ to go on (perhaps changed) or an observation that ends it. Whatever way it ends,
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
@@ -16,7 +16,7 @@ import anyio
 
 from deskhand.errors import BudgetExceededError, DeskhandError, Effect, JournalError, RunStoppedError, ToolError
 from deskhand.harness.events import ActionFinished, ErrorData
-from deskhand.harness.stages.action import Action, Stage
+from deskhand.harness.stages.action import EVENT_TEXT, Action, Stage
 from deskhand.harness.stages.admission import gate, lock, recheck, validate
 from deskhand.harness.stages.aim import current, scale
 from deskhand.harness.stages.consent import approve, policy
@@ -28,8 +28,6 @@ __all__ = ["STAGES", "UNGATED_STAGES", "Executor", "Stage"]
 
 HALTED: Final = "Not executed: an earlier computer action in this turn failed."
 INTERRUPTED: Final = "Not executed: a person said something first."
-_EVENT_TEXT: Final = 16_384
-"""Characters of an observation's text kept in its event; the observation holds all of it."""
 
 STAGES: tuple[Stage, ...] = (
     validate,
@@ -74,7 +72,17 @@ class Executor:
         """
         await self._run.check_alive()
         if not call.id:
-            call = replace(call, id=self._run.next_call_id())
+            call = replace(call, id=self._run.next_call_id(actor))
+        return await self._execute(call, actor, {str(call.id)})
+
+    async def _execute(self, call: ToolCall, actor: str, batch: Collection[str]) -> Observation:
+        """Take a call through the stages, unless the log of a recovered run has its outcome already."""
+        past = self._run.past
+        if past is not None and actor == "harness":
+            seen = await past.observation(call, self._run.blobs)
+            if seen is not None:
+                return seen
+            past.goes_on(batch)
         async with AsyncExitStack() as stack:
             action = Action(run=self._run, actor=actor, stack=stack)
             observation: Observation | None = None
@@ -123,11 +131,14 @@ class Executor:
                 "name": call.name,
                 "outcome": observation.outcome,
                 "effect": observation.effect,
-                "text": text if len(text) <= _EVENT_TEXT else text[:_EVENT_TEXT] + "…",
+                "text": text if len(text) <= EVENT_TEXT else text[:EVENT_TEXT] + "…",
                 "error": ErrorData.of(error).model_dump(mode="json") if error else None,
                 "duration": observation.duration,
                 "settle": action.settle,
                 "frame_id": observation.frame.id if observation.frame else None,
+                "text_blob": action.text_blob,
+                "approved": action.approved,
+                "actor": None if action.actor == "harness" else action.actor,
             },
             call_id=call.id,
             computer_id=call.computer_id,
@@ -149,7 +160,9 @@ class Executor:
             ConflictError: If the run has ended.
         """
         await self._run.check_alive()
-        numbered = [call if call.id else replace(call, id=self._run.next_call_id()) for call in calls]
+        numbered = [call if call.id else replace(call, id=self._run.next_call_id(actor)) for call in calls]
+        batch = {str(call.id) for call in numbered}
+        past = self._run.past
         found: dict[int, Observation] = {}
         by_computer: dict[str | None, list[int]] = {}
         for index, call in enumerate(numbered):
@@ -160,13 +173,18 @@ class Executor:
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
+                if past is not None and past.knows(call.id):
+                    found[index] = await self._execute(call, actor, batch)
+                    halted = halted or (on_screen and not found[index].ok)
+                    continue
                 if self._run.inbox.urgent:
                     found[index] = self._skip(call, actor, INTERRUPTED)
                     continue
                 if halted and on_screen:
                     found[index] = self._skip(call, actor, HALTED)
                     continue
-                found[index] = await self.execute(call, actor=actor)
+                await self._run.check_alive()
+                found[index] = await self._execute(call, actor, batch)
                 halted = halted or (on_screen and not found[index].ok)
 
         ended: list[DeskhandError] = []

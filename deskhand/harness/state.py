@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -18,13 +18,14 @@ from deskhand.harness.events import BudgetWarned, EventBase, RunFinished, Usage
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
+from deskhand.harness.past import Past
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.secrets import Secrets
 from deskhand.harness.stream import Feed
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import ExternalComputer
 from deskhand.redaction import Redactor
-from deskhand.tools.calls import Frame, Observation
+from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["ComputerState", "RunState", "Tally"]
@@ -94,6 +95,8 @@ class RunState:
     images: dict[str, str] = field(default_factory=dict)
     calls_in_turn: int = 0
     whole: RunState | None = None
+    calls_aside: int = 0
+    past: Past | None = None
 
     def emit(
         self,
@@ -173,11 +176,21 @@ class RunState:
             raise InvalidInputError(f"this run has no computer {computer_id!r}; it has {', '.join(self.computers)}")
         return self.computers[computer_id]
 
-    def next_call_id(self) -> str:
-        """Number the next call of this turn."""
+    def next_call_id(self, actor: str = "harness") -> str:
+        """Number the next call of this turn; those of others than the harness are numbered apart.
+
+        A loop that is driven again after a crash thereby numbers its calls as it did before, whatever people did.
+        """
+        if actor != "harness":
+            self.calls_aside += 1  # (nobody else than a harness acts in a part)
+            return f"{self.run_id}/aside/{self.calls_aside}"
         self.calls_in_turn += 1
         part = "" if self.whole is None else f"{self.computer(None).id}/"  # (parts count beside each other)
         return f"{self.run_id}/{self.turn}/{part}{self.calls_in_turn}"
+
+    def numbered(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
+        """Give an answer's calls their ids."""
+        return [call if call.id else replace(call, id=self.next_call_id()) for call in calls]
 
     def begin_turn(self) -> int:
         """Number the next turn."""
@@ -198,10 +211,21 @@ class RunState:
             frame_limits=frame_limits,
             inbox=inbox,
             history=self.history.on(computer_id) if self.history is not None else None,
+            past=self.past.on(computer_id) if self.past is not None else None,
             turn=0,
             calls_in_turn=0,
             whole=self,
         )
+
+    def take_up(self, turn: int) -> None:
+        """Be in a turn of before a crash."""
+        self.turn, self.calls_in_turn = turn, 0
+
+    def rewind(self) -> None:
+        """Number turns and calls from the start again: a loop that is driven again asks for the same ones."""
+        self.turn = self.calls_in_turn = 0
+        if self.past is not None:
+            self.past.again = True
 
     async def check_alive(self) -> None:
         """Raise if the run has ended.

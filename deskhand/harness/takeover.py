@@ -98,20 +98,22 @@ class Takeover:
         if self.over:
             return
         self._over.set()
+        changed = ""
         try:
             await self._release()
             changed = await self._look_again()
         finally:
-            told = self._told(summary)
+            told = self._told(summary) + changed
             data: dict[str, JsonValue] = {
                 "actor": self._actor,
                 "summary": summary,
+                "told": told,
                 "actions": len(self._done),
                 "duration": time.monotonic() - self._began,
             }
             self._run.emit(ControlReturned, data)
             self._run.control.give_back()
-        self._run.inbox.put(told + changed)
+        self._run.inbox.put(told)
 
     async def expire(self) -> None:
         """Hand back when the lease has run out; returns when the computers went back, whoever gave them."""

@@ -28,6 +28,7 @@ from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.door import AnthropicClient
 from deskhand.harness.models.openai_door import Api
 from deskhand.harness.models.transport import Deadlines, Patience
+from deskhand.harness.past import Past
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.run import Continued, RunResult
 from deskhand.harness.secrets import Secrets
@@ -255,6 +256,7 @@ class TurnContext:
         *,
         thinking: str | None = None,
         raw: bytes | None = None,
+        answer: bytes | None = None,
         stop_reason: str | None = None,
     ) -> list[ToolCall]:
         """Record the whole answer."""
@@ -313,6 +315,17 @@ class RunContext(OnComputer, Generic[DepsT]):
     def emit(self, name: str, value: JsonValue = None) -> None:
         """Emit an event of one's own; the name is namespaced (``myapp.progress``)."""
 
+    def checkpoint(self, value: JsonValue) -> None:
+        """Keep how far a driver is; once this returns, `restored` has it in whatever process takes the run up again."""
+
+    @property
+    def restored(self) -> JsonValue:
+        """The last `checkpoint` of a run that was recovered; ``None`` where there is none, as in a fresh run."""
+
+    @property
+    def past(self) -> Past | None:
+        """What the log knows of a run that was recovered, for loops that are driven again; ``None`` of a fresh one."""
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that calls may use as ``{{secret:name}}``."""
@@ -320,6 +333,18 @@ class RunContext(OnComputer, Generic[DepsT]):
     @property
     def inbox(self) -> Inbox:
         """What people say to the run while it goes; a driver takes it when it suits it."""
+
+    def rewind(self) -> None:
+        """Number turns and calls from the start again, to be driven through what the log of a recovered run knows."""
+
+    def numbered(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
+        """Give the calls of an answer from `past_turn` the ids that they had."""
+
+    def hear_again(self) -> None:
+        """Put into the inbox what people had said before the turn that comes next, as a recovered run's log tells."""
+
+    def past_turn(self) -> tuple[bytes, bytes] | None:
+        """Return the next turn's answer where the log of a recovered run has it: the vendor's items, and the rest."""
 
     def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AbstractContextManager[TurnContext]:
         """Frame one of a driver's own model calls: turn events, usage and budgets as for the bundled loops."""
@@ -609,6 +634,10 @@ class Harness(Generic[OutputT, DepsT]):
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """Tools that it brings besides the computer's own."""
 
+    @property
+    def settings(self) -> Mapping[str, JsonValue]:
+        """What ``run.started`` keeps of its settings, so that a run can be taken up with the same; never a secret."""
+
     def drive(self, run: RunContext[DepsT]) -> OutputT | None:
         """Pursue the run's goal; returning ends the run as completed, an exception as failed."""
 
@@ -705,6 +734,21 @@ class Engine:
     ) -> Run[OutputT]:
         """Start a run; it lives until it ends, is stopped, or the engine is left."""
 
+    def recover(
+        self,
+        run_id: str,
+        *,
+        harness: Harness[OutputT, DepsT],
+        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        deps: DepsT | None = None,
+        provider: str = "local",
+        policy: OwnPolicy | None = None,
+        budget: BudgetLike = None,
+        secrets: Secrets | None = None,
+    ) -> Run[OutputT]:
+        """Take a run up again whose process has died, from its log; live objects are not in there, so they are given."""
+
     def open(
         self,
         computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
@@ -779,6 +823,10 @@ class ModelHarness(Harness[OutputT]):
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None: ...
+    @property
+    def settings(self) -> Mapping[str, JsonValue]:
+        """What ``run.started`` keeps of its settings."""
+
     @property
     def model(self) -> str:
         """The model it asks."""

@@ -123,6 +123,10 @@ Handler = Callable[[ToolContext[object], BaseModel], Awaitable[ToolOutput]]
 """How every tool is called, whatever its function looks like."""
 
 
+Happened = Callable[[ToolContext[object], BaseModel], Awaitable[ToolOutput | None]]
+"""Asks whoever knows what came of a call, by the id in its context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A named function with a schema.
@@ -137,6 +141,8 @@ class Tool:
         timeout: Seconds that it may take beyond what its arguments ask for.
         risk: How much harm it may do.
         duration: The seconds that its arguments ask for.
+        happened: Tells of a ``queryable`` tool, after a crash, what a call gave that took effect; ``None`` of one that
+            did not.
     """
 
     name: str
@@ -148,6 +154,7 @@ class Tool:
     timeout: float = DEFAULT_TIMEOUT
     risk: Risk = "medium"
     duration: Callable[[BaseModel], float] | None = field(default=None, repr=False)
+    happened: Happened | None = field(default=None, repr=False)
     coordinates: Mapping[str, Literal["x", "y"]] = field(init=False, repr=False)
     paths: frozenset[str] = field(init=False, repr=False)
 

@@ -33,8 +33,10 @@ from deskhand.harness.loops.deciding import (
 from deskhand.harness.loops.retelling import retell
 from deskhand.harness.loops.telling import Teller
 from deskhand.harness.models.adapter import ModelAdapter, Turn
+from deskhand.harness.models.recorded import decode_answer, encode_answer
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
+from deskhand.harness.past import LOST
 from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall
 
@@ -54,6 +56,10 @@ _SECRETS: Final = (
     "replaced on the way to the computer:"
 )
 _NOT_RUN: Final = "Not executed: the answer that asked for it was cut off."
+_RECOVERED: Final = (
+    "The program that carries out your actions was restarted while one was under way, and it is not known whether that "
+    "one took effect. Find out before you repeat it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,7 @@ class Conversation(Generic[OutputT]):
         Raises:
             BudgetExceededError: If that takes too many turns.
         """
+        self._look_back()
         await self._open()
         for _ in range(self.rules.max_turns):
             self._hear()
@@ -155,8 +162,18 @@ class Conversation(Generic[OutputT]):
             self.see(seen)
         self.transcript.append(self.codec.encode(said))
 
+    def _look_back(self) -> None:
+        """In a run that was recovered, begin where it began: what the log knows is not asked and not done again."""
+        past = self.run.past
+        if past is None:
+            return
+        self.run.rewind()
+        for message in past.amended:
+            self.codec.amend(InvalidInputError(message))
+
     def _hear(self) -> None:
         """Pass on what people said meanwhile; an answer that is to be resumed comes first."""
+        self.run.hear_again()
         if len(self.run.inbox) and not self.waiting:
             said = self.run.inbox.take()
             if said:
@@ -165,11 +182,13 @@ class Conversation(Generic[OutputT]):
     def _told(self, text: str, *, beside: bool = False) -> str:
         """Record what the model is told, so that the conversation can be told again."""
         for piece in pieces_of(text, beside=beside):
-            self.run.emit(TOLD, piece)
+            if self.run.past is None or not self.run.past.has_told():
+                self.run.emit(TOLD, piece)
         return text
 
     def _goes_on(self, turn: Turn) -> bool:
         """Go on instead of ending where people have said something for then; tell whether they have."""
+        self.run.hear_again()
         said = self.run.inbox.take(idle=True)
         if said:
             self.answer(turn, self._told("\n\n".join(said), beside=True))
@@ -183,6 +202,9 @@ class Conversation(Generic[OutputT]):
 
     async def _ask(self) -> Turn | None:
         """Have one turn of the model, asked for again where that may help; none where a person broke in."""
+        known = await self.run.past_turn()
+        if known is not None:
+            return self._taken_up(*known)
         with anyio.CancelScope() as scope:
             ended = self.run.inbox.on_urgent(scope.cancel)
             try:
@@ -190,6 +212,15 @@ class Conversation(Generic[OutputT]):
             finally:
                 ended()
         return None
+
+    def _taken_up(self, raw: bytes, answer: bytes) -> Turn | None:
+        """Take up an answer of before a crash; none where it was broken off."""
+        if not raw:
+            return None
+        self._worst()
+        turn = decode_answer(raw, answer)
+        self.context = turn.usage.total
+        return replace(turn, calls=self.run.numbered(turn.calls))
 
     async def _asked(self) -> Turn:
         async with self.run.turn(model=self.rules.model, reserve=self._worst()) as events:
@@ -200,6 +231,7 @@ class Conversation(Generic[OutputT]):
                 turn.usage,
                 thinking=turn.thinking,
                 raw=turn.raw,
+                answer=encode_answer(turn),
                 stop_reason=turn.stop_reason,
             )
         self.context = turn.usage.total
@@ -331,6 +363,17 @@ class Conversation(Generic[OutputT]):
             self.see(observation)
         self.append(turn)
         self.transcript.append(self.codec.encode_results(turns, observations))
+        if any(seen.error is not None and seen.error.code == LOST for seen in observations):
+            await self._look_anew()
+
+    async def _look_anew(self) -> None:
+        """Show the screen after a crash: nobody knows what of the last actions took effect."""
+        said: list[str | Observation] = [self._told(_RECOVERED)]
+        if self.codec.shows_screen:
+            seen = await self.run.act("screenshot")
+            said.append(seen)
+            self.see(seen)
+        self.transcript.append(self.codec.encode(said))
 
     def _planned(self, call: ToolCall) -> ToolCall:
         """Name the frame that a call's coordinates refer to: the last one that the model has seen."""

@@ -79,6 +79,12 @@ class FleetHarness(Harness[dict[str, OutputT | None], DepsT]):
         names = dict.fromkeys(one.model for one in harnesses if one.model is not None)
         return ", ".join(names) or None
 
+    @property
+    def driven_again(self) -> bool:
+        """Whether all of its loops go through what the log of a recovered run knows."""
+        harnesses = self._harness.values() if isinstance(self._harness, Mapping) else [self._harness]
+        return all(one.driven_again for one in harnesses)
+
     async def drive(self, run: RunContext[DepsT]) -> dict[str, OutputT | None]:
         """Drive all computers, and return what their loops returned.
 

@@ -79,6 +79,16 @@ class ModelHarness(Harness[OutputT]):
         self._deadlines: Deadlines = deadlines or Deadlines()
 
     @property
+    def driven_again(self) -> bool:
+        """Whether it goes through all that the log of a recovered run knows: it does."""
+        return True
+
+    @property
+    def settings(self) -> Mapping[str, JsonValue]:
+        """What ``run.started`` keeps of its settings."""
+        return {"instructions": self._instructions, "max_turns": self._max_turns, "max_tokens": self._max_tokens}
+
+    @property
     def model(self) -> str:
         """The model it asks."""
         return self._model

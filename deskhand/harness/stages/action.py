@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -13,7 +14,10 @@ from deskhand.harness.state import ComputerState, RunState
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.registry import Tool
 
-__all__ = ["Action", "Stage"]
+__all__ = ["EVENT_TEXT", "Action", "Stage"]
+
+EVENT_TEXT: Final = 16_384
+"""Characters of an observation's text kept in its event; a blob holds all of a longer one."""
 
 
 @dataclass(eq=False)
@@ -32,6 +36,7 @@ class Action:
     ask: str | None = None
     approved: bool | None = None
     stepped: bool = False
+    text_blob: str | None = None
 
     @property
     def on(self) -> ComputerState:

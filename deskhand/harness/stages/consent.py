@@ -81,6 +81,8 @@ async def _decided(call: ToolCall, action: Action, reason: str) -> Decision:
     run, waited_from = action.run, time.monotonic()
     frame = _planned_on(call, action)
     planned = replace(call, frame_id=frame.id) if frame is not None else call
+    if (before := run.approvals.answered_before(planned)) is not None:
+        return before
     request = run.approvals.request(planned, action.with_tool.risk, reason, await _crop(call, action, frame))
     ids: dict[str, JsonValue] = {"approval_id": request.id, "call_id": str(call.id)}
     run.emit(ApprovalRequested, ids | _asked(request), call_id=call.id, computer_id=call.computer_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -12,19 +13,19 @@ from pydantic import JsonValue
 from deskhand.errors import Effect, JournalError
 from deskhand.harness.events import ActionOutput, ActionStarted, FrameCaptured, FrameCapturedData, FrameDropped
 from deskhand.harness.frames import prepare_frame
-from deskhand.harness.stages.action import Action
+from deskhand.harness.stages.action import EVENT_TEXT, Action
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import Capability, Screen
 from deskhand.redaction import Flow
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolContext, ToolOutput
 
-__all__ = ["act", "afford", "intent", "settle", "unseal"]
+__all__ = ["HOLDS", "RELEASES", "act", "afford", "intent", "settle", "unseal"]
 
 _STREAMS: Final[tuple[Literal["stdout"], Literal["stderr"]]] = ("stdout", "stderr")
 _CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
-_HOLDS: Final[Mapping[str, MouseButton]] = {"left_mouse_down": "left"}
-_RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_click": "left", "left_click_drag": "left"}
+HOLDS: Final[Mapping[str, MouseButton]] = {"left_mouse_down": "left"}
+RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_click": "left", "left_click_drag": "left"}
 
 
 async def settle(call: ToolCall, action: Action) -> ToolCall | Observation:
@@ -91,8 +92,8 @@ async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     tool, run, target = action.with_tool, action.run, action.on
     if tool.effect != "pure":
         target.unsettled = True
-    if call.name in _HOLDS:
-        target.held.add(_HOLDS[call.name])
+    if call.name in HOLDS:
+        target.held.add(HOLDS[call.name])
 
     shown = _Output(call, action)
     context: ToolContext[object] = ToolContext(
@@ -101,8 +102,8 @@ async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     assert action.arguments is not None  # noqa: S101 (the stages' order)
     result = await target.tools.perform(tool, action.arguments, context)
     shown.end()
-    if call.name in _RELEASES:
-        target.held.discard(_RELEASES[call.name])
+    if call.name in RELEASES:
+        target.held.discard(RELEASES[call.name])
     return await _observe(call, action, result)
 
 
@@ -144,6 +145,11 @@ async def _observe(call: ToolCall, action: Action, result: ToolOutput) -> Observ
         data=result.data,
         error=result.error,
     )
+    if len(result.text) > EVENT_TEXT:
+        with suppress(JournalError):  # then its beginning, in the event, is all that is kept
+            action.text_blob = await action.run.blobs.put(
+                action.run.redactor.text(result.text).encode(errors="replace")
+            )
     if result.image is None:
         return observation
     frame, image = await _frame(call, action, result.image)

@@ -1,0 +1,380 @@
+"""What the log knows of a run that is taken up again: its turns, its actions, what people said, what it used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from deskhand.errors import ConflictError, CorruptJournalError, NotFoundError
+from deskhand.harness.blobs import BlobStore
+from deskhand.harness.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalRequested,
+    ApprovalResolved,
+    ComputerStatusChanged,
+    ControlReturned,
+    ControlTaken,
+    CustomEvent,
+    EventBase,
+    FrameCaptured,
+    ModelMessage,
+    ModelMessageData,
+    RunCheckpoint,
+    RunFinished,
+    RunPaused,
+    RunRecovered,
+    RunResumed,
+    RunStarted,
+    RunSteered,
+    TurnFinished,
+    TurnStarted,
+    Usage,
+    UsageRecorded,
+)
+from deskhand.harness.history import TOLD
+from deskhand.harness.inbox import Inbox, When
+from deskhand.harness.log import EventLog
+from deskhand.providers.contract import Screen
+from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
+
+__all__ = ["LOST", "Past", "PastAction", "PastTurn", "read_past"]
+
+LOST: Final = "lost"
+"""The code of the error of an action that was under way when the program ended: nobody knows whether it was done."""
+
+_PAGE: Final = 1000
+_HARNESS: Final = "harness"
+
+
+@dataclass(eq=False)
+class PastTurn:
+    """One model turn: where it began, whose loop's it is, what the model answered, whether its end was written."""
+
+    began: int
+    computer_id: str | None = None
+    message: ModelMessageData | None = None
+    finished: bool = False
+
+
+@dataclass(eq=False)
+class PastAction:
+    """One action: its intent and its outcome, as far as they came."""
+
+    started: ActionStarted | None = None
+    finished: ActionFinished | None = None
+
+    @property
+    def computer_id(self) -> str | None:
+        """The computer that it was on."""
+        event = self.started or self.finished
+        return None if event is None else event.computer_id
+
+    @property
+    def actor(self) -> str:
+        """Who did it."""
+        if self.started is not None:
+            return self.started.data.actor
+        return (self.finished.data.actor if self.finished is not None else None) or _HARNESS
+
+
+@dataclass(eq=False)
+class Past:
+    """A run as its log tells it.
+
+    A loop that can be driven again from its start gets from here what it got then: its model's answers by `PastTurn`,
+    its observations by `observation`. Once nothing is left, it goes on by itself. ``again`` is whether it does so.
+    """
+
+    started: RunStarted | None = None
+    finished: bool = False
+    recoveries: int = 0
+    checkpoint: JsonValue = None
+    turns: dict[int, PastTurn] = field(default_factory=dict)
+    actions: dict[str, PastAction] = field(default_factory=dict)
+    frames: dict[str, FrameCaptured] = field(default_factory=dict)
+    requests: dict[str, ApprovalRequested] = field(default_factory=dict)
+    answers: dict[str, ApprovalResolved] = field(default_factory=dict)
+    amended: list[str] = field(default_factory=list)
+    computers: list[str] = field(default_factory=list)
+    paused: bool = False
+    taken_by: str | None = None
+    intents: int = 0
+    complete_turns: int = 0
+    usage: Usage = field(default_factory=Usage)
+    tokens: float = 0.0
+    cost: float | None = 0.0
+    elapsed: float = 0.0
+    again: bool = False
+    _told: Counter[str | None] = field(default_factory=Counter)
+    _said: list[tuple[int, When, str]] = field(default_factory=list)
+    _introduced: bool = False
+    _waits: set[str] = field(default_factory=set)
+    _last_time: datetime | None = None
+    _unread: set[str] = field(default_factory=set)
+
+    # Reading the log
+
+    def take(self, event: EventBase) -> None:  # noqa: C901, PLR0912, PLR0915 (one case a type of event)
+        """Take in the next event."""
+        self._clock(event)
+        match event:
+            case RunStarted():
+                self.started = event
+            case RunFinished():
+                self.finished = True
+            case ComputerStatusChanged():
+                self._take_computer(event)
+            case RunRecovered():
+                self.recoveries += 1
+                self._introduced = False
+                self._waits.clear()
+            case RunCheckpoint():
+                self.checkpoint = event.data.value
+            case RunPaused():
+                self.paused = True
+                self._waits.add("pause")
+            case RunResumed():
+                self.paused = False
+                self._waits.discard("pause")
+            case ControlTaken():
+                self.taken_by = event.data.actor
+                self._waits.add("person")
+            case ControlReturned():
+                self.taken_by = None
+                self._waits.discard("person")
+                if event.data.told:
+                    self._said.append((event.seq or 0, "next", event.data.told))
+            case RunSteered():
+                self._said.append((event.seq or 0, event.data.when, event.data.text))
+            case TurnStarted():
+                self.turns[event.data.index] = PastTurn(event.seq or 0, event.computer_id)
+            case ModelMessage() | TurnFinished():
+                self._take_turn(event)
+            case ActionStarted() | ActionFinished():
+                self._take_action(event)
+            case FrameCaptured():
+                self.frames[event.data.frame_id] = event
+            case ApprovalRequested():
+                self.requests[event.data.call_id] = event
+                self._waits.add(event.data.approval_id)
+            case ApprovalResolved():
+                self.answers[event.data.call_id] = event
+                self._waits.discard(event.data.approval_id)
+            case UsageRecorded():
+                self._take_usage(event)
+            case CustomEvent() if event.data.name == "model.amended" and isinstance(event.data.value, dict):
+                self.amended.append(str(event.data.value.get("message", "")))
+            case CustomEvent() if event.data.name == TOLD:
+                self._told[event.computer_id] += 1
+            case _:
+                pass
+
+    def _take_computer(self, event: ComputerStatusChanged) -> None:
+        """Take note of the computers that the run has: told at its start, and where it was recovered with others."""
+        if not self._introduced:
+            self.computers, self._introduced = [], True
+        if event.data.computer_id not in self.computers:
+            self.computers.append(event.data.computer_id)
+
+    def _take_turn(self, event: ModelMessage | TurnFinished) -> None:
+        turn = self.turns.get(event.turn or 0)
+        if turn is None:
+            return
+        if isinstance(event, ModelMessage):
+            turn.message = event.data
+            return
+        turn.finished = True
+        self.usage = self.usage + event.data.usage
+        self.complete_turns += event.data.stop_reason != "interrupted"
+
+    def _take_action(self, event: ActionStarted | ActionFinished) -> None:
+        action = self.actions.setdefault(event.data.call_id, PastAction())
+        if isinstance(event, ActionStarted):
+            self.intents += 1
+            action.started = event
+        else:
+            action.finished = event
+        if action.actor == _HARNESS:
+            self._unread.add(event.data.call_id)
+
+    def _take_usage(self, event: UsageRecorded) -> None:
+        if event.data.metric == "model.tokens":
+            self.tokens += event.data.quantity
+            price = event.data.price
+            self.cost = None if self.cost is None or price is None else self.cost + price
+
+    def _clock(self, event: EventBase) -> None:
+        """Count the time that went by, but for that in which the run waited for a person or was not there."""
+        if self._last_time is not None and not self._waits and not isinstance(event, RunRecovered):
+            self.elapsed += max(0.0, (event.time - self._last_time).total_seconds())
+        self._last_time = event.time
+
+    # What stands there now
+
+    @property
+    def last_turn(self) -> int:
+        """The newest turn's number."""
+        return max(self.turns, default=0)
+
+    def last_number(self, run_id: str, turn: int | str) -> int:
+        """Return the highest number that a call has in a turn."""
+        start = f"{run_id}/{turn}/"
+        numbers = (call_id.removeprefix(start) for call_id in self.actions if call_id.startswith(start))
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    @property
+    def unsettled(self) -> list[PastAction]:
+        """The actions whose intent stands there without an outcome."""
+        return [action for action in self.actions.values() if action.started is not None and action.finished is None]
+
+    def frame(self, frame_id: str | None) -> Frame | None:
+        """Return one of the run's frames."""
+        event = self.frames.get(frame_id or "")
+        if event is None:
+            return None
+        data = event.data
+        return Frame(
+            id=data.frame_id,
+            sha256=data.sha256,
+            mime=data.mime,
+            width=data.width,
+            height=data.height,
+            screen=Screen(*data.screen),
+            call_id=data.cause,
+            size=data.bytes,
+            computer_id=event.computer_id or "",
+        )
+
+    # Driving again
+
+    def on(self, computer_id: str) -> Past:
+        """Return what concerns one computer, where each has a loop of its own."""
+        actions = {key: action for key, action in self.actions.items() if action.computer_id == computer_id}
+        return replace(
+            self,
+            turns={index: turn for index, turn in self.turns.items() if turn.computer_id == computer_id},
+            actions=actions,
+            _told=Counter({computer_id: self._told[computer_id]}),
+            _said=list(self._said),
+            _unread=self._unread.intersection(actions),
+        )
+
+    def following(self, turn: int) -> int | None:
+        """Return the number of the turn that came after one; ``None`` where the log knows none."""
+        return min((index for index in self.turns if index > turn), default=None)
+
+    def say(self, inbox: Inbox, turn: int | None) -> None:
+        """Put into the inbox what people had said before a turn; everything where there was no such turn."""
+        began = None if turn is None else self.turns[turn].began
+        while self._said and (began is None or self._said[0][0] < began):
+            _, when, text = self._said.pop(0)
+            inbox.put(text, when)
+
+    def knows(self, call_id: str | None) -> bool:
+        """Whether the log has the outcome of a call."""
+        return call_id in self.actions and self.actions[call_id].finished is not None
+
+    async def observation(self, call: ToolCall, blobs: BlobStore) -> Observation | None:
+        """Return what came of a call then; ``None`` where the log has no outcome of it.
+
+        Raises:
+            CorruptJournalError: If another call has this one's place.
+        """
+        action = self.actions.get(call.id or "")
+        if action is None or action.finished is None:
+            return None
+        event = action.finished
+        data = event.data
+        if data.name != call.name:
+            raise _differs(f"{call.id} was {data.name} then and is {call.name} now")
+        self._unread.discard(data.call_id)
+        frame = self.frame(data.frame_id)
+        error = data.error
+        return Observation(
+            call=ToolCall(
+                name=call.name,
+                arguments=call.arguments,
+                id=call.id,
+                computer_id=event.computer_id,
+                frame_id=call.frame_id,
+                provider_call_id=call.provider_call_id,
+                format=call.format,
+                checks=call.checks,
+            ),
+            outcome=data.outcome,
+            effect=data.effect,
+            text=data.text if data.text_blob is None else (await blobs.get(data.text_blob)).decode(),
+            frame=frame,
+            image=None if frame is None else await _image(frame, blobs),
+            error=ErrorInfo(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
+            if error
+            else None,
+            duration=data.duration,
+            approved=data.approved,
+        )
+
+    def has_told(self) -> bool:
+        """Whether the log has it already that the model is told something; each time it is asked is another one."""
+        told = self.again and self._told.total() > 0
+        self._told -= Counter(list(self._told)[:1]) if told else Counter()
+        return told
+
+    def goes_on(self, calls: Collection[str]) -> None:
+        """Note that calls are carried out, since the log has no outcome of them.
+
+        Raises:
+            CorruptJournalError: If the log has outcomes behind them: the loop does not do what it did then, and would
+                do things twice.
+        """
+        if not self.again or not self._unread:
+            return
+        self._unread.difference_update(
+            call_id for call_id in calls if call_id in self.actions and self.actions[call_id].finished is None
+        )
+        left = self._unread.difference(calls)
+        if left:
+            raise _differs(f"the log has {len(left)} actions that it does not ask for, {min(left)} among them")
+
+
+def _differs(what: str) -> CorruptJournalError:
+    return CorruptJournalError(
+        f"the loop does not do what it did before: {what}",
+        hint="recover with the same harness, settings and tools that the run was started with",
+    )
+
+
+async def _image(frame: Frame, blobs: BlobStore) -> bytes | None:
+    """Return a frame's image; none where it is no longer kept, as that of a frame that was dropped."""
+    try:
+        return await blobs.get(frame.sha256)
+    except NotFoundError:
+        return None
+
+
+def _fold(past: Past, events: Iterable[EventBase]) -> None:
+    for event in events:
+        past.take(event)
+
+
+async def read_past(log: EventLog, run_id: str) -> Past:
+    """Read what a log knows of a run.
+
+    Raises:
+        NotFoundError: If it knows nothing.
+        ConflictError: If its beginning was trimmed away.
+    """
+    past, after = Past(), 0
+    while page := await log.read(run_id, after, limit=_PAGE):
+        _fold(past, page)
+        after = page[-1].seq or 0
+    if not after:
+        raise NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
+    if past.started is None:
+        raise ConflictError(f"the beginning of the run {run_id} is no longer in the log", hint="start another run")
+    return past
