@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +16,7 @@ from deskhand.cli.text import one_line
 
 if TYPE_CHECKING:
     from deskhand.cli.stopping import Stopper
-    from deskhand.harness.events import EventBase
+    from deskhand.harness.events import Event, EventBase
     from deskhand.harness.log import EventLog, RunSummary
 
 __all__ = ["register"]
@@ -43,6 +46,10 @@ def events(
         list[str] | None,
         typer.Option("--types", metavar="TYPE", help="Only these: names or globs, with commas between."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Write them and the frames there, as a run folder."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Runs in the list.")] = 20,
     json: JsonOption = False,
     debug: DebugOption = False,
@@ -52,13 +59,18 @@ def events(
     The run may be live in another process or long ended.
     """
     from deskhand.cli.invoke import invoke
+    from deskhand.errors import InvalidInputError
 
     wanted = [name.strip() for given in types or () for name in given.split(",") if name.strip()] or None
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper
         if run is None:
+            if export is not None:
+                raise InvalidInputError("--export needs a run", hint="deskhand events last --export DIR")
             await list_runs(terminal, limit)
+        elif export is not None:
+            await export_run(terminal, run, export)
         else:
             await show_run(terminal, run, after, wanted, follow=follow)
         return Exit.COMPLETED
@@ -119,22 +131,68 @@ async def show_run(terminal: Terminal, run_id: str, after: int, types: list[str]
     Raises:
         NotFoundError: If the log has no such run.
     """
+    from deskhand.harness.stream import subscribe
+
+    async with open_known(run_id) as (log, known):
+        if follow:
+            async for event in subscribe(log, known, after=after, types=types):
+                show(terminal, event)
+            return
+        async for page in pages(log, known, after=after, types=types):
+            for event in page:
+                show(terminal, event)
+
+
+async def export_run(terminal: Terminal, run_id: str, path: Path) -> None:
+    """Write one run of the log as a run folder.
+
+    Raises:
+        NotFoundError: If the log has no such run.
+        ConflictError: If the folder holds a run already.
+    """
+    from deskhand.cli.folder import RunFolder
+    from deskhand.cli.home import blobs_path
+    from deskhand.errors import ConflictError
+    from deskhand.harness.blobs import DirectoryBlobs
+
+    async with open_known(run_id) as (log, known):
+        if (path / "events.jsonl").exists():
+            raise ConflictError(f"{path} holds a run already", hint="name a folder that is not there yet")
+        folder = RunFolder(path, DirectoryBlobs(blobs_path()), terminal.aside)
+        count = 0
+        try:
+            async for page in pages(log, known):
+                await folder.add(page)
+                count += len(page)
+        finally:
+            await folder.aclose()
+    told = f"{known}: {count} events in {path}"
+    terminal.result(told, {"type": "export", "run_id": known, "events": count, "folder": str(path)})
+
+
+@asynccontextmanager
+async def open_known(run_id: str) -> AsyncIterator[tuple[EventLog, str]]:
+    """Open the log and find a run in it.
+
+    Raises:
+        NotFoundError: If it has no such run.
+    """
     from deskhand.cli.home import log_path
     from deskhand.harness.sqlite_log import SqliteLog
-    from deskhand.harness.stream import subscribe
 
     if not log_path().exists():
         raise _unknown(run_id)
     async with SqliteLog(log_path()) as log:
-        run_id = await _resolve(log, run_id)
-        if follow:
-            async for event in subscribe(log, run_id, after=after, types=types):
-                show(terminal, event)
-            return
-        while page := await log.read(run_id, after, limit=PAGE, types=types):
-            for event in page:
-                show(terminal, event)
-                after = event.seq or after
+        yield log, await _resolve(log, run_id)
+
+
+async def pages(
+    log: EventLog, run_id: str, *, after: int = 0, types: list[str] | None = None
+) -> AsyncIterator[list[Event]]:
+    """Yield a run's events as the log holds them now, some at a time."""
+    while page := await log.read(run_id, after, limit=PAGE, types=types):
+        yield list(page)
+        after = page[-1].seq or after
 
 
 async def _resolve(log: EventLog, run_id: str) -> str:

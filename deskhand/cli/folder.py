@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from deskhand.cli.home import private_folder
-from deskhand.errors import DeskhandError
+from deskhand.errors import DeskhandError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,7 @@ class RunFolder:
         self._warn = warn
         self._events: TextIO | None = None
         self._broken = False
+        self._lacks = False
         self._meta: dict[str, JsonValue] = {}
 
     def __repr__(self) -> str:
@@ -56,7 +57,8 @@ class RunFolder:
         if self._broken or not durable:
             return
         try:
-            images = [await self._image(event.data) for event in durable if isinstance(event, FrameCaptured)]
+            frames = [event.data for event in durable if isinstance(event, FrameCaptured)]
+            images = [image for frame in frames if (image := await self._image(frame)) is not None]
             await anyio.to_thread.run_sync(self._write, durable, images)
         except (OSError, DeskhandError) as error:
             self._give_up(error)
@@ -78,8 +80,16 @@ class RunFolder:
             except OSError as error:  # what was not yet written goes out on closing
                 self._give_up(error)
 
-    async def _image(self, frame: FrameCapturedData) -> tuple[str, bytes]:
-        return f"{frame.frame_id}.{_SUFFIXES.get(frame.mime, 'img')}", await self._blobs.get(frame.sha256)
+    async def _image(self, frame: FrameCapturedData) -> tuple[str, bytes] | None:
+        """Return the name of an image's file and its bytes; none where it is no longer kept."""
+        try:
+            data = await self._blobs.get(frame.sha256)
+        except NotFoundError:
+            if not self._lacks:
+                self._lacks = True
+                self._warn(f"the run folder {self.path} lacks frames that are no longer kept")
+            return None
+        return f"{frame.frame_id}.{_SUFFIXES.get(frame.mime, 'img')}", data
 
     def _write(self, events: Sequence[EventBase], images: Sequence[tuple[str, bytes]]) -> None:
         from deskhand.harness.events import RunFinished, RunStarted

@@ -20,6 +20,9 @@ _QUIET = frozenset(
 )
 """Events that get no line: what they tell stands in another's."""
 
+_TOLD_ELSEWHERE = frozenset({"model.told", "loop.started"})
+"""Events of the loops' own that get none either."""
+
 
 class RunView:
     """Prints the events of one run.
@@ -72,6 +75,8 @@ class RunView:
                 self._said = event.data.text.strip()
                 if self._said:
                     self._terminal.note(indented(event.data.text, "│ "))
+            case CustomEvent(data=data) if data.name in _TOLD_ELSEWHERE:
+                return
             case CustomEvent():
                 self._terminal.note("  " + one_line(f"{event.data.name} {json.dumps(event.data.value)}"))
             case TurnStarted() | RunStarted() | RunFinished():

@@ -619,6 +619,10 @@ class Harness(Generic[OutputT, DepsT]):
     """Decides the next tool call."""
 
     @property
+    def driven_again(self) -> bool:
+        """Whether `drive`, in a run that is recovered, goes through all that the log knows once more from its start."""
+
+    @property
     def name(self) -> str:
         """What events call it."""
 
@@ -823,6 +827,10 @@ class ModelHarness(Harness[OutputT]):
         patience: Patience | None = None,
         deadlines: Deadlines | None = None,
     ) -> None: ...
+    @property
+    def driven_again(self) -> bool:
+        """Whether it goes through all that the log of a recovered run knows: it does."""
+
     @property
     def settings(self) -> Mapping[str, JsonValue]:
         """What ``run.started`` keeps of its settings."""
