@@ -68,6 +68,7 @@ __all__ = [
     "RateLimitedError",
     "RefusedError",
     "RunStoppedError",
+    "StalledError",
     "ToolError",
     "TruncatedStreamError",
     "UnsafeContentError",
@@ -322,6 +323,14 @@ class QuarantinedError(DeskhandError):
 
     code = "quarantined"
     hint: str | None = "see what it did last: deskhand events RUN; then start another run"
+    effect: Effect = "no"
+
+
+class StalledError(DeskhandError):
+    """Raised inside a run that goes in circles, whatever it was told."""
+
+    code = "stalled"
+    hint: str | None = "look at its last frames, and set a smaller goal"
     effect: Effect = "no"
 
 

@@ -19,8 +19,10 @@ from deskhand.harness.policy import Judgement, OwnPolicy, Policy, PolicyRequest,
 from deskhand.harness.prices import Price
 from deskhand.harness.run import OpenRun, Run, RunError, RunResult
 from deskhand.harness.secrets import Secret, Secrets
+from deskhand.harness.seeing import Seeing
 from deskhand.harness.sqlite_log import SqliteLog
 from deskhand.harness.stream import EventStream
+from deskhand.harness.stuck import Stuck
 from deskhand.harness.takeover import Takeover
 
 __all__ = [
@@ -63,7 +65,9 @@ __all__ = [
     "RunSummary",
     "Secret",
     "Secrets",
+    "Seeing",
     "SqliteLog",
+    "Stuck",
     "Takeover",
     "TurnContext",
     "open_run",

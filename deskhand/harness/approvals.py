@@ -175,6 +175,11 @@ class Approvals:
         self._pending[str(call.id)] = _Pending(request)
         return request
 
+    @property
+    def has_somebody(self) -> bool:
+        """Whether there is somebody to ask: a callback that may answer."""
+        return self._on_approval not in {None, nobody}
+
     def allows_always(self, call: ToolCall) -> bool:
         """Whether a person has said that this tool on this computer need not be asked about again."""
         return (call.name, call.computer_id) in self._always

@@ -15,6 +15,7 @@ from deskhand.harness.approvals import OnApproval, nobody
 from deskhand.harness.context import RunContext
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.policy import Policy
+from deskhand.harness.stuck import Stuck
 from deskhand.providers.contract import ExternalComputer
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from deskhand.harness.policy import OwnPolicy
     from deskhand.harness.run import Continued, Run, RunResult
     from deskhand.harness.secrets import Secrets
+    from deskhand.harness.seeing import Seeing
 
 __all__ = ["Harness"]
 
@@ -69,6 +71,11 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         """What ``run.started`` keeps of its settings, so that a run can be taken up with the same; never a secret."""
         return {}
 
+    @property
+    def stuck(self) -> Stuck:
+        """When its runs count as stuck; never, unless it heeds what the inbox tells it."""
+        return Stuck.off()
+
     @abc.abstractmethod
     async def drive(self, run: RunContext[DepsT]) -> OutputT | None:
         """Pursue the run's goal; returning ends the run as completed, an exception as failed."""
@@ -91,6 +98,8 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
         history: Continued = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> AsyncIterator[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it.
 
@@ -110,13 +119,15 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             secrets: What it may use by ``{{secret:name}}`` without seeing it.
             history: A recorded run to go on from, with the goal as the next thing that its user says: the run, or its
                 id in ``log``.
+            seeing: How it looks at screens, and when it refuses to act on an old frame.
+            stuck: When it counts as stuck; as the harness says where not given.
 
         Raises:
             ConflictError: If a computer is in use by another run.
         """
         from deskhand.harness.engine import Engine
 
-        async with Engine(log=log, blobs=blobs, on_approval=on_approval) as engine:
+        async with Engine(log=log, blobs=blobs, on_approval=on_approval, seeing=seeing, stuck=stuck) as engine:
             yield await engine.start(
                 self,
                 computer,
@@ -149,6 +160,8 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
         history: Continued = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes.
 
@@ -177,5 +190,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
             budget=budget,
             secrets=secrets,
             history=history,
+            seeing=seeing,
+            stuck=stuck,
         ) as run:
             return await run.result()

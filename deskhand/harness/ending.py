@@ -18,6 +18,7 @@ from deskhand.errors import (
     QuarantinedError,
     RefusedError,
     RunStoppedError,
+    StalledError,
 )
 from deskhand.harness.events import ErrorData, RunFinished, RunOutcome
 from deskhand.harness.executor import UNGATED_STAGES, Executor
@@ -64,6 +65,8 @@ def ending_of(error: BaseException) -> Ending:
             return Ending("refused", "refused", error)
         case QuarantinedError():
             return Ending("quarantined", "recoveries", error)
+        case StalledError():
+            return Ending("failed", "stalled", error)
         case JournalError():
             return Ending("failed", "journal", error)
         case DeskhandError():

@@ -36,8 +36,10 @@ from deskhand.harness.policy import OwnPolicy, strictest
 from deskhand.harness.recovery import restore, settle_all, too_often
 from deskhand.harness.run import Continued, LiveRun, OpenRun, Run
 from deskhand.harness.secrets import Secrets
+from deskhand.harness.seeing import Seeing
 from deskhand.harness.state import ComputerState, RunState
 from deskhand.harness.stream import Feed
+from deskhand.harness.stuck import Stuck, Watch
 from deskhand.ids import new_id
 from deskhand.providers.contract import ComputerSpec, ExternalComputer
 from deskhand.providers.lookup import open_computer
@@ -76,6 +78,7 @@ class _Order:
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     run_id: str | None = None
     driven_again: bool = False
+    stuck: Stuck = field(default_factory=Stuck.off)
 
 
 class Engine:
@@ -88,6 +91,8 @@ class Engine:
         policy: Which calls of all its runs run, are asked about, are refused; beside a run's own, the stricter counts.
         budget: An allowance that all its runs share, or caps for each of them.
         secrets: What all its runs may use.
+        seeing: How its runs look at screens, and when they refuse to act on an old frame.
+        stuck: When a run counts as stuck; where not given, as its harness says, and never for a loop of one's own.
     """
 
     def __init__(
@@ -99,12 +104,16 @@ class Engine:
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> None:
         self._given_log = log
         self._on_approval = on_approval
         self._policy = policy
         self._budget = budget
         self._secrets = secrets
+        self._seeing = seeing or Seeing()
+        self._stuck = stuck
         self._blobs: BlobStore = blobs or MemoryBlobs()
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
@@ -205,6 +214,7 @@ class Engine:
             model=harness.model,
             frame_limits=harness.frame_limits,
             own_tools=harness.own_tools,
+            stuck=harness.stuck,
             tools=tools,
             deps=deps,
             user=user,
@@ -443,7 +453,8 @@ class Engine:
             for more in (order.own_tools, order.tools):
                 if more is not None:
                     tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
-            states[computer.info.id] = ComputerState(computer, tools, anyio.Lock())
+            watch = Watch(order.stuck if self._stuck is None else self._stuck)
+            states[computer.info.id] = ComputerState(computer, tools, anyio.Lock(), watch=watch)
         given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
         secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
         return RunState(
@@ -458,6 +469,7 @@ class Engine:
             policy=strictest(self._policy, order.policy),
             purse=Purse([*as_budgets(self._budget), *as_budgets(order.budget)]),
             secrets=secrets,
+            seeing=self._seeing,
             redactor=Redactor.from_environment(exact=secrets.values() if secrets else ()),
             deps=order.deps,
             history=await self._history(order.history),
@@ -588,6 +600,8 @@ async def open_run(
     policy: OwnPolicy | None = None,
     budget: BudgetLike = None,
     secrets: Secrets | None = None,
+    seeing: Seeing | None = None,
+    stuck: Stuck | None = None,
 ) -> AsyncIterator[OpenRun]:
     """Open a run whose loop is the caller's own code: the same executor, events and control as a bundled loop.
 
@@ -608,12 +622,14 @@ async def open_run(
         policy: Which calls run, are asked about, are refused; all run where not given.
         budget: What it may use at most: caps of its own, allowances that it shares, or both.
         secrets: What it may use by ``{{secret:name}}`` without seeing it.
+        seeing: How it looks at screens, and when it refuses to act on an old frame.
+        stuck: When it counts as stuck; never where not given.
 
     Raises:
         ConflictError: If a computer is in use by another run.
     """
     async with (
-        Engine(log=log, blobs=blobs, on_approval=on_approval) as engine,
+        Engine(log=log, blobs=blobs, on_approval=on_approval, seeing=seeing, stuck=stuck) as engine,
         engine.open(
             computer,
             goal,

@@ -270,6 +270,27 @@ class RunRecovered(EventBase):
         return f"recovered ({self.data.recoveries})" + (f", {under_way} actions were under way" if under_way else "")
 
 
+class RunStuckData(_Model):
+    """What goes in circles, how often, and what is done about it: the model nudged, a person asked, the run ended."""
+
+    pattern: Literal["repeats", "ping_pong", "no_effect", "errors"]
+    count: int
+    step: Literal["nudged", "asked", "stalled"]
+    text: str
+
+
+class RunStuck(EventBase):
+    """The run goes in circles."""
+
+    type: Literal["run.stuck"] = "run.stuck"
+    data: RunStuckData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"stuck ({self.data.step}): {self.data.text}"
+
+
 class RunCheckpointData(_Model):
     """What a driver wants to find again."""
 
@@ -764,6 +785,7 @@ _KNOWN: tuple[type[EventBase], ...] = (
     RunSteered,
     RunRecovered,
     RunCheckpoint,
+    RunStuck,
     ControlTaken,
     ControlReturned,
     RunFinished,
@@ -806,6 +828,7 @@ Event = Annotated[
     | Annotated[RunSteered, Tag("run.steered")]
     | Annotated[RunRecovered, Tag("run.recovered")]
     | Annotated[RunCheckpoint, Tag("run.checkpoint")]
+    | Annotated[RunStuck, Tag("run.stuck")]
     | Annotated[ControlTaken, Tag("control.taken")]
     | Annotated[ControlReturned, Tag("control.returned")]
     | Annotated[RunFinished, Tag("run.finished")]

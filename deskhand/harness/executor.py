@@ -14,13 +14,23 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import BudgetExceededError, DeskhandError, Effect, JournalError, RunStoppedError, ToolError
+from deskhand.errors import (
+    BudgetExceededError,
+    DeskhandError,
+    Effect,
+    JournalError,
+    RunStoppedError,
+    StalledError,
+    ToolError,
+)
 from deskhand.harness.events import ActionFinished, ErrorData
 from deskhand.harness.stages.action import EVENT_TEXT, Action, Stage
 from deskhand.harness.stages.admission import gate, lock, recheck, validate
-from deskhand.harness.stages.aim import current, scale
+from deskhand.harness.stages.aim import scale
 from deskhand.harness.stages.consent import approve, policy
 from deskhand.harness.stages.effect import act, afford, intent, settle, unseal
+from deskhand.harness.stages.fresh import current, fresh
+from deskhand.harness.stages.progress import progress, watch
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import ActionOutcome, ErrorInfo, Observation, ToolCall
 
@@ -32,11 +42,13 @@ INTERRUPTED: Final = "Not executed: a person said something first."
 STAGES: tuple[Stage, ...] = (
     validate,
     policy,
+    progress,
     approve,
     gate,
     lock,
     recheck,
     current,
+    fresh,
     scale,
     settle,
     afford,
@@ -67,6 +79,7 @@ class Executor:
         Raises:
             RunStoppedError: If the run was stopped.
             BudgetExceededError: If a budget does not allow it.
+            StalledError: If the run goes in circles, whatever it was told.
             JournalError: If its intent cannot be made durable.
             ConflictError: If the run has ended.
         """
@@ -88,7 +101,7 @@ class Executor:
             observation: Observation | None = None
             try:
                 observation = await self._pass(call, action)
-            except (RunStoppedError, BudgetExceededError, JournalError) as error:
+            except (RunStoppedError, BudgetExceededError, JournalError, StalledError) as error:
                 observation = _failed(call, action, error, "cancelled")
                 raise
             except DeskhandError as error:
@@ -143,6 +156,8 @@ class Executor:
             call_id=call.id,
             computer_id=call.computer_id,
         )
+        if action.actor == "harness":
+            watch(observation, action)
         return observation
 
     async def execute_batch(self, calls: Sequence[ToolCall], *, actor: str = "harness") -> list[Observation]:
@@ -156,6 +171,7 @@ class Executor:
         Raises:
             RunStoppedError: If the run was stopped.
             BudgetExceededError: If a budget does not allow it.
+            StalledError: If the run goes in circles, whatever it was told.
             JournalError: If an intent cannot be made durable.
             ConflictError: If the run has ended.
         """

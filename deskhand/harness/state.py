@@ -21,7 +21,9 @@ from deskhand.harness.inbox import Inbox
 from deskhand.harness.past import Past
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.secrets import Secrets
+from deskhand.harness.seeing import Seeing
 from deskhand.harness.stream import Feed
+from deskhand.harness.stuck import Watch
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import ExternalComputer
 from deskhand.redaction import Redactor
@@ -36,15 +38,33 @@ _INSTANT = 1e-6
 
 @dataclass(eq=False)
 class ComputerState:
-    """One computer of a run: the handle, the tools it can back, and what the run knows of its screen."""
+    """One computer of a run: the handle, the tools it can back, and what the run knows of its screen.
+
+    Attributes:
+        computer: The handle.
+        tools: What it can back.
+        lock: Held by the action that has it.
+        frame: The newest frame of its whole screen.
+        unsettled: Whether something was done since the screen was last at rest.
+        touched: When something was last done on its screen.
+        acted: Whether the run itself did anything since ``frame``, so that the screen may well be another one.
+        looked: When ``frame`` was captured.
+        held: The buttons that are pressed.
+        overtaken: The person who had it since the model saw it.
+        watch: Whether what the run does on it goes in circles.
+    """
 
     computer: ExternalComputer
     tools: ToolRegistry
     lock: anyio.Lock
     frame: Frame | None = None
     unsettled: bool = True
+    touched: float | None = None
+    acted: bool = True
+    looked: float = 0.0
     held: set[MouseButton] = field(default_factory=set)
     overtaken: str | None = None
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def id(self) -> str:
@@ -79,6 +99,7 @@ class RunState:
     frame_limits: FrameLimits
     approvals: Approvals
     policy: OwnPolicy | None = None
+    seeing: Seeing = field(default_factory=Seeing)
     purse: Purse = field(default_factory=Purse)
     secrets: Secrets | None = None
     deps: object = None

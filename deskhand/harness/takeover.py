@@ -132,6 +132,7 @@ class Takeover:
         """Take a fresh frame of each computer, mark what was planned on earlier ones, and say what changed."""
         changed: list[str] = []
         for key, computer in self._run.computers.items():
+            computer.watch.forgive()
             if "screenshot" not in computer.tools:
                 continue
             computer.overtaken = self._actor

@@ -28,6 +28,7 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
+from deskhand.providers.rest import picture_at_rest
 
 __all__ = [
     "Capability",
@@ -425,10 +426,30 @@ class ExternalComputer(abc.ABC):
     async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
         """Wait until the screen has been quiet for ``quiet`` seconds, at most ``limit``; return the seconds waited.
 
-        A computer that cannot tell returns at once.
+        A computer that does not override this cannot tell, and is looked at: at most three pictures, ``quiet`` seconds
+        apart, until two are the same.
         """
-        del quiet, limit
-        return 0.0
+        if limit <= 0 or Capability.SCREENSHOT not in self.capabilities:
+            return 0.0
+        return (await picture_at_rest(self, quiet=quiet, limit=limit)).waited
+
+    @property
+    def settles_itself(self) -> bool:
+        """Whether it can tell that its screen is at rest, without a picture of it."""
+        return type(self).settle is not ExternalComputer.settle
+
+    async def changed(self, region: Region, *, within: float) -> bool | None:
+        """Tell whether anything but carets was drawn in a part of the screen.
+
+        Args:
+            region: The part, in pixels.
+            within: How long ago at most, in seconds.
+
+        Returns:
+            ``None`` where this computer cannot tell without a picture: the default.
+        """
+        del region, within
+        return None
 
     async def click(
         self,

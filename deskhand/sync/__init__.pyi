@@ -32,6 +32,8 @@ from deskhand.harness.past import Past
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.run import Continued, RunResult
 from deskhand.harness.secrets import Secrets
+from deskhand.harness.seeing import Seeing
+from deskhand.harness.stuck import Stuck
 from deskhand.providers.actions import InputAction, MouseButton
 from deskhand.providers.contract import (
     Capability,
@@ -447,6 +449,13 @@ class ExternalComputer:
     def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
         """Wait until the screen has been quiet for ``quiet`` seconds, at most ``limit``; return the seconds waited."""
 
+    @property
+    def settles_itself(self) -> bool:
+        """Whether it can tell that its screen is at rest, without a picture of it."""
+
+    def changed(self, region: Region, *, within: float) -> bool | None:
+        """Tell whether anything but carets was drawn in a part of the screen."""
+
     def click(
         self,
         x: int | None = None,
@@ -642,6 +651,10 @@ class Harness(Generic[OutputT, DepsT]):
     def settings(self) -> Mapping[str, JsonValue]:
         """What ``run.started`` keeps of its settings, so that a run can be taken up with the same; never a secret."""
 
+    @property
+    def stuck(self) -> Stuck:
+        """When its runs count as stuck; never, unless it heeds what the inbox tells it."""
+
     def drive(self, run: RunContext[DepsT]) -> OutputT | None:
         """Pursue the run's goal; returning ends the run as completed, an exception as failed."""
 
@@ -662,6 +675,8 @@ class Harness(Generic[OutputT, DepsT]):
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
         history: Continued = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> AbstractContextManager[Run[OutputT]]:
         """Start a run; leaving the block before it has ended stops it."""
 
@@ -682,6 +697,8 @@ class Harness(Generic[OutputT, DepsT]):
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
         history: Continued = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> RunResult[OutputT]:
         """Start a run, wait for its end and tell how it ended; takes what `start` takes."""
 
@@ -714,6 +731,8 @@ class Engine:
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
+        seeing: Seeing | None = None,
+        stuck: Stuck | None = None,
     ) -> None: ...
     @property
     def log(self) -> EventLog:
@@ -847,6 +866,10 @@ class ModelHarness(Harness[OutputT]):
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """The function tools that it was given."""
 
+    @property
+    def stuck(self) -> Stuck:
+        """When its runs count as stuck: the model is told, a person asked, and in the end the run has failed."""
+
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to the vendor for one run."""
 
@@ -940,6 +963,9 @@ class LocalComputer(ExternalComputer):
 
     def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
         """Wait until nothing but carets changed for ``quiet`` seconds, at most ``limit``."""
+
+    def changed(self, region: Region, *, within: float) -> bool | None:
+        """Tell whether anything but carets was drawn in a region in the last ``within`` seconds."""
 
     def resize(self, width: int, height: int) -> None:
         """Change the screen's size in pixels."""
@@ -1334,6 +1360,8 @@ def open_run(
     policy: OwnPolicy | None = None,
     budget: BudgetLike = None,
     secrets: Secrets | None = None,
+    seeing: Seeing | None = None,
+    stuck: Stuck | None = None,
 ) -> AbstractContextManager[OpenRun]:
     """Open a run whose loop is the caller's own code: the same executor, events and control as a bundled loop."""
 

@@ -340,6 +340,11 @@ class FakeComputer(ExternalComputer):
         self._drawn = (wanted, data)
         return data
 
+    async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
+        """Return at once: what an input sets off is there before it returns."""
+        del quiet, limit
+        return 0.0
+
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position."""
         self._check(Capability.CURSOR)

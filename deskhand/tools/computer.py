@@ -187,7 +187,7 @@ async def _python(context: ToolContext[object], a: PythonArguments) -> ToolOutpu
 
 async def _screenshot(context: ToolContext[object], a: Nothing) -> ToolOutput:
     del a
-    return ToolOutput("", image=await context.computer.screenshot(format="auto"))
+    return ToolOutput("", image=context.picture or await context.computer.screenshot(format="auto"))
 
 
 async def _zoom(context: ToolContext[object], a: Rectangle) -> ToolOutput:

@@ -118,6 +118,9 @@ def _scroll(arguments: JsonDict) -> JsonDict:
     return _rename(_rename(_pointer(arguments), "scroll_direction", "direction"), "scroll_amount", "amount")
 
 
+_OUTDATED: Final = frozenset({"stale", "overtaken"})
+"""Codes of calls that were planned on a screen which is another one by now."""
+
 _MEMBERS: Final[Mapping[str, Callable[[JsonDict], JsonDict]]] = {
     **dict.fromkeys(("left_click", "right_click", "middle_click", "double_click", "triple_click"), _pointer),
     **dict.fromkeys(("left_click_drag", "mouse_move"), _pointer),
@@ -143,13 +146,19 @@ def _mime(observation: Observation) -> str:
     return observation.frame.mime if observation.frame else "image/png"
 
 
+def shows_why(observation: Observation) -> bool:
+    """Whether a call was not done because the screen is another one by now, and the answer shows it."""
+    error = observation.error
+    return error is not None and error.code in _OUTDATED and observation.image is not None
+
+
 def observation_to_anthropic(observation: Observation) -> JsonDict:
     """Render as a ``tool_result`` block."""
     call = observation.call
     result: JsonDict = {"type": "tool_result", "tool_use_id": call.provider_call_id}
     if call.format == "anthropic_toolset":
         result["toolset_name"] = TOOLSET
-    if not observation.ok:
+    if not observation.ok and not shows_why(observation):  # (an error may hold nothing but text)
         result["is_error"] = True
         native = call.format in {"anthropic_toolset", "anthropic_computer"}
         text = HALTED if native and observation.outcome == "skipped" else said(observation)
@@ -201,9 +210,11 @@ def acknowledged(group: Sequence[Observation]) -> list[JsonValue]:
 def failures(group: Sequence[Observation], *, seen: bool) -> list[str]:
     """Say what of a computer call's actions failed, and what was not done because of it: its output has no words."""
     remarks = [
-        f"The action {one.call.name} failed: {said(one)}" for one in group if not one.ok and one.outcome != "skipped"
+        f"The action {one.call.name} failed: {said(one)}"
+        for one in group
+        if not one.ok and (one.outcome != "skipped" or shows_why(one))
     ]
-    skipped = [one.call.name for one in group if one.outcome == "skipped"]
+    skipped = [one.call.name for one in group if one.outcome == "skipped" and not shows_why(one)]
     if skipped:
         remarks.append(f"What was to follow was not executed: {', '.join(skipped)}.")
     if not seen:

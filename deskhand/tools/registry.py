@@ -106,6 +106,7 @@ class ToolContext(Generic[DepsT]):
         run_id: The run; ``None`` outside one.
         call_id: The call; ``None`` outside a run.
         output: Passes on a piece of output as it comes.
+        picture: The whole screen as it was captured a moment ago, so that it need not be captured again.
     """
 
     computer: ExternalComputer
@@ -113,6 +114,7 @@ class ToolContext(Generic[DepsT]):
     run_id: str | None = None
     call_id: str | None = None
     output: Callable[[Literal["stdout", "stderr"], bytes], None] = _nowhere
+    picture: bytes | None = field(default=None, repr=False)
 
     def progress(self, text: str) -> None:
         """Tell the run's subscribers how far the tool is."""

@@ -12,6 +12,7 @@ from deskhand import (
     OpenAIFunctionHarness,
     RunResult,
 )
+from deskhand.harness import Stuck
 from deskhand.harness.models.transport import Patience
 from deskhand.testing.models import (
     FakeOpenAI,
@@ -70,12 +71,13 @@ class Script:
         computer: RecordingComputer | None = None,
         goal: str = "Go.",
         on_approval: Any = None,
+        stuck: Stuck | None = None,
         **more: Any,
     ) -> RunResult[Any]:
         """Run the loop; every request must have been legal."""
         async with self.fake.client() as client:
             harness = made(mode, client, **more)
-            result = await harness.run(computer or computer_with_screen(), goal, on_approval=on_approval)
+            result = await harness.run(computer or computer_with_screen(), goal, on_approval=on_approval, stuck=stuck)
         self.fake.raise_script_errors()
         assert [request.error for request in self.fake.requests if request.error] == []
         return result  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from deskhand import ClaudeComputerUseHarness, Engine, MemoryBlobs, RunResult, ToolContext, ToolRegistry
 from deskhand.errors import ConfigError
+from deskhand.harness import Stuck
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished, UsageRecorded
 from deskhand.harness.models.door import AnthropicDoor
 from deskhand.harness.models.profiles import DEFAULT_PROFILE, PROFILES, profile_of
@@ -178,7 +179,7 @@ async def test_run_that_outgrows_a_request_goes_on_without_its_oldest_images(
     script.fake = FakeAnthropic(
         script.play, models={**MODELS, "claude-next": replace(MODELS["claude-opus-5-5"], name=model)}
     )
-    async with script.fake.client() as client, Engine() as engine:
+    async with script.fake.client() as client, Engine(stuck=Stuck.off()) as engine:
         run = await engine.start(ClaudeComputerUseHarness(model, client=client), computer, "Go.")
         result = await run.result()
         lost = [event.data.value async for event in run.events() if isinstance(event, CustomEvent)]

@@ -22,6 +22,7 @@ from deskhand import (
     OpenAIFunctionHarness,
 )
 from deskhand.errors import ConfigError
+from deskhand.harness import Stuck
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished
 from deskhand.harness.models import openai_chat, openai_decoder, openai_items, openai_responses, profiles, transcript
 from deskhand.harness.models.transcript import encode_json
@@ -136,7 +137,7 @@ async def test_conversation_with_more_screenshots_than_a_request_may_have_goes_o
     monkeypatch.setattr(profiles, "PROFILES", {**profiles.PROFILES, "gpt-5.5": row})
     script = Script(*[FakeTurn([thinking("hm"), click("computer", n, 1)]) for n in range(30)], FakeTurn("Done."))
     script.fake = FakeOpenAI(script.play, max_images=9)
-    result = await script.run()
+    result = await script.run(stuck=Stuck.off())
     assert (result.outcome, result.output) == ("completed", "Done.")
     said = [item.get("content") for item in script.views[-1].messages if item.get("role") == "user"]
     assert said[1] == "[the oldest part of what followed was left out]"
@@ -227,7 +228,7 @@ async def test_each_item_is_encoded_once_and_each_frame_once(
     monkeypatch.setattr(binascii, "b2a_base64", based)
     monkeypatch.setattr(hashlib, "sha256", hashed)
     computer = computer_with_screen()
-    assert (await script.run(mode, computer)).turns == turns + 1
+    assert (await script.run(mode, computer, stuck=Stuck.off())).turns == turns + 1
     frames = turns + 1
     assert len(encoded.sizes) == constant + per_turn * turns
     assert [size for size in based.sizes if size == len(computer.image)] == [len(computer.image)] * frames

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from deskhand import ClaudeComputerUseHarness, Engine, Harness, OpenAIComputerUseHarness, OpenAIFunctionHarness
 from deskhand.errors import BudgetExceededError
+from deskhand.harness import Stuck
 from deskhand.harness.events import TurnFinished
 from deskhand.harness.models import profiles
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
@@ -154,7 +155,7 @@ async def converse(api: Api, model: str, player: Player, *, max_body: int, max_i
                 harness = OpenAIComputerUseHarness(model, client=fake.client(), **more)
             else:
                 harness = OpenAIFunctionHarness(model, client=fake.client(), api=api, **more)
-        result = await harness.run(player.computer, "Go.")
+        result = await harness.run(player.computer, "Go.", stuck=Stuck.off())
     fake.raise_script_errors()
     assert [request.error for request in fake.requests if request.error] == []
     assert (result.outcome, result.error) == ("completed", None)
@@ -215,7 +216,7 @@ async def test_pruning_keeps_what_is_cached_before_it() -> None:
     fake = FakeAnthropic([*script, FakeTurn("Done.")])
     computer = RecordingComputer(SIZES[0])
     computer.image = PICTURES[SIZES[0]]
-    async with fake.client() as client, Engine() as engine:
+    async with fake.client() as client, Engine(stuck=Stuck.off()) as engine:
         harness = ClaudeComputerUseHarness("claude-sonnet-5", client=client, max_turns=200)
         run = await engine.start(harness, computer, "Go.")
         assert (await run.result()).outcome == "completed"

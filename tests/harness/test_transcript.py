@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deskhand import ClaudeComputerUseHarness
+from deskhand.harness import Stuck
 from deskhand.harness.models import anthropic as codec
 from deskhand.harness.models import decoder
 from deskhand.harness.models import transcript as module
@@ -227,7 +228,7 @@ async def test_each_item_is_encoded_once_and_each_frame_once(monkeypatch: pytest
     async with anthropic.AsyncAnthropic(
         api_key=fake.api_key, http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(pass_on))
     ) as client:
-        result = await ClaudeComputerUseHarness(client=client).run(computer, "Go.")
+        result = await ClaudeComputerUseHarness(client=client).run(computer, "Go.", stuck=Stuck.off())
     assert (result.outcome, result.turns) == ("completed", turns + 1)
     frames = turns + 1
     assert len(encoded.sizes) == 2 + 3 * turns + 1, (

@@ -57,6 +57,9 @@ class RecordingComputer(ExternalComputer):
         self.regions.append(region)
         return self.image
 
+    async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
+        return 0.0
+
     async def cursor_position(self) -> tuple[int, int]:
         return 3, 4
 

@@ -39,6 +39,7 @@ from deskhand.harness.models.transport import Deadlines, Patience, Retry, persis
 from deskhand.harness.past import LOST
 from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.formats import shows_why
 
 __all__ = ["Conversation", "Rules"]
 
@@ -197,7 +198,7 @@ class Conversation(Generic[OutputT]):
     def see(self, observation: Observation) -> None:
         """Remember the frame to which the model's next coordinates refer."""
         self.pictured += len(observation.image or b"") * 4 // 3
-        if observation.frame is not None and observation.call.name == "screenshot":
+        if observation.frame is not None and (observation.call.name == "screenshot" or shows_why(observation)):
             self.shown = observation.frame.id
 
     async def _ask(self) -> Turn | None:
@@ -382,7 +383,8 @@ class Conversation(Generic[OutputT]):
     async def _look(self, observations: list[Observation]) -> list[Observation]:
         """Put a screenshot into a batch's last result where the model would have to ask for it: it saves a turn."""
         index = self.codec.wants_look(observations)
-        if index is None:
+        asked = any(seen.call.checks for seen in observations)
+        if index is None or (not asked and any(shows_why(seen) for seen in observations)):
             return observations
         # A call that failed before a person was asked waits for its acknowledgement all the same.
         look = await self.run.act(ToolCall("screenshot", checks=unasked(observations)))

@@ -16,6 +16,7 @@ from deskhand.harness.context import RunContext
 from deskhand.harness.loops.conversation import Conversation, Rules
 from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.transport import Deadlines, Patience
+from deskhand.harness.stuck import Stuck
 from deskhand.retry import Clock
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -102,6 +103,11 @@ class ModelHarness(Harness[OutputT]):
     def own_tools(self) -> ToolRegistry | Sequence[Tool] | None:
         """The function tools that it was given."""
         return self._tools
+
+    @property
+    def stuck(self) -> Stuck:
+        """When its runs count as stuck: the model is told, a person asked, and in the end the run has failed."""
+        return Stuck()
 
     @abc.abstractmethod
     def adapter(self, run: RunContext) -> AbstractAsyncContextManager[ModelAdapter]:

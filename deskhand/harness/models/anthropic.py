@@ -20,7 +20,7 @@ from deskhand.harness.models.profiles import TOOL_BETAS, Platform, amend, named_
 from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
-from deskhand.tools.formats import HALTED, observation_to_anthropic
+from deskhand.tools.formats import HALTED, observation_to_anthropic, said, shows_why
 from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["AnthropicCodec"]
@@ -210,10 +210,10 @@ def _text(text: str) -> bytes:
 
 def _result(observation: Observation) -> bytes:
     """Encode the answer to one call; the image is spliced in, not passed through a JSON encoder."""
-    plain = observation_to_anthropic(replace(observation, image=None))
     image = observation.image
     if image is None or observation.frame is None or not _is_shown(observation):
-        return encode_json(plain)
+        return encode_json(observation_to_anthropic(replace(observation, image=None)))
+    plain = observation_to_anthropic(replace(observation, image=None, outcome="ok", text=_beside(observation)))
     content = plain.pop("content")
     texts = encode_json(content)[:-1]
     shown = encode_image(image, observation.frame.mime)
@@ -223,7 +223,13 @@ def _result(observation: Observation) -> bytes:
 
 def _is_shown(observation: Observation) -> bool:
     """Whether an answer bears an image: one that tells of an error may hold nothing but text."""
-    return observation.image is not None and observation.frame is not None and observation.ok
+    shown = observation.ok or shows_why(observation)
+    return observation.image is not None and observation.frame is not None and shown
+
+
+def _beside(observation: Observation) -> str:
+    """Return what is said beside an image; a refusal that shows the screen says that it is one."""
+    return observation.text if observation.ok else said(observation)
 
 
 def _is_blank(item: Json) -> bool:

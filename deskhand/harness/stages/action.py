@@ -33,8 +33,12 @@ class Action:
     arguments: BaseModel | None = None
     intended: bool = False
     settle: float | None = None
+    picture: bytes | None = None
+    waited: float = 0.0
     ask: str | None = None
     approved: bool | None = None
+    asked_again: bool = False
+    stuck: str | None = None
     stepped: bool = False
     text_blob: str | None = None
 

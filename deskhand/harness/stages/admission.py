@@ -32,7 +32,9 @@ async def gate(call: ToolCall, action: Action) -> ToolCall | Observation:
     waited_from = time.monotonic()
     with action.run.stopwatch.held():
         action.stepped = await control.passed()
-    action.began += time.monotonic() - waited_from
+    waited = time.monotonic() - waited_from
+    action.began += waited
+    action.waited += waited
     return call
 
 

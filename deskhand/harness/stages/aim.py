@@ -8,22 +8,10 @@ from typing import Literal
 from deskhand.errors import InvalidInputError
 from deskhand.harness.stages.action import Action
 from deskhand.providers.contract import Capability, Screen
-from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
+from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ScreenPoint
 
-__all__ = ["current", "scale"]
-
-
-async def current(call: ToolCall, action: Action) -> ToolCall | Observation:
-    """Refuse what was planned on a screen that a person has used since, and show what it is now."""
-    target, tool = action.on, action.with_tool
-    if target.overtaken is None or not tool.on_screen:
-        return call
-    actor, target.overtaken = target.overtaken, None
-    if tool.capability is Capability.SCREENSHOT:
-        return call
-    text = f"Not executed: {actor} had the computer meanwhile, and the screen may be another one. Look again."
-    return Observation(call, "skipped", "no", text=text, error=ErrorInfo("overtaken", text, effect="no"))
+__all__ = ["scale"]
 
 
 async def scale(call: ToolCall, action: Action) -> ToolCall | Observation:

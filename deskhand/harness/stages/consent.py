@@ -18,7 +18,7 @@ from deskhand.harness.stages.admission import validate
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
 
-__all__ = ["approve", "policy"]
+__all__ = ["approve", "ask_again", "policy"]
 
 
 async def policy(call: ToolCall, action: Action) -> ToolCall | Observation:
@@ -52,10 +52,24 @@ async def approve(call: ToolCall, action: Action) -> ToolCall | Observation:
     reasons = [check.message or check.code or check.id for check in call.checks]
     if action.ask is not None:
         reasons.append(action.ask)
+    if action.stuck is not None:
+        reasons.append(action.stuck)
     if not reasons:
         return call
-    decision = await _decided(call, action, "; ".join(reasons))
+    return await _ask(call, action, "; ".join(reasons))
+
+
+async def ask_again(call: ToolCall, action: Action, reason: str) -> ToolCall | Observation:
+    """Ask about a call that was approved, because what it was approved for is no longer so."""
+    action.waited = 0.0
+    return await _ask(call, action, reason)
+
+
+async def _ask(call: ToolCall, action: Action, reason: str) -> ToolCall | Observation:
+    decision = await _decided(call, action, reason)
     action.approved = decision.approved
+    if action.stuck is not None and decision.approved:
+        action.on.watch.forgive()
     if not decision.approved:
         why = f"{decision.verdict} by {decision.actor}" + (f": {decision.reason}" if decision.reason else "")
         return _denied(call, "denied", why)
@@ -92,7 +106,9 @@ async def _decided(call: ToolCall, action: Action, reason: str) -> Decision:
             decision = await _until_stopped(run, request)
     finally:
         run.emit(ApprovalResolved, ids | _answered(request, decision), call_id=call.id, computer_id=call.computer_id)
-    action.began += time.monotonic() - waited_from
+    waited = time.monotonic() - waited_from
+    action.began += waited
+    action.waited += waited
     return decision
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,11 +17,12 @@ from deskhand.harness.frames import prepare_frame
 from deskhand.harness.stages.action import EVENT_TEXT, Action
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import Capability, Screen
+from deskhand.providers.rest import picture_at_rest
 from deskhand.redaction import Flow
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolContext, ToolOutput
 
-__all__ = ["HOLDS", "RELEASES", "act", "afford", "intent", "settle", "unseal"]
+__all__ = ["HOLDS", "RELEASES", "act", "afford", "intent", "keep_frame", "settle", "unseal"]
 
 _STREAMS: Final[tuple[Literal["stdout"], Literal["stderr"]]] = ("stdout", "stderr")
 _CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
@@ -29,10 +31,20 @@ RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_cli
 
 
 async def settle(call: ToolCall, action: Action) -> ToolCall | Observation:
-    """Before a capture, wait until what was done shows."""
-    if action.with_tool.capability in _CAPTURES and action.on.unsettled:
-        action.settle = await action.on.computer.settle()
-        action.on.unsettled = False
+    """Before a capture, wait until what was done shows.
+
+    A computer that must be looked at for that is somebody's service: it is only asked more than once where something
+    was done on the screen a moment ago, and the last picture is the one that was wanted.
+    """
+    target, seeing = action.on, action.run.seeing
+    if action.with_tool.capability not in _CAPTURES or not target.unsettled or seeing.settle <= 0:
+        return call
+    if target.computer.settles_itself:
+        action.settle = await target.computer.settle(quiet=seeing.quiet, limit=seeing.settle)
+    elif target.touched is not None and time.monotonic() - target.touched < seeing.settle:
+        rest = await picture_at_rest(target.computer, quiet=seeing.quiet, limit=seeing.settle)
+        action.settle, action.picture = rest.waited, rest.image
+    target.unsettled = False
     return call
 
 
@@ -90,21 +102,33 @@ async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
 async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     """Let the tool do it."""
     tool, run, target = action.with_tool, action.run, action.on
+    began = time.monotonic()
     if tool.effect != "pure":
         target.unsettled = True
+    if tool.effect != "pure" or tool.duration is not None:  # (who waits expects the screen to become another one)
+        target.acted = True
     if call.name in HOLDS:
         target.held.add(HOLDS[call.name])
 
     shown = _Output(call, action)
     context: ToolContext[object] = ToolContext(
-        computer=target.computer, deps=run.deps, run_id=run.run_id, call_id=call.id, output=shown.take
+        computer=target.computer,
+        deps=run.deps,
+        run_id=run.run_id,
+        call_id=call.id,
+        output=shown.take,
+        picture=action.picture,
     )
     assert action.arguments is not None  # noqa: S101 (the stages' order)
-    result = await target.tools.perform(tool, action.arguments, context)
+    try:
+        result = await target.tools.perform(tool, action.arguments, context)
+    finally:
+        if tool.on_screen and tool.effect != "pure":
+            target.touched = time.monotonic()
     shown.end()
     if call.name in RELEASES:
         target.held.discard(RELEASES[call.name])
-    return await _observe(call, action, result)
+    return await _observe(call, action, result, began)
 
 
 class _Output:
@@ -132,7 +156,7 @@ class _Output:
             self._action.run.emit(ActionOutput, data, call_id=self._call.id, computer_id=self._action.on.id)
 
 
-async def _observe(call: ToolCall, action: Action, result: ToolOutput) -> Observation:
+async def _observe(call: ToolCall, action: Action, result: ToolOutput, began: float) -> Observation:
     """Turn a tool's output into an observation, with its image as a frame."""
     effect: Effect = "no" if action.with_tool.effect == "pure" else "yes"
     if result.error is not None:
@@ -152,14 +176,24 @@ async def _observe(call: ToolCall, action: Action, result: ToolOutput) -> Observ
             )
     if result.image is None:
         return observation
-    frame, image = await _frame(call, action, result.image)
+    zoomed = action.with_tool.capability is Capability.REGION
+    frame, image = await keep_frame(call, action, result.image, began, zoomed=zoomed)
     return replace(observation, frame=frame, image=image)
 
 
-async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, bytes]:
-    """Check, size and keep an image; a whole screen becomes what later coordinates refer to."""
+async def keep_frame(
+    call: ToolCall, action: Action, image: bytes, captured: float, *, zoomed: bool = False
+) -> tuple[Frame, bytes]:
+    """Check, size and keep an image; a whole screen becomes what later coordinates refer to.
+
+    Args:
+        call: What it was taken for.
+        action: The action that this is a part of.
+        image: The image as it was captured.
+        captured: When it was, by the monotonic clock.
+        zoomed: Whether it shows a part of the screen.
+    """
     run, target = action.run, action.on
-    zoomed = action.with_tool.capability is Capability.REGION
     reference = target.frame
     fill = Screen(reference.width, reference.height) if zoomed and reference else None
     prepared = await prepare_frame(image, run.frame_limits, run.limiter, fill=fill)
@@ -188,6 +222,6 @@ async def _frame(call: ToolCall, action: Action, image: bytes) -> tuple[Frame, b
     run.tally.last_frame = frame
     run.images[frame.id] = frame.sha256
     if not zoomed:
-        target.frame = frame
+        target.frame, target.looked, target.acted = frame, captured, False
         run.known_frames[frame.id] = frame
     return frame, prepared.data

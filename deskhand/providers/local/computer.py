@@ -209,6 +209,10 @@ class LocalComputer(ExternalComputer):
         self._check_alive()
         return await self._display.settle(quiet=quiet, limit=limit)
 
+    async def changed(self, region: Region, *, within: float) -> bool | None:
+        """Tell whether anything but carets was drawn in a region in the last ``within`` seconds."""
+        return None if self._display is None else self._display.changed(region, within=within)
+
     async def resize(self, width: int, height: int) -> None:
         """Change the screen's size in pixels."""
         await self._screen(Capability.RESIZE).resize(width, height)

@@ -16,6 +16,10 @@ _REARM = 0.015
 _CARET_WIDTH, _CARET_HEIGHT = 3, 48
 _BLOCK_AREA = 600
 _BLINK_MEMORY = 3.0
+_PLACES = 64
+"""Places that are remembered, the last drawn on."""
+
+_Box = tuple[int, int, int, int]
 
 
 class DamageTracker:
@@ -29,7 +33,9 @@ class DamageTracker:
         self._connection = connection
         self._changed = time.monotonic()
         self._armed = True
-        self._small: dict[tuple[int, int, int, int], float] = {}
+        self._small: dict[_Box, float] = {}
+        self._drawn: dict[_Box, float] = {}
+        self._forgotten = self._changed
         self._damage = connection.new_id()
         connection.on(xcffib.damage.NotifyEvent, self._reported)
         connection.damage.Create(self._damage, connection.root, xcffib.damage.ReportLevel.BoundingBox)
@@ -42,6 +48,17 @@ class DamageTracker:
     def quiet_for(self) -> float:
         """Return the seconds since the last change."""
         return time.monotonic() - self._changed
+
+    def changed(self, left: int, top: int, right: int, bottom: int, within: float) -> bool:
+        """Tell whether anything but carets was drawn there in the last ``within`` seconds.
+
+        What was drawn on more places than are remembered was drawn anywhere.
+        """
+        since = time.monotonic() - within
+        return self._forgotten > since or any(
+            at > since and x < right and left < x + width and y < bottom and top < y + height
+            for (x, y, width, height), at in self._drawn.items()
+        )
 
     async def settle(self, quiet: float, limit: float) -> float:
         """Wait until nothing has changed for ``quiet`` seconds, at most ``limit``; return the seconds waited."""
@@ -56,18 +73,26 @@ class DamageTracker:
 
     def _reported(self, event: Any) -> None:
         area = event.area
-        if not self._is_blink((area.x, area.y, area.width, area.height)):
+        box = (area.x, area.y, area.width, area.height)
+        if not self._is_blink(box):
             self._changed = time.monotonic()
+            self._remember(box)
         if self._armed:
             self._armed = False
             self._connection.call_later(_REARM, self._rearm)
+
+    def _remember(self, box: _Box) -> None:
+        self._drawn.pop(box, None)  # (the newest stands last)
+        self._drawn[box] = self._changed
+        if len(self._drawn) > _PLACES:
+            self._forgotten = self._drawn.pop(next(iter(self._drawn)))
 
     def _rearm(self) -> None:
         self._armed = True
         self._connection.damage.Subtract(self._damage, 0, 0)
         self._connection.flush()
 
-    def _is_blink(self, box: tuple[int, int, int, int]) -> bool:
+    def _is_blink(self, box: _Box) -> bool:
         """Whether this is a caret: a thin bar, or a small block that was drawn in the same place before."""
         _, _, width, height = box
         if width <= _CARET_WIDTH and height <= _CARET_HEIGHT:

@@ -96,6 +96,10 @@ class Display:
         waited = anyio.current_time() - start
         return waited + await self._damage.settle(quiet, max(0.0, limit - waited))
 
+    def changed(self, region: Region, *, within: float) -> bool:
+        """Tell whether anything but carets was drawn in a region in the last ``within`` seconds."""
+        return self._damage.changed(*region, within)
+
     async def wait_for_window_manager(self, deadline: float) -> None:
         """Wait until a window manager is there; the first settling then waits for its panel as well.
 
