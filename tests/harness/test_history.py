@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from deskhand import ClaudeComputerUseHarness, DirectoryBlobs, Engine, MemoryBlobs, MemoryLog, RunContext, SqliteLog
+from deskhand import DirectoryBlobs, Engine, MemoryBlobs, MemoryLog, RunContext, SqliteLog
 from deskhand.errors import ConflictError, NotFoundError
 from deskhand.harness.history import Acted
 from deskhand.harness.loops.retelling import differences
-from deskhand.harness.models.transport import Patience
-from deskhand.testing.models import FakeAnthropic, FakeOpenAI, FakeTurn, ModelView, member, text, thinking, tool_use
+from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking, tool_use
 from tests.harness.driving import Driver, computer_with_screen
-from tests.harness.openai_script import MODES, click, made
+from tests.harness.openai_script import MODES
+from tests.harness.playing import Play
 
 VENDORS = pytest.mark.parametrize("mode", ["claude", *MODES])
-
-
-class Play:
-    """Plays turns on one vendor's fake, and keeps what the model saw before each."""
-
-    def __init__(self, mode: str, *turns: FakeTurn) -> None:
-        self.mode = mode
-        self.turns = turns
-        self.views: list[ModelView] = []
-        self.fake: Any = FakeAnthropic(self.play) if mode == "claude" else FakeOpenAI(self.play)
-
-    def play(self, view: ModelView) -> FakeTurn:
-        self.views.append(view)
-        return self.turns[len(self.views) - 1]
-
-    def click(self, x: int, y: int) -> Any:
-        return member("left_click", coordinate=[x, y]) if self.mode == "claude" else click(self.mode, x, y)
-
-    @asynccontextmanager
-    async def harness(self, **more: Any) -> AsyncIterator[Any]:
-        """Make the harness, and check in the end that every request was legal."""
-        async with self.fake.client() as client:
-            if self.mode == "claude":
-                yield ClaudeComputerUseHarness(client=client, patience=Patience(base=0), **more)
-            else:
-                yield made(self.mode, client, **more)
-        self.fake.raise_script_errors()
-        assert [request.error for request in self.fake.requests if request.error] == []
 
 
 @VENDORS

@@ -46,7 +46,7 @@ class _Round:
     answer: Answer
     acted: Mapping[str, Acted]
     look: Acted | None
-    told: Sequence[Told]
+    told: Sequence[Told | Acted]
 
 
 def _rounds(steps: Sequence[Step]) -> tuple[list[Step], list[_Round]]:
@@ -58,13 +58,22 @@ def _rounds(steps: Sequence[Step]) -> tuple[list[Step], list[_Round]]:
         assert isinstance(answer, Answer)  # noqa: S101 (it begins there)
         after = steps[begin + 1 : end]
         own = {call.call_id for call in answer.calls}
-        looks = [one for one in after if isinstance(one, Acted) and one.call_id not in own and one.is_look]
+        told: list[Told | Acted] = []
+        look: Acted | None = None
+        for one in after:
+            if isinstance(one, Told):
+                told.append(one)
+            elif isinstance(one, Acted) and one.call_id not in own and one.is_look:
+                if told:  # (what is looked at after a word goes with it)
+                    told.append(one)
+                else:
+                    look = look or one
         rounds.append(
             _Round(
                 answer,
                 {one.call_id: one for one in after if isinstance(one, Acted)},
-                looks[0] if looks else None,
-                [one for one in after if isinstance(one, Told)],
+                look,
+                told,
             )
         )
     return list(steps[: begins[0]] if begins else steps), rounds
@@ -108,15 +117,8 @@ async def retell(conversation: Conversation[object], history: History) -> None:
 
 
 async def _open(conversation: Conversation[object], history: History, steps: Sequence[Step]) -> None:
-    said: list[str | Observation] = [history.goal]
-    for step in steps:
-        if isinstance(step, Told):
-            said.append(step.text)
-        elif isinstance(step, Acted) and step.is_look:
-            seen = await history.observation(step, ToolCall("screenshot"))
-            if seen is not None:
-                said.append(seen)
-    conversation.transcript.append(conversation.codec.encode(said))
+    shown = [step for step in steps if isinstance(step, Told) or (isinstance(step, Acted) and step.is_look)]
+    await _say(conversation, history, [Told(history.goal, beside=False), *shown])
 
 
 async def _retell(conversation: Conversation[object], history: History, one: _Round, *, last: bool) -> None:
@@ -139,13 +141,33 @@ async def _retell(conversation: Conversation[object], history: History, one: _Ro
                 await _settle(conversation, history, one, conversation.pending(None))
         case Act():
             await _settle(conversation, history, one, conversation.pending(turn), turn)
-        case Finish() if last and not turn.calls and not conversation.waiting and not any(one.beside for one in told):
+        case Finish() if last and not turn.calls and not conversation.waiting and not _is_beside(told):
             conversation.append(turn)
         case GoOn() | Finish():
-            beside = told.pop(0).text if told and told[0].beside else step.text if isinstance(step, GoOn) else _GO_ON
+            beside = step.text if isinstance(step, GoOn) else _GO_ON
+            if told and isinstance(told[0], Told) and told[0].beside:
+                beside = told[0].text
+                del told[0]
             conversation.answer(turn, beside)
-    if told:
-        conversation.transcript.append(conversation.codec.encode([each.text for each in told]))
+    await _say(conversation, history, told)
+
+
+def _is_beside(told: Sequence[Told | Acted]) -> bool:
+    return any(isinstance(one, Told) and one.beside for one in told)
+
+
+async def _say(conversation: Conversation[object], history: History, told: Sequence[Told | Acted]) -> None:
+    """Append what the model was told, and shown with it."""
+    said: list[str | Observation] = []
+    for one in told:
+        if isinstance(one, Told):
+            said.append(one.text)
+            continue
+        seen = await history.observation(one, ToolCall("screenshot"))
+        if seen is not None:
+            said.append(seen)
+    if said:
+        conversation.transcript.append(conversation.codec.encode(said))
 
 
 async def _settle(
@@ -199,7 +221,11 @@ async def differences(history: History, codec: ModelAdapter, tools: ToolRegistry
     waiting: list[ToolCall] = []
     for index, one in enumerate(rounds):
         where = f"{history.run_id} turn {one.answer.turn}"
-        turn = await read_answer(codec, history, one.answer)
+        try:
+            turn = await read_answer(codec, history, one.answer)
+        except ProtocolError as error:
+            lines.append(error.message)
+            continue
         try:
             step: Next | DeskhandError = decide(turn, used)
         except DeskhandError as error:
