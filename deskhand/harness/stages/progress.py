@@ -13,7 +13,7 @@ from deskhand.harness.stuck import Finding, Level, Step, hash_of
 from deskhand.providers.contract import Capability
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["progress", "watch"]
+__all__ = ["progress", "step_of", "watch"]
 
 _ADVICE: Final = "This leads nowhere: do something else, or say what is in the way."
 
@@ -42,7 +42,7 @@ async def progress(call: ToolCall, action: Action) -> ToolCall | Observation:
 
 def watch(observation: Observation, action: Action) -> None:
     """Take note of what became of a call; the model is told where it goes in circles."""
-    step = _step(observation, action)
+    step = step_of(observation, action)
     if step is None or action.target is None:
         return
     finding = action.target.watch.take(step)
@@ -52,7 +52,7 @@ def watch(observation: Observation, action: Action) -> None:
             action.run.inbox.put(f"{finding.text} {_ADVICE}")
 
 
-def _step(observation: Observation, action: Action) -> Step | None:
+def step_of(observation: Observation, action: Action) -> Step | None:
     """Return what a call was, in the detector's words; ``None`` for what was not done, and what tells nothing."""
     tool, given, frame = action.tool, observation.call.arguments, observation.frame
     call = hash_of([observation.call.name, dict(given) if isinstance(given, Mapping) else given])

@@ -35,6 +35,7 @@ class DamageTracker:
         self._armed = True
         self._small: dict[_Box, float] = {}
         self._drawn: dict[_Box, float] = {}
+        self._reported_since: list[_Box] = []
         self._forgotten = self._changed
         self._damage = connection.new_id()
         connection.on(xcffib.damage.NotifyEvent, self._reported)
@@ -77,18 +78,22 @@ class DamageTracker:
         if not self._is_blink(box):
             self._changed = time.monotonic()
             self._remember(box)
+            self._reported_since.append(box)
         if self._armed:
             self._armed = False
             self._connection.call_later(_REARM, self._rearm)
 
     def _remember(self, box: _Box) -> None:
         self._drawn.pop(box, None)  # (the newest stands last)
-        self._drawn[box] = self._changed
+        self._drawn[box] = time.monotonic()
         if len(self._drawn) > _PLACES:
             self._forgotten = self._drawn.pop(next(iter(self._drawn)))
 
     def _rearm(self) -> None:
         self._armed = True
+        for box in self._reported_since:  # (what was drawn within these meanwhile was not reported)
+            self._remember(box)
+        self._reported_since.clear()
         self._connection.damage.Subtract(self._damage, 0, 0)
         self._connection.flush()
 

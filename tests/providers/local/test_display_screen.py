@@ -252,3 +252,32 @@ def test_xcffib_still_offers_what_the_connection_builds_on() -> None:
     assert hasattr(xcffib.Connection, "_init_x")
     assert hasattr(xcffib.Connection, "_process_error")
     assert hasattr(xcffib.lib, "xcb_poll_for_reply")
+
+
+async def test_what_was_drawn_is_told_by_place_and_time() -> None:
+    """A caret is nothing; what was drawn before the time that is asked about, or elsewhere, is nothing either."""
+    async with a_display() as display:
+        await display.settle()
+        await anyio.sleep(0.05)
+        began = time.monotonic()
+        await paint(display, (100, 100, 200, 100), 0xFF0000)
+        await display.settle()
+        await paint(display, (600, 400, 2, 20), 0x00FF00)
+        await anyio.sleep(0.1)
+        within = time.monotonic() - began
+        assert display.changed(Region(150, 150, 160, 160), within=within)
+        assert not display.changed(Region(590, 390, 620, 430), within=within)
+        assert not display.changed(Region(300, 100, 310, 110), within=within)
+        assert not display.changed(Region(150, 150, 160, 160), within=0.05)
+
+
+async def test_what_was_drawn_in_too_many_places_was_drawn_anywhere() -> None:
+    """The memory is bounded; what it has lost counts as a change."""
+    async with a_display() as display:
+        await display.settle()
+        began = time.monotonic()
+        for step in range(70):
+            await paint(display, (10 + step, 10 + step, 60 + step, 60), step << 16)
+            await anyio.sleep(0.02)
+        await display.settle()
+        assert display.changed(Region(700, 500, 710, 510), within=time.monotonic() - began)
