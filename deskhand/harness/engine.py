@@ -446,6 +446,9 @@ class Engine:
         computers = [given] if isinstance(given, ExternalComputer) else list(given)
         if not computers:
             raise InvalidInputError("a run needs at least one computer")
+        ids = [computer.info.id for computer in computers]
+        if len(set(ids)) < len(ids):
+            raise InvalidInputError(f"two of the computers have the same id: {', '.join(ids)}", hint="name each once")
         states: dict[str, ComputerState] = {}
         for computer in computers:
             await stack.enter_async_context(computer.lease(run_id))

@@ -63,6 +63,14 @@ async def test_own_driver_sees_the_menu_that_it_opened(tmp_path: Path) -> None:
     assert (await run("own_driver.py", tmp_path)).startswith("the menu came up; ")
 
 
+@pytest.mark.needs_x
+async def test_two_computers_are_driven_at_once(tmp_path: Path) -> None:
+    """Each has a loop of its own, and both say what they are."""
+    said = (await run("two_computers.py", tmp_path)).splitlines()
+    assert said[-2:] == ["Linux, up and running"] * 2
+    assert sum("exec command=" in line for line in said) == 2
+
+
 def test_every_example_is_run() -> None:
     """An example that no test runs would rot."""
     tested = Path(__file__).read_text(encoding="utf-8")

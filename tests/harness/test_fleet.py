@@ -20,7 +20,7 @@ from deskhand import (
     RunContext,
     ToolCall,
 )
-from deskhand.errors import BudgetExceededError, ConfigError, InvalidInputError, ProtocolError
+from deskhand.errors import BudgetExceededError, ConfigError, ConflictError, InvalidInputError, ProtocolError
 from deskhand.harness.events import ActionFinished, ActionStarted, EventBase, ModelMessage, RunFinished, TurnStarted
 from deskhand.providers import Click, ComputerInfo, InputAction
 from deskhand.testing.models import FakeAnthropic, FakeOpenAI, FakeTurn, ModelView, action, computer_call, member
@@ -301,3 +301,56 @@ async def test_fleet_is_continued_each_loop_with_its_own_conversation() -> None:
         body = json.dumps(list(fake.requests)[-1].body)
         assert f"{own} done 1." in body
         assert foreign not in body
+
+
+async def test_two_computers_of_one_id_are_refused() -> None:
+    """Nobody could say which is meant."""
+    with pytest.raises(InvalidInputError, match="same id"):
+        await FleetHarness(Driver(lambda run: anyio.sleep_forever())).run(named("a", "a"), "Go.")
+
+
+async def test_driver_names_the_computer_and_its_frames_are_that_computers_own() -> None:
+    """Coordinates are those of the newest frame of the computer that is meant."""
+    left, right = named("a", "b")
+    right.image = png(640, 400)
+
+    async def drive(run: RunContext) -> str:
+        frames = [await run.on(key).look() for key in run.computers]
+        assert [frame.computer_id for frame in frames] == ["a", "b"]
+        await run.on("a").act("left_click", x=1000, y=700, check=True)
+        refused = await run.on("b").act("left_click", x=1000, y=700)
+        assert refused.error is not None
+        assert refused.error.code == "invalid_input"
+        with pytest.raises(InvalidInputError):
+            run.on("c")
+        return "done"
+
+    assert (await Driver(drive).run([left, right], "Go.")).output == "done"
+    assert left.performed == [Click(1000, 700)]
+    assert right.performed == []
+
+
+async def test_part_of_a_run_is_lent_once_and_given_back() -> None:
+    """A driver of one's own lends a computer to another harness, and has it again afterwards."""
+
+    async def inner(run: RunContext) -> str:
+        assert list(run.computers) == ["b"]
+        await run.act("left_click", x=1, y=1, check=True)
+        return "inner"
+
+    async def drive(run: RunContext) -> str:
+        harness = Driver(inner)
+        with run.part("b", harness, goal="Only this.") as part:
+            assert part.goal == "Only this."
+            with pytest.raises(ConflictError), run.part("b", harness):
+                pass
+            said = await harness.drive(part)
+        with run.part("b", harness):
+            pass
+        await run.on("b").act("left_click", x=2, y=2, check=True)
+        return f"{said}, {list(run.computers)}"
+
+    one, other = named("a", "b")
+    result = await Driver(drive).run([one, other], "Go.")
+    assert result.output == "inner, ['a', 'b']"
+    assert other.performed == [Click(1, 1), Click(2, 2)]
