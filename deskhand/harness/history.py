@@ -17,6 +17,7 @@ from deskhand.errors import NotFoundError
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.events import (
     ActionFinished,
+    ActionFinishedData,
     ActionStarted,
     ApprovalResolved,
     CallSummary,
@@ -101,7 +102,9 @@ class Acted:
         """Whether it is a screenshot that the loop itself took."""
         if self.started is not None and self.started.data.actor != "harness":
             return False
-        return self.finished is not None and self.finished.data.name == "screenshot"
+        if self.finished is None or self.finished.data.name != "screenshot":
+            return False
+        return self.finished.data.actor in {None, "harness"}
 
 
 Step: TypeAlias = Told | Answer | Acted
@@ -214,13 +217,22 @@ class History:
             replace(call, id=acted.call_id, computer_id=acted.computer_id),
             data.outcome,
             data.effect,
-            text=data.text,
+            text=await self._text(data),
             frame=frame,
             image=image,
             error=None if error is None else ErrorInfo(**error.model_dump()),
             duration=data.duration,
             approved=acted.approved,
         )
+
+    async def _text(self, data: ActionFinishedData) -> str:
+        """Return a result's whole text; what its event holds of it where the rest is no longer kept."""
+        if data.text_blob is None:
+            return data.text
+        try:
+            return (await self.blobs.get(data.text_blob)).decode()
+        except NotFoundError:
+            return data.text
 
 
 class _Reader:
@@ -299,7 +311,7 @@ class _Reader:
         owner, step = self._steps[place]
         assert isinstance(step, Acted)  # noqa: S101 (only actions are noted there)
         frame = self._frames.get(data.frame_id) if data.frame_id is not None else None
-        approved = self._approved.get(data.call_id)
+        approved = data.approved if data.approved is not None else self._approved.get(data.call_id)
         self._steps[place] = owner, replace(step, finished=event, frame=frame, approved=approved)
 
     def _take_custom(self, event: CustomEvent) -> None:

@@ -12,6 +12,7 @@ from deskhand import DirectoryBlobs, Engine, MemoryBlobs, MemoryLog, RunContext,
 from deskhand.errors import ConflictError, NotFoundError
 from deskhand.harness.history import Acted
 from deskhand.harness.loops.retelling import differences
+from deskhand.providers import ExecResult
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking, tool_use
 from tests.harness.driving import Driver, computer_with_screen
 from tests.harness.openai_script import MODES
@@ -191,3 +192,38 @@ async def test_driver_of_ones_own_gets_the_record() -> None:
         await run.result()
         again = await engine.start(Driver(second), computer_with_screen(), "Second.", history=run)
         assert (await again.result()).output == "First. echo hi"
+
+
+@VENDORS
+async def test_long_results_are_rebuilt_whole_and_gone_images_are_left_out(mode: str) -> None:
+    """What an event holds in short is a blob; what is no longer kept stands as words."""
+    play = Play(mode)
+    play.turns = (
+        FakeTurn([play.click(1, 2), tool_use("exec", command="long")]),
+        FakeTurn("First done."),
+        FakeTurn("Second done."),
+    )
+    computer = computer_with_screen()
+    text_of_it = "".join(f"line {number}\n" for number in range(4000))
+    computer.commands["long"] = ExecResult(text_of_it, text_of_it, "", 0)
+
+    class Forgetful(MemoryBlobs):
+        """Loses images once it is told to."""
+
+        lost = False
+
+        async def get(self, key: str) -> bytes:
+            data = await super().get(key)
+            if self.lost and data.startswith(b"\x89PNG"):
+                raise NotFoundError("it is gone")
+            return data
+
+    blobs = Forgetful()
+    async with play.harness() as harness, Engine(blobs=blobs) as engine:
+        first = await engine.start(harness, computer, "First.")
+        assert (await first.result()).ok
+        blobs.lost = True
+        second = await engine.start(harness, computer_with_screen(), "Second.", history=first)
+        result = await second.result()
+        assert result.output == "Second done.", result.error
+    assert "line 3999" in str(list(play.fake.requests)[-1].body)
