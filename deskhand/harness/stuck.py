@@ -6,25 +6,18 @@ round on the same picture, seen anew, is a circle.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from pydantic import JsonValue
-
-__all__ = ["Finding", "Level", "Pattern", "Step", "Stuck", "Watch", "hash_of"]
+__all__ = ["Finding", "Level", "Pattern", "Step", "Stuck", "Watch"]
 
 Pattern: TypeAlias = Literal["repeats", "ping_pong", "no_effect", "errors"]
 """The same on the same picture; a few things in turn; input that changes no picture; calls that fail."""
 
 Level: TypeAlias = Literal["nudged", "asked", "stalled"]
 """What is done about it: the model is told, a person is asked, the run ends."""
-
-_REMEMBERED: Final = 64
-"""Rounds."""
 
 _PLAN: Final = 256
 """Calls of one round that are told apart; a driver that never looks has one endless round."""
@@ -55,6 +48,11 @@ class Stuck:
     ask_after: int = 4
     fail_after: int = 4
 
+    @property
+    def finds(self) -> bool:
+        """Whether it finds anything at all."""
+        return any((self.repeats, self.looks, self.ping_pong, self.no_effect, self.errors))
+
     @classmethod
     def off(cls) -> Stuck:
         """Return that which finds nothing."""
@@ -66,14 +64,14 @@ class Step(NamedTuple):
 
     Attributes:
         kind: ``look`` at the whole screen, ``input`` on it, or anything ``other``.
-        call: Its tool and arguments, hashed.
-        seen: The hash of what came of it: the picture of a look, the text of what is not on the screen.
+        call: What tells its tool and arguments from others.
+        seen: What tells from others what came of it: the picture of a look, the text of what is not on the screen.
         failed: Whether it failed.
     """
 
     kind: Literal["look", "input", "other"]
-    call: str
-    seen: str = ""
+    call: Hashable
+    seen: Hashable = ""
     failed: bool = False
 
 
@@ -89,24 +87,12 @@ class Finding(NamedTuple):
         return _SAID[self.pattern].format(self.times)
 
 
-class _Round(NamedTuple):
-    plan: str
-    before: str
-    after: str | None
-    on_screen: bool
-
-
 _SAID: Final[Mapping[Pattern, str]] = {
     "repeats": "The same was done {} times on the same screen, or with the same result.",
     "ping_pong": "The same few things were done in turn {} times.",
     "no_effect": "The screen has stayed the same {} times, whatever was done.",
     "errors": "{} actions in a row have failed.",
 }
-
-
-def hash_of(value: JsonValue) -> str:
-    """Return a short hash of a value."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(eq=False)
@@ -119,10 +105,13 @@ class Watch:
 
     limits: Stuck = field(default_factory=Stuck.off)
     level: Level | None = None
-    _rounds: deque[_Round] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    _plan: list[str] = field(default_factory=list)
-    _picture: str = ""
+    _rounds: deque[Hashable] = field(default_factory=lambda: deque(maxlen=_LONGEST_CYCLE))
+    _alike: list[int] = field(default_factory=lambda: [0] * (_LONGEST_CYCLE + 1))
+    _on_screen: bool = True
+    _plan: list[Hashable] = field(default_factory=list)
+    _picture: Hashable = ""
     _looks: int = 0
+    _unchanged: int = 0
     _failed: int = 0
     _more: int = 0
     _found: Finding | None = None
@@ -166,8 +155,9 @@ class Watch:
         """Begin anew: a person said to go on."""
         self.level, self._more, self._found = None, 0, None
         self._rounds.clear()
+        self._alike = [0] * (_LONGEST_CYCLE + 1)
         self._plan.clear()
-        self._looks = self._failed = 0
+        self._looks = self._failed = self._unchanged = 0
 
     def _ends_round(self, step: Step) -> bool:
         """Take a step into account; tell whether there is anything to judge."""
@@ -180,12 +170,13 @@ class Watch:
             del self._plan[:-_PLAN]
             return step.failed
         if step.kind == "other":
-            self._rounds.append(_Round(step.call, step.seen, None, on_screen=False))
+            self._end_round((step.call, step.seen), on_screen=False)
             return True
         if step.failed:
             return True
         if self._plan:
-            self._rounds.append(_Round(hash_of(list[JsonValue](self._plan)), self._picture, step.seen, on_screen=True))
+            self._end_round((hash(tuple(self._plan)), self._picture), on_screen=True)
+            self._unchanged = self._unchanged + 1 if step.seen == self._picture else 0
             self._plan.clear()
             self._looks = 1
         else:
@@ -193,45 +184,29 @@ class Watch:
         self._picture = step.seen
         return True
 
+    def _end_round(self, what: Hashable, *, on_screen: bool) -> None:
+        """Count for each period for how many rounds each has been like the one that long before it."""
+        for length in range(1, _LONGEST_CYCLE + 1):
+            alike = len(self._rounds) >= length and self._rounds[-length] == what
+            self._alike[length] = self._alike[length] + 1 if alike else 0
+        self._rounds.append(what)
+        self._on_screen = on_screen
+
     def _find(self) -> Finding | None:
         """Say what the last rounds show."""
-        limits, rounds = self.limits, list(self._rounds)
+        limits = self.limits
         if limits.errors and self._failed >= limits.errors:
             return Finding("errors", self._failed)
         if limits.looks and self._looks >= limits.looks:
             return Finding("repeats", self._looks)
-        if not rounds:
-            return None
-        most = limits.repeats if rounds[-1].on_screen else limits.looks
-        if most and (count := _cycles(rounds, 1)) >= most:
-            return Finding("repeats", count)
+        most, times = limits.repeats if self._on_screen else limits.looks, self._alike[1] + 1
+        if most and times >= most and self._rounds:
+            return Finding("repeats", times)
         for length in range(2, _LONGEST_CYCLE + 1):
-            if limits.ping_pong and (count := _cycles(rounds, length)) >= limits.ping_pong:
-                return Finding("ping_pong", count)
-        if limits.no_effect and (count := _without_effect(rounds)) >= limits.no_effect:
-            return Finding("no_effect", count)
+            times = self._alike[length] // length + 1
+            all_alike = self._alike[1] >= length - 1  # (that has the period 1)
+            if limits.ping_pong and times >= limits.ping_pong and not all_alike:
+                return Finding("ping_pong", times)
+        if limits.no_effect and self._unchanged >= limits.no_effect:
+            return Finding("no_effect", self._unchanged)
         return None
-
-
-def _cycles(rounds: list[_Round], length: int) -> int:
-    """Count how often the last rounds repeat with a period; rounds that are all alike have the period 1 alone."""
-    keys = [(one.plan, one.before) for one in rounds]
-    period = keys[-length:]
-    if len(period) < length or (length > 1 and len(set(period)) == 1):
-        return 0
-    count, end = 0, len(keys)
-    while end >= length and keys[end - length : end] == period:
-        count, end = count + 1, end - length
-    return count
-
-
-def _without_effect(rounds: list[_Round]) -> int:
-    """Count the last rounds of input that left the picture as it was."""
-    count = 0
-    for one in reversed(rounds):
-        if not one.on_screen:
-            continue
-        if one.after != one.before:
-            break
-        count += 1
-    return count

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 from deskhand.errors import InvalidInputError, StalledError
 from deskhand.harness.events import RunStuck
 from deskhand.harness.stages.action import Action
-from deskhand.harness.stuck import Finding, Level, Step, hash_of
+from deskhand.harness.stuck import Finding, Level, Step
 from deskhand.providers.contract import Capability
 from deskhand.tools.calls import Observation, ToolCall
 
@@ -42,8 +41,10 @@ async def progress(call: ToolCall, action: Action) -> ToolCall | Observation:
 
 def watch(observation: Observation, action: Action) -> None:
     """Take note of what became of a call; the model is told where it goes in circles."""
+    if action.target is None or not action.target.watch.limits.finds:
+        return
     step = step_of(observation, action)
-    if step is None or action.target is None:
+    if step is None:
         return
     finding = action.target.watch.take(step)
     if finding is not None:
@@ -55,7 +56,7 @@ def watch(observation: Observation, action: Action) -> None:
 def step_of(observation: Observation, action: Action) -> Step | None:
     """Return what a call was, in the detector's words; ``None`` for what was not done, and what tells nothing."""
     tool, given, frame = action.tool, observation.call.arguments, observation.frame
-    call = hash_of([observation.call.name, dict(given) if isinstance(given, Mapping) else given])
+    call = hash((observation.call.name, repr(given)))
     if observation.outcome == "error" and tool is None:
         return Step("input", call, failed=True)
     if tool is None:
@@ -66,7 +67,7 @@ def step_of(observation: Observation, action: Action) -> Step | None:
         return None
     failed = observation.outcome == "error"
     if not tool.on_screen:
-        return Step("other", call, hash_of(observation.text), failed)
+        return Step("other", call, hash(observation.text), failed)
     if tool.effect == "pure":
         return Step("look", call, failed=True) if failed else None
     return Step("input", call, failed=failed)

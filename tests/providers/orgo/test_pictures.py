@@ -12,6 +12,7 @@ from typing import Literal
 import pytest
 from PIL import Image
 
+from deskhand import open_run
 from deskhand.errors import (
     DeskhandError,
     InvalidInputError,
@@ -21,6 +22,7 @@ from deskhand.errors import (
     UnsafeContentError,
     UnsupportedError,
 )
+from deskhand.harness import Seeing
 from deskhand.providers import Region, Screen
 from deskhand.testing.simulators import OrgoDialect
 from tests.providers.orgo.parts import Orgo, orgo
@@ -152,3 +154,22 @@ async def test_screenshot_that_fails_tells_whose_fault_it_is() -> None:
         hosted.simulator.respond(route="screenshot")
         with pytest.raises(ProtocolError, match="web page"):
             await computer.screenshot()
+
+
+async def test_look_after_an_action_costs_two_requests_and_three_at_most() -> None:
+    """Nobody tells when a hosted screen is at rest; a look without an action before it costs one."""
+    async with orgo() as hosted:
+        computer = await hosted.create()
+
+        def looks() -> int:
+            return sum("screenshot" in request.path for request in hosted.simulator.requests)
+
+        async with open_run(computer, "go", seeing=Seeing(quiet=0.01)) as run:
+            before = looks()
+            await run.look()
+            assert looks() == before + 1
+            await run.act("left_click", x=20, y=20)
+            await run.look()
+            assert looks() == before + 3
+            await run.look()
+            assert looks() == before + 4
