@@ -189,14 +189,11 @@ class Executor:
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
-                if past is not None and past.knows(call.id):
-                    found[index] = await self._execute(call, actor, batch)
-                    halted = halted or (on_screen and not found[index].ok)
-                    continue
-                if self._run.inbox.urgent:
+                known = past is not None and past.knows(call.id)  # then it is only told again
+                if self._run.inbox.urgent and not known:
                     found[index] = self._skip(call, actor, INTERRUPTED)
                     continue
-                if halted and on_screen:
+                if halted and on_screen and not known:
                     found[index] = self._skip(call, actor, HALTED)
                     continue
                 await self._run.check_alive()
