@@ -134,6 +134,19 @@ async def test_computer_that_was_not_found_once_is_destroyed_all_the_same() -> N
         assert [*hosted.simulator.computers] == [computer.info.id]
 
 
+async def test_failed_end_is_never_reported_as_done() -> None:
+    """A status of success with a word of failure in the body ends nothing, and is asked for again on leaving."""
+    async with orgo() as hosted:
+        computer = await hosted.create()
+        for route, do in (("delete", computer.destroy), ("stop", computer.stop), ("start", computer.start)):
+            body = b'{"success": false, "error": "the host is busy"}'
+            hosted.simulator.respond(body, route=route, content_type="application/json")
+            with pytest.raises(ProviderError, match="the host is busy") as caught:
+                await do()
+            assert caught.value.effect == "unknown"
+        assert (computer.info.status, len(hosted.simulator.computers)) == ("running", 1)
+
+
 async def test_computer_that_cannot_be_destroyed_is_not_said_to_be() -> None:
     """Where the vendor has no such route any more, that the computer is there counts."""
     async with orgo(without=("delete",)) as hosted:
