@@ -173,6 +173,7 @@ APIS: list[tuple[Api, list[str]]] = [
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("api", "model", "max_body", "max_images"),
     [
