@@ -248,6 +248,19 @@ async def test_what_cannot_be_destroyed_is_told_and_named() -> None:
             assert f"{left} may have been left behind" in caught.value.__notes__[0]
 
 
+async def test_what_cannot_be_destroyed_after_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancellation passes as it is, and nobody reads its notes: a warning names what was left."""
+    async with simulated(left_behind=1) as simulator:
+        with anyio.CancelScope() as scope:
+            async with OrgoProvider(api_key=simulator.key, base_url=simulator.base_url) as hosted_by:
+                left = await hosted_by.create(name="box")
+                simulator.fail(401, route="delete")
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+    assert f"{left.info.id} may have been left behind" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [
