@@ -17,8 +17,8 @@ from deskhand import ClaudeComputerUseHarness, Engine, Harness, OpenAIComputerUs
 from deskhand.errors import BudgetExceededError
 from deskhand.harness.events import TurnFinished
 from deskhand.harness.models import profiles
+from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
-from deskhand.harness.models.door import AnthropicDoor
 from deskhand.harness.models.openai_door import OpenAIDoor
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE, OPENAI_API, profile_of

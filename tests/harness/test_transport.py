@@ -28,9 +28,9 @@ from deskhand.errors import (
     RunStoppedError,
     TruncatedStreamError,
 )
-from deskhand.harness.models import door, sse
+from deskhand.harness.models import sse
+from deskhand.harness.models.anthropic_door import ANTHROPIC, AnthropicDoor
 from deskhand.harness.models.blocks import MESSAGES
-from deskhand.harness.models.door import ANTHROPIC
 from deskhand.harness.models.transcript import Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock, retry_after
@@ -277,7 +277,7 @@ async def test_answer_without_end_is_refused(event: bytes, what: str, monkeypatc
     async with (
         httpx2.AsyncClient(transport=transport) as http,
         anthropic.AsyncAnthropic(api_key="sk-ant-fake", http_client=http) as client,
-        door.AnthropicDoor(client).stream(Transcript(MESSAGES, {"model": "claude-sonnet-5-5"}).request()) as batches,
+        AnthropicDoor(client).stream(Transcript(MESSAGES, {"model": "claude-sonnet-5-5"}).request()) as batches,
     ):
         with pytest.raises(PayloadTooLargeError, match=what):
             async for _ in batches:
