@@ -31,7 +31,7 @@ def _cpu(row: int, family: Family, settings: Settings) -> Found:
         wanted.pop("pydantic-ai", None)
     line = Line(
         row=row,
-        metric=f"{family.title}, client CPU an action: 30 actions, streaming, events and SQLite log on",
+        metric=f"{family.title}, client CPU an action: 30 actions, streaming, events, SQLite log and policy on",
         unit="ms",
         ours=ours,
         floor=floor,
