@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from deskhand import (
+    ClaudeComputerUseHarness,
     Engine,
     MemoryBlobs,
     OpenAIComputerUseHarness,
@@ -27,6 +28,7 @@ from deskhand.harness.models import openai_chat, openai_decoder, openai_items, o
 from deskhand.harness.models.transcript import encode_json
 from deskhand.testing.models import (
     OPENAI_MODELS,
+    FakeAnthropic,
     FakeOpenAI,
     FakeTurn,
     action,
@@ -276,3 +278,19 @@ async def test_clients_of_clouds_and_gateways_work(kind: str, mode: str) -> None
     assert f"{kind}.invalid" in str(requests[0].url)
     if kind == "azure" and mode == "chat":
         assert "/deployments/gpt-5.5/chat/completions" in str(requests[0].url)
+
+
+@pytest.mark.parametrize("vendor", ["ANTHROPIC", "OPENAI"])
+async def test_conversation_follows_no_redirect(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said and shown goes to the address that was given, and to no other that it names."""
+    script: list[FakeTurn] = []
+    fake = FakeAnthropic(script) if vendor == "ANTHROPIC" else FakeOpenAI(script)
+    harness = ClaudeComputerUseHarness() if vendor == "ANTHROPIC" else OpenAIComputerUseHarness()
+    async with fake.serve() as address:
+        monkeypatch.setenv(f"{vendor}_BASE_URL", address)
+        monkeypatch.setenv(f"{vendor}_API_KEY", fake.api_key)
+        fake.fail(307, headers={"location": f"{address}/elsewhere"})
+        result = await harness.run(computer_with_screen(), "Go.")
+    assert result.error is not None
+    assert (result.error.code, len(fake.requests)) == ("config", 1)
+    assert f"{vendor}_BASE_URL" in (result.error.hint or "")

@@ -194,6 +194,7 @@ def status_error(status: int, message: str = "why", headers: dict[str, str] | No
 @pytest.mark.parametrize(
     ("status", "expected", "retryable"),
     [
+        (307, ConfigError, False),
         (400, InvalidInputError, False),
         (401, AuthError, False),
         (402, ProviderError, False),
@@ -244,6 +245,11 @@ REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
         (httpx2.RemoteProtocolError("peer closed"), ConnectionLostError, True),
         (httpx2.ReadError("reset"), ConnectionLostError, True),
         (httpx2.ReadTimeout("slow"), DeadlineExceededError, True),
+        (httpx2.UnsupportedProtocol("ftp"), ConfigError, False),
+        (httpx2.InvalidURL("bad port"), ConfigError, False),
+        (httpx2.LocalProtocolError("Illegal header value b'Bearer x'"), ConfigError, False),
+        (httpx2.LocalProtocolError("odd"), ConnectionLostError, True),
+        (UnicodeEncodeError("ascii", "sk-ä", 3, 4, "ordinal not in range"), ConfigError, False),
         (json.JSONDecodeError("bad", "x", 0), ProtocolError, False),
         (IndexError("list index out of range"), ProtocolError, False),
         (anthropic.AnthropicError("odd"), ProviderError, False),

@@ -79,7 +79,11 @@ async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthr
     context = await anyio.to_thread.run_sync(ssl_context)
     from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
-    async with AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)) as client:
+    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False) as http:
+        try:
+            client = AsyncAnthropic(max_retries=0, http_client=http)
+        except Exception as error:
+            raise ANTHROPIC.map_error(error) from error
         yield client
 
 

@@ -122,9 +122,11 @@ async def own_client(environment: Mapping[str, str], base_url: str | None = None
     context = await anyio.to_thread.run_sync(ssl_context)
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    async with AsyncOpenAI(
-        api_key=key or "none", base_url=base_url, max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)
-    ) as client:
+    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False) as http:
+        try:
+            client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, http_client=http)
+        except Exception as error:
+            raise OPENAI.map_error(error) from error
         yield client
 
 
