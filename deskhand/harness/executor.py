@@ -138,7 +138,8 @@ class Executor:
         """Take calls through in order; in parallel across computers.
 
         After a failed screen or input action, later ones of the batch on that computer are skipped: they were planned
-        on a screen that is not there. Other tools neither halt nor are halted.
+        on a screen that is not there. Other tools neither halt nor are halted, unless a person denied what the model's
+        vendor had warned of: then nothing more of the batch is done there.
 
         What ends the run keeps further actions from starting; those in flight on other computers go on to their end.
 
@@ -156,18 +157,19 @@ class Executor:
             by_computer.setdefault(self._computer_of(call), []).append(index)
 
         async def one_computer(indices: Sequence[int]) -> None:
-            halted = False
+            halted = denied = False
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
                 if self._run.inbox.urgent:
                     found[index] = self._skip(call, actor, INTERRUPTED)
                     continue
-                if halted and on_screen:
+                if denied or (halted and on_screen):
                     found[index] = self._skip(call, actor, HALTED)
                     continue
                 found[index] = await self.execute(call, actor=actor)
                 halted = halted or (on_screen and not found[index].ok)
+                denied = denied or (bool(call.checks) and found[index].outcome == "denied")
 
         ended: list[DeskhandError] = []
 
