@@ -160,8 +160,22 @@ class OrgoApi:
             return await self.http.call(
                 OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
             )
-        except (NotFoundError, UnsupportedError) as error:
+        except NotFoundError as error:
+            if not await self.is_there(computer_id):  # in other words than the vendor's usual ones
+                raise ComputerGoneError(
+                    error.message, effect="no", provider=NAME, request_id=error.request_id
+                ) from error
             raise self.lost_route(error, operation, route.partition("?")[0]) from error
+        except UnsupportedError as error:
+            raise self.lost_route(error, operation, route.partition("?")[0]) from error
+
+    async def is_there(self, computer_id: str) -> bool:
+        """Ask whether a computer is there, whatever else was not found."""
+        try:
+            await self.http.call(OPERATIONS["describe a computer"], self.path(computer_id), is_urgent=True)
+        except (NotFoundError, ComputerGoneError):
+            return False
+        return True
 
     async def do(
         self,

@@ -341,18 +341,10 @@ class OrgoComputer(ExternalComputer):
         except ComputerGoneError:
             pass  # it ended by itself, or by an earlier request whose answer was lost
         except NotFoundError:
-            if await self._is_there():
+            if await self._api.is_there(self._info.id):
                 raise  # and what ends it is not
         self._is_ended = True
         self._notice_gone()
-
-    async def _is_there(self) -> bool:
-        path = self._api.path(self._info.id)
-        try:
-            await self._api.http.call(OPERATIONS["describe a computer"], path, is_urgent=True)
-        except (NotFoundError, ComputerGoneError):
-            return False
-        return True
 
     @property
     def is_ended(self) -> bool:

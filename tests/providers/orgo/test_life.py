@@ -112,6 +112,18 @@ async def test_computer_that_vanishes_is_gone() -> None:
         assert len(hosted.simulator.asked("delete")) == 1
 
 
+async def test_computer_that_vanishes_in_other_words_costs_no_route() -> None:
+    """A page in the place of the vendor's usual words is no missing route: whether the computer is there is asked."""
+    async with orgo() as hosted:
+        computer, other = await hosted.create(), await hosted.create()
+        await hosted.simulator.vanish(computer.info.id)
+        hosted.simulator.respond(status=404, route="click")
+        with pytest.raises(ComputerGoneError):
+            await computer.left_click(1, 1)
+        assert Capability.POINTER in other.capabilities
+        await other.left_click(1, 1)
+
+
 async def test_computer_that_vanishes_is_told_where_it_is_asked_for() -> None:
     """Asking what it is doing is no use of it; waiting for it is."""
     async with orgo() as hosted:
