@@ -79,7 +79,10 @@ async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthr
     context = await anyio.to_thread.run_sync(ssl_context)
     from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
-    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False) as http:
+    from deskhand.harness.models.bodies import bound_error
+
+    hooks = {"response": [bound_error]}
+    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False, event_hooks=hooks) as http:
         try:
             client = AsyncAnthropic(max_retries=0, http_client=http)
         except Exception as error:

@@ -122,7 +122,10 @@ async def own_client(environment: Mapping[str, str], base_url: str | None = None
     context = await anyio.to_thread.run_sync(ssl_context)
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False) as http:
+    from deskhand.harness.models.bodies import bound_error
+
+    hooks = {"response": [bound_error]}
+    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False, event_hooks=hooks) as http:
         try:
             client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, http_client=http)
         except Exception as error:
