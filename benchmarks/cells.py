@@ -88,8 +88,9 @@ def run(cell: Cell) -> Values:
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f"{cell.program} took over {_SECONDS} s") from error
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise UnavailableError(f"{cell.program} ended with code {done.returncode}: {last[0]}")
+        said = [line.strip(" |+-") for line in done.stderr.splitlines()]  # (an exception group draws a tree)
+        last = next((line for line in reversed(said) if line), "it said nothing")
+        raise UnavailableError(f"{cell.program} ended with code {done.returncode}: {last}")
     return Values(json.loads(done.stdout.splitlines()[-1]))
 
 

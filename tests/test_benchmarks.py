@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.cells import Cell, side_by_side
+from benchmarks.environments import UnavailableError
 from benchmarks.report import BEGIN, END, Goal, Line, Missing, markdown, rewritten
 
 ROOT = Path(__file__).parents[1]
@@ -90,3 +92,13 @@ def test_page_is_written_from_a_thorough_run_of_all_rows_alone() -> None:
         done = run("--write", *arguments)
         assert done.returncode == 2
         assert "--write takes all rows" in done.stderr
+
+
+def test_peer_that_fails_is_told_and_the_others_are_measured() -> None:
+    """A peer's failure costs its own figure; a failure of deskhand's or the floor's own costs the row."""
+    cells = {"ours": Cell("importing", {"statement": "pass"}), "peer": Cell("no_such_program", is_peer=True)}
+    found, gone = side_by_side(cells, 1)
+    assert set(found) == {"ours"}
+    assert "no_such_program ended with code 2" in gone["peer"]
+    with pytest.raises(UnavailableError, match="no_such_program"):
+        side_by_side({"ours": Cell("no_such_program")}, 1)

@@ -14,16 +14,19 @@ from typing import Any
 
 from bench_computer import BenchComputer
 from episode import FRAME_SIZE, GOAL, frames
-from episode_claude import MODEL, connect
 from measuring import arguments, report
 
-from deskhand import ClaudeComputerUseHarness
+from deskhand import ClaudeComputerUseHarness, OpenAIComputerUseHarness
 
-_ITEM = re.compile(r'"(id|tool_use_id)": ?"(toolu_\w+)"')
+_ITEMS = {
+    "claude": re.compile(r'"(id|tool_use_id)": ?"(toolu_\w+)"'),
+    "openai": re.compile(r'"type": ?"(\w+_call(?:_output)?)"[^{}]*?"call_id": ?"(call_\w+)"'),
+}
 
 
 class _Counts:
-    def __init__(self) -> None:
+    def __init__(self, item: re.Pattern[str]) -> None:
+        self._item = item
         self.base64: Counter[bytes] = Counter()
         self.hashed: Counter[bytes] = Counter()
         self.encoded: Counter[tuple[str, str]] = Counter()
@@ -43,16 +46,27 @@ class _Counts:
 
         def counted(*given: Any, **more: Any) -> str:
             text = function(*given, **more)
-            self.encoded.update(_ITEM.findall(text))
+            self.encoded.update(self._item.findall(text))
             return text
 
         return counted
 
 
+def _connect(vendor: str, url: str) -> Any:
+    if vendor == "claude":
+        import episode_claude
+
+        return episode_claude.connect(url)
+    import episode_openai
+
+    return episode_openai.connect(url)
+
+
 async def main() -> None:
     """Play an episode with everything that encodes or hashes replaced by something that counts."""
     given = arguments()
-    counts = _Counts()
+    vendor = given["vendor"]
+    counts = _Counts(_ITEMS[vendor])
     json.dumps = counts.items(json.dumps)
     binascii.b2a_base64 = counts.frames(counts.base64, binascii.b2a_base64)
     base64.b64encode = counts.frames(counts.base64, base64.b64encode)
@@ -66,10 +80,11 @@ async def main() -> None:
             yield frame
 
     url = f"{given['url']}/{given['actions']}/computer"
-    async with connect(url) as client:
-        result = await ClaudeComputerUseHarness(MODEL, client).run(BenchComputer(counted_frames()), GOAL)
+    async with _connect(vendor, url) as client:
+        harness = (ClaudeComputerUseHarness if vendor == "claude" else OpenAIComputerUseHarness)(client=client)
+        result = await harness.run(BenchComputer(counted_frames()), GOAL)
     result.raise_for_outcome()
-    items = given["actions"] * 2
+    items = given["actions"] * (2 if vendor == "claude" else 1)  # (one call of OpenAI's tool has both actions)
     assert len(counts.encoded) == items
     assert len(counts.base64) == len(counts.hashed) == shown
     report(

@@ -11,8 +11,8 @@ CLICKED_BLOCK: dict[str, object] = {"type": "text", "text": CLICKED}
 
 
 def connect(url: str) -> AsyncAnthropic:
-    """Return a new client."""
-    return AsyncAnthropic(api_key="benchmark", base_url=url, max_retries=0)
+    """Return a new client; that hundreds of runs at once are slow is measured and no failure."""
+    return AsyncAnthropic(api_key="benchmark", base_url=url, max_retries=0, timeout=600)
 
 
 def image(frame: bytes) -> dict[str, object]:

@@ -28,8 +28,8 @@ TOOLS: dict[str, list[Any]] = {"computer": [{"type": "computer"}], "functions": 
 
 
 def connect(url: str) -> AsyncOpenAI:
-    """Return a new client."""
-    return AsyncOpenAI(api_key="benchmark", base_url=url, max_retries=0)
+    """Return a new client; that hundreds of runs at once are slow is measured and no failure."""
+    return AsyncOpenAI(api_key="benchmark", base_url=url, max_retries=0, timeout=600)
 
 
 def data_url(frame: bytes) -> str:

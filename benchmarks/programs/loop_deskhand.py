@@ -1,4 +1,4 @@
-"""deskhand's loops, with everything on: events to a subscriber, the log in SQLite."""
+"""deskhand's loops, with everything on: events to a subscriber, the log in SQLite, the policy of `deskhand run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from episode import GOAL
 from measuring import arguments
 from playing import play
 
-from deskhand import DirectoryBlobs, Harness, Run, SqliteLog
+from deskhand import DirectoryBlobs, Harness, Policy, Run, SqliteLog
+
+_POLICY = Policy.cautious()
 
 
 def _harness(given: Mapping[str, Any], client: Any) -> Harness[str]:
@@ -59,7 +61,10 @@ async def _episode(given: Mapping[str, Any], folder: Path, log: SqliteLog, clien
     computer = BenchComputer(frames)
     harness = _harness(given, client)
     blobs = DirectoryBlobs(folder / "blobs") if given.get("on_disk") else None
-    async with harness.start(computer, GOAL, log=log, blobs=blobs) as run, anyio.create_task_group() as tasks:
+    async with (
+        harness.start(computer, GOAL, log=log, blobs=blobs, policy=_POLICY) as run,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(_follow, run)
         result = await run.result()
     result.raise_for_outcome()

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.responses import Response, ResponseStreamEvent
 from playing import play
 
-_KIND = arguments().get("kind", "computer").removeprefix("held-")
+_KIND = arguments()["kind"].rpartition("-")[2]
 _ON_SERVER: bool = arguments().get("on_server", False)
 _HEAD = json.dumps({"model": MODEL, "stream": True, "store": _ON_SERVER, "tools": TOOLS[_KIND]})[:-1].encode()
 

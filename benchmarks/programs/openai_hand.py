@@ -11,7 +11,7 @@ from measuring import arguments
 from openai import AsyncOpenAI
 from playing import play
 
-_KIND = arguments().get("kind", "computer").removeprefix("held-")
+_KIND = arguments()["kind"].rpartition("-")[2]
 
 
 async def episode(client: AsyncOpenAI, frames: Iterator[bytes]) -> int:

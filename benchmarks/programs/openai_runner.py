@@ -14,7 +14,7 @@ from openai.lib.computer import AsyncComputerToolset
 from openai.lib.responses_tool_runner import AsyncRegisteredFunction, AsyncResponsesToolRunner
 from playing import play
 
-_KIND = arguments().get("kind", "computer")
+_KIND = arguments()["kind"].rpartition("-")[2]
 
 
 class _Screen:

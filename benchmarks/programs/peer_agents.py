@@ -23,7 +23,7 @@ from measuring import arguments
 from openai import AsyncOpenAI
 from playing import play
 
-_KIND = arguments().get("kind", "computer")
+_KIND = arguments()["kind"].rpartition("-")[2]
 
 
 class _Screen(AsyncComputer):

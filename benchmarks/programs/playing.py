@@ -31,7 +31,7 @@ async def play(episode: Episode, connect: Connect) -> None:
     given = arguments()
     server, kind = given["url"], given.get("kind", "computer")
     pictures = frames(given.get("frame", FRAME_SIZE))
-    async with connect(f"{server}/{_WARM}/{kind.removeprefix('held-')}") as warm:
+    async with connect(f"{server}/{_WARM}/{kind.rpartition('-')[2]}") as warm:
         await episode(warm, pictures)
     if "firsts" in given:
         seconds = [await _first(episode, connect, f"{server}/2/{kind}") for _ in range(given["firsts"])]

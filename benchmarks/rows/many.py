@@ -56,8 +56,9 @@ def _waiting(settings: Settings) -> Found:
 
 def _at_once(family: Family, peers: list[str], settings: Settings) -> Found:
     many = settings.times(500, 10)
+    together = replace(family, kind=f"together-{many}-{family.kind}")
     with model_server() as url:
-        found, gone = side_by_side(family.cells({"url": url, "actions": 6, "many": many}, peers), settings.times(3))
+        found, gone = side_by_side(together.cells({"url": url, "actions": 6, "many": many}, peers), settings.times(3))
     ours, floor, others = family.values(found, "cpu", 1000)
     wanted = {name: times for name, times in _BELOW.items() if name in others}
     line = Line(

@@ -60,9 +60,18 @@ async def column_of(
         if progress is not None:
             progress(f"{name}: {what}")
 
+    failed: DeskhandError | None = None
     try:
         async with make() as provider:
             await measure(provider, cells, runs=runs, boots=boots, progress=tell)
-    except DeskhandError as error:
-        return Column(name, simulated, cells, error)
-    return Column(name, simulated, cells)
+    except* DeskhandError as errors:  # (of several computers that are left behind, each is one)
+        failed = _first(errors)
+    return Column(name, simulated, cells, failed)
+
+
+def _first(errors: BaseExceptionGroup[DeskhandError]) -> DeskhandError:
+    """Take the first error out of a group."""
+    leaf: DeskhandError | BaseExceptionGroup[DeskhandError] = errors
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf

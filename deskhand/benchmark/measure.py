@@ -11,7 +11,14 @@ from typing import Final
 import anyio
 
 from deskhand.benchmark.figures import Cell, Figures
-from deskhand.errors import DeskhandError, PermissionDeniedError, ProviderError, UnsupportedError
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    DeskhandError,
+    PermissionDeniedError,
+    ProviderError,
+    UnsupportedError,
+)
 from deskhand.ids import new_id
 from deskhand.providers.contract import Capability, ComputeProvider, ComputerSpec, ExternalComputer, Screen
 
@@ -149,6 +156,8 @@ async def _first_command(computer: ExternalComputer) -> None:
     while True:
         try:
             await _command(computer)
+        except (AuthError, PermissionDeniedError, ComputerGoneError, UnsupportedError):
+            raise  # (waiting changes nothing)
         except DeskhandError:
             if time.monotonic() > deadline:
                 raise

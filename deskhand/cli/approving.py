@@ -65,8 +65,7 @@ def _source(request: ApprovalRequest) -> str:
 
 def _shown(request: ApprovalRequest) -> str:
     """Return the call with its arguments in full: what is hidden here could be what matters."""
-    arguments = request.call.arguments
-    given = arguments if isinstance(arguments, str) else json.dumps(dict(arguments), ensure_ascii=False, indent=2)
+    given = json.dumps(dict(request.arguments), ensure_ascii=False, indent=2)
     return f"{request.call.name} on {request.call.computer_id} (risk {request.risk})\n{given}"
 
 

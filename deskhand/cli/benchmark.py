@@ -133,6 +133,7 @@ async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs
             if column.error is not None:
                 hint = f"\n  try: {column.error.hint}" if column.error.hint else ""
                 terminal.aside(visible(f"{each.name}: {column.error.message}{hint}"))
+                terminal.notes_of(column.error)
     finally:
         terminal.wait_for(None)
     for line in as_table(columns):

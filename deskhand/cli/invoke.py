@@ -45,12 +45,14 @@ def invoke(body: Body, *, json: bool, debug: bool, failure: Exit | None = None) 
 
 
 async def _stoppable(body: Body, terminal: Terminal) -> int:
+    """Run a body until it ends or a signal stops it."""
     async with stoppable(terminal.aside) as stopper:
         try:
             return await body(terminal, stopper)
-        except Exception:
-            if stopper.exit is None:  # what breaks while a stopped command is torn down is no news
+        except Exception as error:
+            if stopper.exit is None:  # what breaks while a stopped command is torn down is no news, but for its notes
                 raise
+            terminal.notes_of(_leaf(error))
     return stopper.exit or Exit.FAILED
 
 

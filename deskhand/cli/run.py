@@ -11,11 +11,12 @@ import typer
 
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
 from deskhand.cli.terminal import Terminal
-from deskhand.errors import ConfigError, InvalidInputError
+from deskhand.errors import ConfigError, DeskhandError, InvalidInputError
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from deskhand.cli.conduct import Conducted
     from deskhand.cli.harnesses import Settings
     from deskhand.cli.stopping import Stopper
     from deskhand.harness.policy import Policy
@@ -156,19 +157,25 @@ async def pursue(
     from deskhand.cli.harnesses import named_harness
     from deskhand.harness.budget import Budget
 
-    async with (
-        named_harness(settings) as harness,
-        open_log() as log,
-        opening as opened,
-    ):
-        conducted = await conduct(
-            terminal,
-            stopper,
-            log=log,
-            harness=harness,
-            computer=opened,
-            goal=goal,
-            policy=limits.policy,
-            budget=Budget(money=limits.cost, time=limits.time),
-        )
+    conducted: Conducted | None = None
+    try:
+        async with (
+            named_harness(settings) as harness,
+            open_log() as log,
+            opening as opened,
+        ):
+            conducted = await conduct(
+                terminal,
+                stopper,
+                log=log,
+                harness=harness,
+                computer=opened,
+                goal=goal,
+                policy=limits.policy,
+                budget=Budget(money=limits.cost, time=limits.time),
+            )
+    except DeskhandError:
+        if conducted is not None:  # the run ended; what failed is what comes after it
+            tell_result(terminal, stopper, conducted, scripted=settings.fake)
+        raise
     return tell_result(terminal, stopper, conducted, scripted=settings.fake)

@@ -65,6 +65,7 @@ class Terminal:
     def error(self, error: DeskhandError, exit_code: int) -> None:
         """Print an error on stderr, and with ``--json`` also as a line on stdout."""
         self.aside(error_lines(error.message, error.hint, error.request_id))
+        self.notes_of(error)
         if self.json:
             self.line(
                 {
@@ -78,6 +79,11 @@ class Terminal:
                     "exit_code": exit_code,
                 }
             )
+
+    def notes_of(self, error: BaseException) -> None:
+        """Print on stderr what is noted on an error, such as a computer that was left behind."""
+        for noted in getattr(error, "__notes__", ()):
+            self.aside(indented(str(noted), "  note: "))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows under headings."""

@@ -54,7 +54,8 @@ def exec_(
     """
     from deskhand.cli.invoke import invoke
 
-    line = command[0] if len(command) == 1 else shlex.join(command)
+    words = command[1:] if command[0] == "--" and len(command) > 1 else command
+    line = words[0] if len(words) == 1 else shlex.join(words)
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper

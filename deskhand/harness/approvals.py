@@ -53,6 +53,12 @@ class ApprovalRequest:
     crop: str | None
     expires: datetime
 
+    @property
+    def arguments(self) -> Mapping[str, JsonValue]:
+        """The call's arguments, in full."""
+        given = self.call.arguments
+        return given if isinstance(given, Mapping) else {}  # (a call that is asked about has been checked: a mapping)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

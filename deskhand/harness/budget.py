@@ -195,6 +195,11 @@ class Purse:
                 narrowest[metric] = min(limit, narrowest.get(metric, limit))
         return narrowest
 
+    @property
+    def caps_money(self) -> bool:
+        """Whether any of them says how much money may be spent."""
+        return any(one.budget.money is not None for one in self._allowances)
+
     def needs_price(self) -> bool:
         """Whether a model without a known price must not be asked."""
         return any(one.budget.money is not None and one.budget.unknown_price == "refuse" for one in self._allowances)

@@ -452,6 +452,8 @@ def _worst(run: RunState, model: str | None, reserve: Usage | None) -> dict[Metr
         BudgetExceededError: If the model has no known price and must have one.
     """
     most = reserve or Usage()
+    if not run.purse.caps_money:  # (to find a price takes as long as an event)
+        return {"tokens": float(most.total), "money": 0.0}
     price = price_of(model, most, run.purse.prices) if model else None
     if price is None and run.purse.needs_price():
         raise BudgetExceededError(

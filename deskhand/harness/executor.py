@@ -164,7 +164,8 @@ class Executor:
         """Take calls through in order; in parallel across computers.
 
         After a failed screen or input action, later ones of the batch on that computer are skipped: they were planned
-        on a screen that is not there. Other tools neither halt nor are halted.
+        on a screen that is not there. Other tools neither halt nor are halted, unless a person denied what the model's
+        vendor had warned of: then nothing more of the batch is done there.
 
         What ends the run keeps further actions from starting; those in flight on other computers go on to their end.
 
@@ -185,7 +186,7 @@ class Executor:
             by_computer.setdefault(self._computer_of(call), []).append(index)
 
         async def one_computer(indices: Sequence[int]) -> None:
-            halted = False
+            halted = denied = False
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
@@ -193,12 +194,13 @@ class Executor:
                 if self._run.inbox.urgent and not known:
                     found[index] = self._skip(call, actor, INTERRUPTED)
                     continue
-                if halted and on_screen and not known:
+                if (denied or (halted and on_screen)) and not known:
                     found[index] = self._skip(call, actor, HALTED)
                     continue
                 await self._run.check_alive()
                 found[index] = await self._execute(call, actor, batch)
                 halted = halted or (on_screen and not found[index].ok)
+                denied = denied or (bool(call.checks) and found[index].outcome == "denied")
 
         ended: list[DeskhandError] = []
 

@@ -25,7 +25,7 @@ from deskhand.harness.log import Committed, LogEntry, RunSummary
 from deskhand.harness.loops.claude import Effort
 from deskhand.harness.loops.openai import Effort as OpenaiEffort
 from deskhand.harness.models.adapter import ModelAdapter
-from deskhand.harness.models.door import AnthropicClient
+from deskhand.harness.models.anthropic_door import AnthropicClient
 from deskhand.harness.models.openai_door import Api
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.harness.past import Past

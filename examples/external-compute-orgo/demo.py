@@ -43,3 +43,5 @@ if __name__ == "__main__":
         raise SystemExit(main())
     except DeskhandError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the computer is gone") from None

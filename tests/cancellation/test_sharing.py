@@ -69,12 +69,14 @@ def bench() -> Bench:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_sharing_cancelled_once_at_any_suspension_leaves_nothing(bench: Bench) -> None:
     """Scope and native cancellation."""
     assert explore(bench.share_and_use, bench.check) > 20
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["scope", "native"])
 def test_sharing_cancelled_twice_leaves_nothing(bench: Bench, mode: Mode) -> None:
     """A second cancellation during the clean-up after the first changes nothing."""

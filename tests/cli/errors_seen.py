@@ -32,7 +32,7 @@ from deskhand.harness.events import RunPaused
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.loops.claude import ClaudeComputerUseHarness
 from deskhand.harness.loops.openai import OpenAIComputerUseHarness
-from deskhand.harness.models.door import ANTHROPIC
+from deskhand.harness.models.anthropic_door import ANTHROPIC
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, text, tool_use
 from deskhand.tools.calls import ErrorInfo

@@ -59,6 +59,8 @@ async def test_exec_ends_with_the_commands_code(program: Program) -> None:
     """Output goes where the command sent it, byte for byte, and the exit code is the command's."""
     ended = await program.run("exec", "testbed", "echo out; echo err >&2; exit 7")
     assert (ended.code, ended.out, ended.err) == (7, "out\n", "err\n")
+    ended = await program.run("exec", "testbed:box", "--", "echo", "-n", "a b", "--")
+    assert (ended.code, ended.out) == (0, "a b --")
     ended = await program.run("exec", "testbed:box", "printf", "%s|", "a b", "$HOME", "-n")
     assert (ended.code, ended.out) == (0, "a b|$HOME|-n|")
     ended = await program.run("exec", "--stdin", "testbed", "cat", stdin=b"gr\xc3\xbc\xc3\x9fe\n")

@@ -13,7 +13,9 @@ import pytest
 from deskhand import Event, SqliteLog
 from deskhand.cli.exits import Exit
 from deskhand.harness.events import ActionFinished, RunFinished
+from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeTurn, ModelView, member, tool_use
+from deskhand.testing.simulators import OrgoSimulator
 from tests.cli.program import Program, Running
 from tests.cli.test_run import served
 
@@ -154,3 +156,44 @@ async def test_the_second_ctrl_c_ends_a_program_that_hangs(tmp_path: Path, how: 
         ended = await running.end()
     assert ended.code == Exit.INTERRUPTED
     assert time.monotonic() - began < 12
+
+
+DRIVERS = """
+from pathlib import Path
+
+import anyio
+
+from deskhand import Harness, RunContext
+
+
+class Ends(Harness[str]):
+    async def drive(self, run: RunContext) -> str:
+        return "done"
+
+
+class Waits(Harness[str]):
+    async def drive(self, run: RunContext) -> str:
+        Path("began").touch()
+        await anyio.sleep_forever()
+"""
+
+
+async def test_run_whose_computer_cannot_be_destroyed_names_it(tmp_path: Path) -> None:
+    """How the run ended is told all the same, by Ctrl-C twice too, and which computer may have been left behind."""
+    (tmp_path / "mine.py").write_text(DRIVERS)
+    async with OrgoSimulator(behind=FakeComputer) as simulator:
+        program = Program(tmp_path, {"ORGO_API_KEY": simulator.key, "ORGO_API_BASE": simulator.base_url})
+        simulator.fail(401, route="delete", times=2)
+        ended = await program.run("run", "go", "--harness", "mine:Ends", "--computer", "orgo")
+        assert (ended.code, "completed: " in ended.out) == (Exit.CONFIGURATION, True)
+        [first] = simulator.computers
+        assert f"the orgo computer {first} may have been left behind" in ended.err
+        async with program.start("run", "go", "--harness", "mine:Waits", "--computer", "orgo") as running:
+            await appears(tmp_path / "began")
+            running.signal(signal.SIGINT)
+            await running.says("stops now")
+            running.signal(signal.SIGINT)
+            stopped = await running.end()
+        assert stopped.code == Exit.INTERRUPTED
+        [second] = [one for one in simulator.computers if one != first]
+        assert f"the orgo computer {second} may have been left behind" in stopped.err

@@ -27,7 +27,13 @@ from tests.cli.program import Program
 from tests.cli.test_local import poorer_path
 
 RESOLUTIONS = {"1024x768": (1024, 768), "1280x800": (1280, 800), "1920x1080": (1920, 1080)}
-resolutions = pytest.mark.parametrize("screen", RESOLUTIONS.values(), ids=RESOLUTIONS)
+resolutions = pytest.mark.parametrize(
+    "screen",
+    [
+        pytest.param(size, id=name, marks=[pytest.mark.slow] if name == "1920x1080" else [])
+        for name, size in RESOLUTIONS.items()
+    ],
+)
 
 
 async def play(

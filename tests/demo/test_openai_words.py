@@ -132,7 +132,7 @@ async def play(computer: ExternalComputer, served: Served, loop: Loop) -> None:
 
 
 @loops
-@pytest.mark.parametrize("screen", [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("screen", [(1280, 800), pytest.param((1920, 1080), marks=pytest.mark.slow)])
 async def test_bundled_loop_plays_the_script(screen: tuple[int, int], served: Served, loop: Loop) -> None:
     """Each loop for OpenAI does the demonstration on the make-believe desktop, also where frames are scaled."""
     async with PretendDesktop(screen) as computer:

@@ -14,12 +14,16 @@ from deskhand.testing import FakeAnthropic, FakeTurn, text, tool_use
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-async def run(name: str, folder: Path, **variables: str) -> str:
+async def run(name: str, folder: Path, *, stdin: bytes = b"", **variables: str) -> str:
     """Run an example to its end and return what it printed."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **variables}
     with anyio.fail_after(60):
         ended = await anyio.run_process(
-            [sys.executable, "-W", "error", str(EXAMPLES / name)], cwd=folder, env=environment, check=False
+            [sys.executable, "-W", "error", str(EXAMPLES / name)],
+            cwd=folder,
+            env=environment,
+            input=stdin,
+            check=False,
         )
     assert (ended.returncode, ended.stderr.decode()) == (0, ""), ended.stderr.decode()
     return ended.stdout.decode()
@@ -75,3 +79,32 @@ def test_every_example_is_run() -> None:
     """An example that no test runs would rot."""
     tested = Path(__file__).read_text(encoding="utf-8")
     assert all(f'run("{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "outcome"), [(b"yes\n", "ok"), (b"no\n", "denied"), (b"", "denied")])
+async def test_approve_in_chat_runs_what_deletes_only_with_a_yes(tmp_path: Path, answer: bytes, outcome: str) -> None:
+    """The question has the whole command and why it is asked."""
+    question, output = (await run("approve_in_chat.py", tmp_path, stdin=answer)).splitlines()
+    assert "rm -v *.tmp" in question
+    assert "it deletes files" in question
+    assert output == f"listed: ok, deleted: {outcome}"
+
+
+@pytest.mark.slow
+async def test_take_over_tells_the_agent_what_a_person_did(tmp_path: Path) -> None:
+    """Under the person's name, and the agent goes on with what they left."""
+    said = await run("take_over.py", tmp_path)
+    assert "ann had the computer" in said
+    assert "write_file → ok" in said
+    assert "ann says: I signed in" in said
+    assert "The badge says visitor 7." in said
+    assert "taken over by ann" in said
+
+
+@pytest.mark.slow
+async def test_budget_of_a_user_ends_the_run_that_would_pass_it(tmp_path: Path) -> None:
+    """Ten actions for three runs of four."""
+    said = (await run("budget.py", tmp_path)).splitlines()
+    assert said[:2] == ["run 1: completed after 4 actions", "run 2: completed after 4 actions"]
+    assert said[2].startswith("run 3: budget_exceeded after 2 actions (the user ann's budget of 10 actions")

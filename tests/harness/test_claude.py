@@ -23,7 +23,7 @@ from deskhand import ClaudeComputerUseHarness, Engine, MemoryBlobs, RunResult, T
 from deskhand.errors import ConfigError
 from deskhand.harness import Stuck
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished, UsageRecorded
-from deskhand.harness.models.door import AnthropicDoor
+from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.profiles import DEFAULT_PROFILE, PROFILES, profile_of
 from deskhand.harness.models.transport import Patience
 from deskhand.providers import INPUT, Capability, Click, Drag, Key, Screen, Scroll, Type

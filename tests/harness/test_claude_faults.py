@@ -21,7 +21,7 @@ from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
 from deskhand.harness.models.adapter import Turn, TurnDecoder
 from deskhand.harness.models.anthropic import AnthropicCodec
-from deskhand.harness.models.door import AnthropicDoor
+from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.transcript import Request

@@ -17,6 +17,7 @@ from deskhand.testing.models import (
     action,
     computer_call,
     thinking,
+    tool_use,
 )
 from tests.harness.driving import computer_with_screen
 from tests.harness.openai_script import NATIVE, Script
@@ -58,6 +59,16 @@ async def test_denied_safety_check_ends_the_run(mode: str, answers: str) -> None
     result = await script.run(mode, computer, on_approval=deny if answers == "somebody" else None)
     assert (result.outcome, result.reason, computer.performed) == ("stopped", "denied", [])
     assert len(script.fake.requests) == 1
+
+
+async def test_denied_safety_check_halts_the_functions_of_its_turn_too() -> None:
+    """What the vendor warned of and a person denied is not done by another way in the same breath."""
+    warned = computer_call(action("click", x=1, y=2), checks=CHECKS)
+    script = Script(FakeTurn([warned, tool_use("write_file", path="a", content="b")]))
+    computer = computer_with_screen()
+    result = await script.run(computer=computer)
+    assert (result.outcome, result.reason) == ("stopped", "denied")
+    assert (computer.performed, computer.files) == ([], {})
 
 
 async def test_check_of_a_call_that_cannot_be_done_waits_for_a_person_all_the_same() -> None:

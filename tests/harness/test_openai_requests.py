@@ -7,15 +7,19 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import httpx2
 import openai
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from pydantic import BaseModel
 
 from deskhand import (
+    ClaudeComputerUseHarness,
     Engine,
     MemoryBlobs,
     OpenAIComputerUseHarness,
@@ -26,8 +30,10 @@ from deskhand.harness import Stuck
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, TurnFinished
 from deskhand.harness.models import openai_chat, openai_decoder, openai_items, openai_responses, profiles, transcript
 from deskhand.harness.models.transcript import encode_json
+from deskhand.harness.models.transport import Patience
 from deskhand.testing.models import (
     OPENAI_MODELS,
+    FakeAnthropic,
     FakeOpenAI,
     FakeTurn,
     action,
@@ -277,3 +283,48 @@ async def test_clients_of_clouds_and_gateways_work(kind: str, mode: str) -> None
     assert f"{kind}.invalid" in str(requests[0].url)
     if kind == "azure" and mode == "chat":
         assert "/deployments/gpt-5.5/chat/completions" in str(requests[0].url)
+
+
+@pytest.mark.parametrize("vendor", ["ANTHROPIC", "OPENAI"])
+async def test_conversation_follows_no_redirect(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said and shown goes to the address that was given, and to no other that it names."""
+    script: list[FakeTurn] = []
+    fake = FakeAnthropic(script) if vendor == "ANTHROPIC" else FakeOpenAI(script)
+    harness = ClaudeComputerUseHarness() if vendor == "ANTHROPIC" else OpenAIComputerUseHarness()
+    async with fake.serve() as address:
+        monkeypatch.setenv(f"{vendor}_BASE_URL", address)
+        monkeypatch.setenv(f"{vendor}_API_KEY", fake.api_key)
+        fake.fail(307, headers={"location": f"{address}/elsewhere"})
+        result = await harness.run(computer_with_screen(), "Go.")
+    assert result.error is not None
+    assert (result.error.code, len(fake.requests)) == ("config", 1)
+    assert f"{vendor}_BASE_URL" in (result.error.hint or "")
+
+
+@pytest.mark.parametrize("vendor", ["ANTHROPIC", "OPENAI"])
+async def test_error_without_end_is_read_in_bounds(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vendors' clients would read all of it before they say what is wrong."""
+    sent: list[int] = []
+
+    async def flood(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain\r\n\r\n")
+            sent.append(0)
+            with suppress(anyio.BrokenResourceError):
+                while sent[-1] < 64 << 20:
+                    await stream.send(b"x" * 65536)
+                    sent[-1] += 65536
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, flood)
+        port = listener.extra(SocketAttribute.local_port)
+        monkeypatch.setenv(f"{vendor}_BASE_URL", f"http://127.0.0.1:{port}/v1")
+        monkeypatch.setenv(f"{vendor}_API_KEY", "key")
+        made = OpenAIComputerUseHarness if vendor == "OPENAI" else ClaudeComputerUseHarness
+        result = await made(patience=Patience(base=0)).run(computer_with_screen(), "Go.")
+        tasks.cancel_scope.cancel()
+    assert result.error is not None
+    assert result.error.code == "provider"
+    assert len(sent) > 1
+    assert max(sent) < 32 << 20

@@ -18,8 +18,8 @@ from deskhand.errors import BudgetExceededError
 from deskhand.harness import Stuck
 from deskhand.harness.events import TurnFinished
 from deskhand.harness.models import profiles
+from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
-from deskhand.harness.models.door import AnthropicDoor
 from deskhand.harness.models.openai_door import OpenAIDoor
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE, OPENAI_API, profile_of
@@ -145,7 +145,7 @@ async def converse(api: Api, model: str, player: Player, *, max_body: int, max_i
         patch.setattr(OpenAIDoor, "max_body", max_body)
         if max_images is not None:
             profile = replace(profile, max_images=max_images)
-            patch.setattr(profiles, "PROFILES", {model: profile})
+            patch.setattr(profiles, "PROFILES", {profile.name: profile})
         if api == "claude":
             fake = FakeAnthropic(player, models=rows, keep_requests=1000)
             harness = ClaudeComputerUseHarness(model, client=fake.client(), **more)
@@ -174,6 +174,7 @@ APIS: list[tuple[Api, list[str]]] = [
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("api", "model", "max_body", "max_images"),
     [
@@ -200,7 +201,7 @@ async def test_every_request_of_a_run_is_legal(api: Api, model: str, max_body: i
     max_body=st.sampled_from([SMALL, 400_000, 10_000_000]),
     max_images=st.sampled_from([None, None, 20, 60]),
 )
-@settings(max_examples=30)
+@settings(max_examples=12)
 async def test_every_request_of_a_long_run_is_legal(
     asked: tuple[Api, str], seed: int, turns: int, max_body: int, max_images: int | None
 ) -> None:

@@ -28,9 +28,9 @@ from deskhand.errors import (
     RunStoppedError,
     TruncatedStreamError,
 )
-from deskhand.harness.models import door, sse
+from deskhand.harness.models import sse
+from deskhand.harness.models.anthropic_door import ANTHROPIC, AnthropicDoor
 from deskhand.harness.models.blocks import MESSAGES
-from deskhand.harness.models.door import ANTHROPIC
 from deskhand.harness.models.transcript import Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock, retry_after
@@ -194,6 +194,7 @@ def status_error(status: int, message: str = "why", headers: dict[str, str] | No
 @pytest.mark.parametrize(
     ("status", "expected", "retryable"),
     [
+        (307, ConfigError, False),
         (400, InvalidInputError, False),
         (401, AuthError, False),
         (402, ProviderError, False),
@@ -244,6 +245,11 @@ REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
         (httpx2.RemoteProtocolError("peer closed"), ConnectionLostError, True),
         (httpx2.ReadError("reset"), ConnectionLostError, True),
         (httpx2.ReadTimeout("slow"), DeadlineExceededError, True),
+        (httpx2.UnsupportedProtocol("ftp"), ConfigError, False),
+        (httpx2.InvalidURL("bad port"), ConfigError, False),
+        (httpx2.LocalProtocolError("Illegal header value b'Bearer x'"), ConfigError, False),
+        (httpx2.LocalProtocolError("odd"), ConnectionLostError, True),
+        (UnicodeEncodeError("ascii", "sk-ä", 3, 4, "ordinal not in range"), ConfigError, False),
         (json.JSONDecodeError("bad", "x", 0), ProtocolError, False),
         (IndexError("list index out of range"), ProtocolError, False),
         (anthropic.AnthropicError("odd"), ProviderError, False),
@@ -277,7 +283,7 @@ async def test_answer_without_end_is_refused(event: bytes, what: str, monkeypatc
     async with (
         httpx2.AsyncClient(transport=transport) as http,
         anthropic.AsyncAnthropic(api_key="sk-ant-fake", http_client=http) as client,
-        door.AnthropicDoor(client).stream(Transcript(MESSAGES, {"model": "claude-sonnet-5-5"}).request()) as batches,
+        AnthropicDoor(client).stream(Transcript(MESSAGES, {"model": "claude-sonnet-5-5"}).request()) as batches,
     ):
         with pytest.raises(PayloadTooLargeError, match=what):
             async for _ in batches:

@@ -333,13 +333,25 @@ async def test_log_lines_and_errors_hold_no_secret(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize(
-    "base_url", ["vendor.test/api", "ftp://vendor.test", "https://", "https://me:pw@vendor.test", "https://h:x/"]
+    "base_url",
+    [
+        "vendor.test/api",
+        "ftp://vendor.test",
+        "https://",
+        "https://h:x/",
+        "https://me:t0ps3cret@vendor.test",
+        "me:t0ps3cret@vendor.test",
+        "https://me:t0ps3cret/x@vendor.test",
+        "https://vendor.test/api?token=t0ps3cret",
+        "https://vendor.test/api#t0ps3cret",
+    ],
 )
 def test_address_that_is_none_is_refused(base_url: str) -> None:
-    """Scheme and host are needed, and no name or password belongs in it."""
+    """Scheme and host are needed, no name or password belongs in it, and none that stands there is repeated."""
     with pytest.raises(ConfigError) as caught:
         HttpClient(provider="vendor", base_url=base_url, key=SecretStr(KEY))
     assert caught.value.hint
+    assert "t0ps3cret" not in str(caught.value)
 
 
 def test_key_that_no_key_can_be_is_refused() -> None:

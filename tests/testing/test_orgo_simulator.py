@@ -221,3 +221,11 @@ async def test_the_log_tells_what_was_asked_and_no_key() -> None:
         assert request.body == {"x": 1, "y": 2}
         assert client.simulator.key not in repr(list(client.simulator.requests))
         assert client.simulator.key not in repr(client.simulator)
+
+
+async def test_the_log_holds_no_more_bytes_than_it_may() -> None:
+    """A simulator that serves for days holds the newest requests alone."""
+    async with simulated() as client:
+        for _ in range(3):
+            await client.post("workspaces", {"name": "x" * (25 << 20)})
+        assert [request.number for request in client.simulator.requests] == [2, 3]

@@ -16,14 +16,14 @@ from deskhand.harness.frames import FrameLimits
 from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.models.adapter import Json, ModelAdapter
 from deskhand.harness.models.anthropic import AnthropicCodec
-from deskhand.harness.models.door import AnthropicDoor, load, own_client
+from deskhand.harness.models.anthropic_door import AnthropicDoor, load, own_client
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import ModelProfile, platform_of, profile_of
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
 
 if TYPE_CHECKING:
-    from deskhand.harness.models.door import AnthropicClient
+    from deskhand.harness.models.anthropic_door import AnthropicClient
 
 __all__ = ["ClaudeComputerUseHarness"]
 

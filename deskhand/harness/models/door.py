@@ -1,4 +1,4 @@
-"""The one place where Anthropic's API is talked to: through the vendor's own client, with our bytes.
+"""The way to a model's API: through the vendor's own client, with our bytes.
 
 The client keeps its authentication, its addresses and its clouds; what it would encode, decode and repeat by itself is
 done here, where it is bounded and counted.
@@ -6,64 +6,30 @@ done here, where it is bounded and counted.
 
 from __future__ import annotations
 
+import abc
 import functools
-import importlib
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import anyio
-import anyio.to_thread
 
-from deskhand.errors import ConfigError, DeskhandError
-from deskhand.harness.events import Usage
+from deskhand.errors import DeskhandError
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import Vendor
 from deskhand.harness.models.profiles import Platform, platform_of
-from deskhand.harness.models.sse import CLOSE, Watch, drain, kind_of, no_stream, parsed, plain
+from deskhand.harness.models.sse import CLOSE, Watch, drain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
-from deskhand.harness.prices import price_of
 from deskhand.retry import Clock
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic, AsyncStream
-    from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
-    from anthropic.lib.vertex import AsyncAnthropicVertex
-    from anthropic.types import RawMessageStreamEvent
+    import httpx2
 
-    AnthropicClient: TypeAlias = (
-        AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex
-    )
-
-__all__ = ["ANTHROPIC", "AnthropicDoor", "load", "own_client", "ssl_context"]
-
-ANTHROPIC: Final = Vendor(
-    name="anthropic",
-    label="Anthropic's API",
-    package="anthropic",
-    hints={
-        401: "export ANTHROPIC_API_KEY=sk-ant-...",
-        404: "name a model that this key may use, such as claude-sonnet-5-5",
-        429: "wait a while, or ask Anthropic for a higher limit",
-    },
-    types={
-        "invalid_request_error": 400,
-        "authentication_error": 401,
-        "billing_error": 402,
-        "permission_error": 403,
-        "not_found_error": 404,
-        "request_too_large": 413,
-        "rate_limit_error": 429,
-        "timeout_error": 504,
-        "overloaded_error": 529,
-    },
-    base_url="ANTHROPIC_BASE_URL",
-    request_id="request-id",
-)
-"""How the vendor's failures are told."""
+__all__ = ["Answer", "Body", "Door", "ssl_context"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -74,48 +40,54 @@ def ssl_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def load() -> None:
-    """Import what the first turn needs: seconds of work where nothing is cached, so not on the event loop."""
-    importlib.import_module("anthropic.types")
-    price_of("", Usage())
+class Answer(Protocol):
+    """What the vendors' clients return when the head of an answer is there."""
+
+    @property
+    def response(self) -> httpx2.Response:
+        """The response, its body not yet read."""
+        ...
+
+    async def close(self) -> None:
+        """Give the answer up."""
+        ...
 
 
-@asynccontextmanager
-async def own_client(environment: Mapping[str, str]) -> AsyncIterator[AsyncAnthropic]:
-    """Make a client from the environment, and close it.
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request as a client takes it: as a mapping, or as bytes.
 
-    Raises:
-        ConfigError: If there is no key.
+    Attributes:
+        mapping: For a client that looks into the body.
+        content: For one that sends it as it is: whole, or in parts as often as it is read.
+        headers: What goes with it.
     """
-    if not (environment.get("ANTHROPIC_API_KEY") or environment.get("ANTHROPIC_AUTH_TOKEN")):
-        raise ConfigError(
-            "there is no key for Anthropic's API: ANTHROPIC_API_KEY is not set", hint=ANTHROPIC.hints[401]
-        )
-    await anyio.to_thread.run_sync(load)
-    context = await anyio.to_thread.run_sync(ssl_context)
-    from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
-    async with AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)) as client:
-        yield client
+    mapping: object
+    content: bytes | AsyncIterable[bytes] | None = field(repr=False)
+    headers: dict[str, str]
 
 
-class AnthropicDoor:
+class Door(abc.ABC):
     """Sends requests and receives their events.
 
     Args:
         client: The vendor's client; a cloud's own where it has one.
         deadlines: How long to wait.
         clock: Time.
+
+    Attributes:
+        vendor: How the vendor's failures are told.
+        last: The events after which nothing of an answer follows.
+        readers: The modules of clients that look into a body, and so must have it as a mapping.
     """
 
-    def __init__(
-        self,
-        client: AnthropicClient,
-        *,
-        deadlines: Deadlines | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._client = client
+    vendor: ClassVar[Vendor]
+    last: ClassVar[Collection[str]]
+    readers: ClassVar[tuple[str, ...]]
+
+    def __init__(self, client: object, *, deadlines: Deadlines | None = None, clock: Clock | None = None) -> None:
+        self._any_client = client
         self._deadlines = deadlines or Deadlines()
         self._clock = clock or Clock()
 
@@ -127,7 +99,30 @@ class AnthropicDoor:
     @property
     def platform(self) -> Platform:
         """Where requests go."""
-        return platform_of(self._client)
+        return platform_of(self._any_client)
+
+    @property
+    def timeout(self) -> httpx2.Timeout:
+        """What the client is told about waiting; our own deadlines come first and say more."""
+        import httpx2
+
+        return httpx2.Timeout(self._deadlines.idle + CLOSE, connect=self._deadlines.connect)
+
+    @abc.abstractmethod
+    def _plain_client(self) -> type:
+        """Return the client's class that sends a body on without looking at it; others sign it, or are not known."""
+
+    @abc.abstractmethod
+    async def _post(self, request: Request, body: Body) -> Answer:
+        """Send a request, never twice; returns when the head of the answer is there."""
+
+    @abc.abstractmethod
+    async def _source(self, answer: Answer) -> AsyncGenerator[list[Json], None]:
+        """Return the events of an answer.
+
+        Raises:
+            ProtocolError: If it is no stream of events.
+        """
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:
@@ -138,70 +133,43 @@ class AnthropicDoor:
         """
         watch = Watch(self._deadlines.idle)
         with watch.scope:
-            answer = await self._post(request)
+            try:
+                answer = await self._post(request, self._body(request))
+            except Exception as error:
+                raise self.vendor.map_error(error, self._clock.wall) from error
             events = self._events(answer, watch)
             try:
                 yield events
             except DeskhandError as error:
-                error.request_id = error.request_id or answer.response.headers.get("request-id")
+                error.request_id = error.request_id or answer.response.headers.get(self.vendor.request_id)
                 raise
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
                     await events.aclose()
                     await answer.close()
         if watch.scope.cancelled_caught:
-            raise ANTHROPIC.idle(self._deadlines.idle)
+            raise self.vendor.idle(self._deadlines.idle)
 
-    async def _post(self, request: Request) -> AsyncStream[RawMessageStreamEvent]:
-        """Send a request; returns when the head of the answer is there."""
-        import httpx2
-        from anthropic import AsyncStream
-        from anthropic.types import Message, RawMessageStreamEvent
-
+    def _body(self, request: Request) -> Body:
+        """Give a request the form that the client takes."""
         headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        if request.betas:
-            headers["anthropic-beta"] = ",".join(request.betas)
-        body: object = None
-        content: object = None
-        if _wants_mapping(self._client):
-            body = json.loads(request.joined())
-        elif _streams_bodies(self._client):
-            content, headers["content-length"] = request, str(request.size)
-        else:
-            content = request.joined()
-        try:
-            return await self._client.post(
-                "/v1/messages?beta=true" if request.betas else "/v1/messages",
-                cast_to=Message,
-                body=body,
-                content=cast("bytes | None", content),
-                options={
-                    "headers": headers,
-                    "max_retries": 0,
-                    "timeout": httpx2.Timeout(
-                        self._deadlines.idle + CLOSE,  # (ours comes first and says more)
-                        connect=self._deadlines.connect,
-                    ),
-                },
-                stream=True,
-                stream_cls=AsyncStream[RawMessageStreamEvent],
-            )
-        except Exception as error:
-            raise ANTHROPIC.map_error(error, self._clock.wall) from error
+        if any(cls.__module__.startswith(self.readers) for cls in type(self._any_client).__mro__):
+            return Body(json.loads(request.joined()), None, headers)
+        if type(self._any_client) is self._plain_client():
+            return Body(None, request, headers | {"content-length": str(request.size)})
+        return Body(None, request.joined(), headers)
 
-    async def _events(
-        self, answer: AsyncStream[RawMessageStreamEvent], watch: Watch
-    ) -> AsyncGenerator[list[Json], None]:
-        """Read an answer's events."""
+    async def _events(self, answer: Answer, watch: Watch) -> AsyncGenerator[list[Json], None]:
+        """Read an answer's events up to its last."""
         begun = False
-        async with aclosing(await _source(answer)) as source:
+        async with aclosing(await self._source(answer)) as source:
             while True:
                 try:
                     events = await anext(source, None)
                 except DeskhandError:
                     raise
                 except Exception as error:
-                    raise ANTHROPIC.broken(error, begun=begun, wall=self._clock.wall) from error
+                    raise self.vendor.broken(error, begun=begun, wall=self._clock.wall) from error
                 if events is None:
                     return
                 if not events:  # (pings alone are no content)
@@ -209,41 +177,6 @@ class AnthropicDoor:
                 begun = True
                 watch.content()
                 yield events
-                if events[-1].get("type") == "message_stop":
+                if events[-1].get("type") in self.last:
                     await drain(source)
                     return
-
-
-async def _source(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
-    """Find out how an answer is framed.
-
-    Raises:
-        ProtocolError: If it is no stream of events.
-    """
-    response = answer.response
-    kind = kind_of(response)
-    if kind == "application/vnd.amazon.eventstream":
-        return _decoded(answer)
-    if kind == "text/event-stream" and plain(response):
-        return parsed(response, ANTHROPIC)
-    raise await no_stream(response, ANTHROPIC)
-
-
-async def _decoded(answer: AsyncStream[RawMessageStreamEvent]) -> AsyncGenerator[list[Json], None]:
-    """Read the events of a cloud that frames them otherwise, as the vendor's client decodes them."""
-    async for event in answer:
-        yield [cast("Json", event.to_dict(mode="json"))]
-
-
-def _wants_mapping(client: object) -> bool:
-    """Whether a client rewrites the body, and so must have it as a mapping (Bedrock and Vertex)."""
-    return any(
-        cls.__module__.startswith(("anthropic.lib.bedrock", "anthropic.lib.vertex")) for cls in type(client).__mro__
-    )
-
-
-def _streams_bodies(client: object) -> bool:
-    """Whether a client sends a body on without looking at it; others sign it, or are not known."""
-    from anthropic import AsyncAnthropic
-
-    return type(client) is AsyncAnthropic

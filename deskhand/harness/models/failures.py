@@ -137,6 +137,8 @@ class Vendor:
                 return error
             case sdk.APIStatusError():
                 return self._status_error(cast("APIStatusError", error), wall)
+            case _ if (unsendable := self._unsendable(error)) is not None:
+                return unsendable
             case _ if isinstance(error, sdk.APITimeoutError) or _is_of_http(error, "TimeoutException"):
                 return DeadlineExceededError(
                     f"{self.label} did not answer in time", provider=self.name, effect="no", retryable=True
@@ -157,6 +159,17 @@ class Vendor:
                     f"the vendor's client failed: {type(error).__name__}: {str(error)[:SHOWN]}", provider=self.name
                 )
 
+    def _unsendable(self, error: Exception) -> ConfigError | None:
+        """Return what is wrong with an address or a key of which no request can be made; no repetition mends that."""
+        cause = error.__cause__ or error
+        if _is_of_http(cause, "UnsupportedProtocol") or _is_of_http(cause, "InvalidURL"):
+            why = f"{type(cause).__name__}: {str(cause)[:SHOWN]}"
+            return ConfigError(f"the address of {self.label} is none: {why}", hint=f"is {self.base_url} right?")
+        is_header = _is_of_http(cause, "LocalProtocolError") and "header value" in str(cause)
+        if is_header or (isinstance(cause, UnicodeEncodeError) and cause.encoding == "ascii"):
+            return ConfigError(f"the key for {self.label} holds characters that no key has", hint="copy it again")
+        return None
+
     def _status_error(self, error: APIStatusError, wall: Callable[[], float]) -> DeskhandError:
         headers = error.response.headers
         more: dict[str, object] = {"request_id": error.request_id}
@@ -173,6 +186,9 @@ class Vendor:
 
     def _error(self, status: int, words: Sequence[str], message: str, **more: object) -> DeskhandError:
         row = _BY_STATUS.get(status, (ProviderError, status >= 500, None))
+        if 300 <= status < 400:
+            moved = f"is {self.base_url} right? It redirects, and a conversation goes to no other address by itself"
+            row = (ConfigError, None, moved)
         make, retryable, hint = next((self.special[word] for word in words if word in self.special), row)
         if retryable is not None:
             more.setdefault("retryable", retryable)
@@ -180,7 +196,7 @@ class Vendor:
         return make(message, **{"provider": self.name, "effect": "no", "hint": hint, **more})
 
 
-def _is_of_http(error: Exception, name: str) -> bool:
+def _is_of_http(error: BaseException, name: str) -> bool:
     """Whether an error is of that kind of the HTTP library's; a client may use the library's older package as well."""
     return any(
         cls.__name__ == name and cls.__module__.partition(".")[0] in {"httpx", "httpx2"} for cls in type(error).__mro__

@@ -7,22 +7,19 @@ item on every item of the history in every request, which costs ten times what a
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
-import anyio
 import anyio.to_thread
 
-from deskhand.errors import BudgetExceededError, ConfigError, DeskhandError, ProviderError, RefusedError
+from deskhand.errors import BudgetExceededError, ConfigError, ProviderError, RefusedError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
-from deskhand.harness.models.door import ssl_context
+from deskhand.harness.models.door import Answer, Body, Door, ssl_context
 from deskhand.harness.models.failures import Vendor
-from deskhand.harness.models.profiles import platform_of
-from deskhand.harness.models.sse import CLOSE, DONE, Watch, drain, kind_of, no_stream, parsed, plain
+from deskhand.harness.models.sse import DONE, kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
 from deskhand.harness.prices import price_of
@@ -125,122 +122,15 @@ async def own_client(environment: Mapping[str, str], base_url: str | None = None
     context = await anyio.to_thread.run_sync(ssl_context)
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    async with AsyncOpenAI(
-        api_key=key or "none", base_url=base_url, max_retries=0, http_client=DefaultAsyncHttpxClient(verify=context)
-    ) as client:
-        yield client
+    from deskhand.harness.models.bodies import bound_error
 
-
-class OpenAIDoor:
-    """Sends requests and receives their events.
-
-    Args:
-        client: The vendor's client; a cloud's own where it has one.
-        api: Which API is asked.
-        deadlines: How long to wait.
-        clock: Time.
-    """
-
-    def __init__(
-        self,
-        client: AsyncOpenAI,
-        api: Api,
-        *,
-        deadlines: Deadlines | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._client = client
-        self._path = _PATHS[api]
-        self._deadlines = deadlines or Deadlines()
-        self._clock = clock or Clock()
-
-    @property
-    def max_body(self) -> int:
-        """How many bytes a request may have."""
-        return platform_of(self._client).max_body
-
-    @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[list[Json]]]:
-        """Send a request and receive its events, as many at a time as the network brings.
-
-        Raises:
-            DeskhandError: Whatever goes wrong, mapped once.
-        """
-        watch = Watch(self._deadlines.idle)
-        with watch.scope:
-            answer = await self._post(request)
-            events = self._events(answer, watch)
-            try:
-                yield events
-            except DeskhandError as error:
-                error.request_id = error.request_id or answer.response.headers.get(OPENAI.request_id)
-                raise
-            finally:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE):
-                    await events.aclose()
-                    await answer.close()
-        if watch.scope.cancelled_caught:
-            raise OPENAI.idle(self._deadlines.idle)
-
-    async def _post(self, request: Request) -> AsyncStream[ResponseStreamEvent]:
-        """Send a request; returns when the head of the answer is there."""
-        import httpx2
-        from openai import AsyncStream
-        from openai.types.responses import Response, ResponseStreamEvent
-
-        headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        body: object = None
-        content: object = None
-        if _wants_mapping(self._client):
-            body = json.loads(request.joined())
-        elif _streams_bodies(self._client):
-            content, headers["content-length"] = request, str(request.size)
-        else:
-            content = request.joined()
+    hooks = {"response": [bound_error]}
+    async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False, event_hooks=hooks) as http:
         try:
-            return await self._client.post(
-                self._path,
-                cast_to=Response,
-                body=body,
-                content=cast("bytes | None", content),
-                options={
-                    "headers": headers,
-                    "max_retries": 0,
-                    "timeout": httpx2.Timeout(
-                        self._deadlines.idle + CLOSE,  # (ours comes first and says more)
-                        connect=self._deadlines.connect,
-                    ),
-                },
-                stream=True,
-                stream_cls=AsyncStream[ResponseStreamEvent],
-            )
+            client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, http_client=http)
         except Exception as error:
-            raise OPENAI.map_error(error, self._clock.wall) from error
-
-    async def _events(self, answer: AsyncStream[ResponseStreamEvent], watch: Watch) -> AsyncGenerator[list[Json], None]:
-        """Read an answer's events."""
-        response = answer.response
-        if kind_of(response) != "text/event-stream" or not plain(response):
-            raise await no_stream(response, OPENAI)
-        begun = False
-        async with aclosing(parsed(response, OPENAI, _REPEATING)) as source:
-            while True:
-                try:
-                    events = await anext(source, None)
-                except DeskhandError:
-                    raise
-                except Exception as error:
-                    raise OPENAI.broken(error, begun=begun, wall=self._clock.wall) from error
-                if events is None:
-                    return
-                if not events:
-                    continue
-                begun = True
-                watch.content()
-                yield events
-                if events[-1].get("type") in _LAST:
-                    await drain(source)
-                    return
+            raise OPENAI.map_error(error) from error
+        yield client
 
 
 _REPEATING: Final = frozenset(
@@ -266,13 +156,48 @@ _LAST: Final = frozenset({"response.completed", "response.incomplete", "response
 """The events after which nothing of an answer follows."""
 
 
-def _wants_mapping(client: object) -> bool:
-    """Whether a client looks into the body, and so must have it as a mapping: Azure puts the model into the address."""
-    return any(cls.__module__.startswith("openai.lib.azure") for cls in type(client).__mro__)
+class OpenAIDoor(Door):
+    """Sends requests to OpenAI's APIs, to a cloud that has them, or to a server that speaks the same.
 
+    Args:
+        client: The vendor's client; a cloud's own where it has one.
+        api: Which API is asked.
+        deadlines: How long to wait.
+        clock: Time.
+    """
 
-def _streams_bodies(client: object) -> bool:
-    """Whether a client sends a body on without looking at it; others sign it, or are not known."""
-    from openai import AsyncOpenAI
+    vendor = OPENAI
+    last = _LAST
+    readers = ("openai.lib.azure",)  # (Azure puts the model into the address)
 
-    return type(client) is AsyncOpenAI
+    def __init__(
+        self, client: AsyncOpenAI, api: Api, *, deadlines: Deadlines | None = None, clock: Clock | None = None
+    ) -> None:
+        super().__init__(client, deadlines=deadlines, clock=clock)
+        self._client = client
+        self._path = _PATHS[api]
+
+    def _plain_client(self) -> type:
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI
+
+    async def _post(self, request: Request, body: Body) -> AsyncStream[ResponseStreamEvent]:
+        from openai import AsyncStream
+        from openai.types.responses import Response, ResponseStreamEvent
+
+        return await self._client.post(
+            self._path,
+            cast_to=Response,
+            body=body.mapping,
+            content=cast("bytes | None", body.content),
+            options={"headers": body.headers, "max_retries": 0, "timeout": self.timeout},
+            stream=True,
+            stream_cls=AsyncStream[ResponseStreamEvent],
+        )
+
+    async def _source(self, answer: Answer) -> AsyncGenerator[list[Json], None]:
+        response = answer.response
+        if kind_of(response) != "text/event-stream" or not plain(response):
+            raise await no_stream(response, OPENAI)
+        return parsed(response, OPENAI, _REPEATING)

@@ -116,7 +116,7 @@ def _asked(request: ApprovalRequest) -> dict[str, JsonValue]:
     call = request.call
     return {
         "name": call.name,
-        "arguments": dict(call.arguments) if isinstance(call.arguments, Mapping) else {},
+        "arguments": dict(request.arguments),
         "digest": request.digest,
         "risk": request.risk,
         "reason": request.reason,

@@ -91,8 +91,12 @@ class HttpClient:
         clock: Clock | None = None,
     ) -> None:
         self._provider = provider
+        self.origin: str = origin_of(base_url)
         self.base_url: str = base_url.rstrip("/")
-        self.origin: str = origin_of(self.base_url)
+        if "?" in base_url or "#" in base_url:
+            raise ConfigError(
+                f"the address of {provider} has more behind its path", hint="leave out what follows ? and #"
+            )
         if timeout is not None and not 0 < timeout < float("inf"):
             raise InvalidInputError(f"timeout is {timeout}; it must be a positive number of seconds")
         self._timeout = timeout

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType, TracebackType
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -25,10 +26,13 @@ from deskhand.errors import (
 from deskhand.providers.http.failures import SHOWN, Answer, FailureRow, failure_of
 from deskhand.providers.http.logs import redacted_url
 from deskhand.providers.http.operation import Operation
-from deskhand.redaction import Redactor
+from deskhand.redaction import MASK, Redactor
 from deskhand.retry import Clock, retry_after
 
 __all__ = ["Deadline", "Reports", "origin_of"]
+
+_NAMED: Final = re.compile(r"(//|^)\S*@")
+"""A name and a password before a host."""
 
 
 class Reports:
@@ -183,13 +187,14 @@ def origin_of(url: str) -> str:
     Raises:
         ConfigError: If it is no URL of the web.
     """
+    shown = redacted_url(_NAMED.sub(rf"\g<1>{MASK}@", url))
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{redacted_url(url)!r} is no address", hint="such as https://host/api") from error
+        raise ConfigError(f"{shown!r} is no address", hint="such as https://host/api") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise ConfigError(f"{redacted_url(url)!r} is no address", hint="such as https://host/api, without a name in it")
+        raise ConfigError(f"{shown!r} is no address", hint="such as https://host/api, without a name in it")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     is_usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")

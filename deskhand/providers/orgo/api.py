@@ -81,6 +81,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 """What is asked of Orgo. Input and commands are sent once: a click that is repeated may confirm what nobody read."""
 
 _CREDITS: Final = "the account has no credit left: top it up at https://www.orgo.ai"
+_NOT_FOUND: Final = (
+    "check the name, and that ORGO_API_BASE or base_url is where the API begins, such as https://host/api"
+)
 
 ROWS: Final = (
     FailureRow(400, "not available", Failure(ConflictError, "no", True, "start it, or wait until it has started")),
@@ -95,6 +98,7 @@ ROWS: Final = (
     FailureRow(403, "limit", Failure(PermissionDeniedError, "no", hint="the plan allows no more: destroy one first")),
     FailureRow(404, "computer_not_found", Failure(ComputerGoneError, "no")),
     FailureRow(404, "computer not found", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "", Failure(NotFoundError, "no", hint=_NOT_FOUND)),
     FailureRow(503, "could not reach the desktop", Failure(OverloadedError, None, True, "try again in a moment")),
 )
 """What Orgo's errors mean where the status alone does not tell."""
@@ -109,8 +113,11 @@ _STATUS: Final[Mapping[str, ComputerStatus]] = {
     "stopped": ComputerStatus.STOPPED,
     "deleting": ComputerStatus.DESTROYED,
 }
-_SIZE: Final = re.compile(r"(\d{2,5})x(\d{2,5})(?:x\d+)?")
+_SIZE: Final = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})(?:x\d+)?", re.ASCII)
+_SECRET: Final = re.compile(r"(?i)password|token|secret")
 _GIB: Final = 1 << 30
+_MOST: Final = 1e6
+"""More cores or GiB than this no machine has."""
 
 
 class OrgoApi:
@@ -153,8 +160,48 @@ class OrgoApi:
             return await self.http.call(
                 OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
             )
-        except (NotFoundError, UnsupportedError) as error:
+        except NotFoundError as error:
+            if not await self.is_there(computer_id):  # in other words than the vendor's usual ones
+                raise ComputerGoneError(
+                    error.message, effect="no", provider=NAME, request_id=error.request_id
+                ) from error
             raise self.lost_route(error, operation, route.partition("?")[0]) from error
+        except UnsupportedError as error:
+            raise self.lost_route(error, operation, route.partition("?")[0]) from error
+
+    async def is_there(self, computer_id: str) -> bool:
+        """Ask whether a computer is there, whatever else was not found."""
+        try:
+            await self.http.call(OPERATIONS["describe a computer"], self.path(computer_id), is_urgent=True)
+        except (NotFoundError, ComputerGoneError):
+            return False
+        return True
+
+    async def do(
+        self,
+        operation: str,
+        computer_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> None:
+        """Use a computer's route, for what it does and not for what it tells.
+
+        Raises:
+            ProviderError: If the answer says that it was not done.
+        """
+        _check_done(operation, await self.act(operation, computer_id, route, body, deadline=deadline))
+
+    async def destroy(self, computer_id: str) -> None:
+        """End a computer for good.
+
+        Raises:
+            ComputerGoneError: If it is not there any more.
+            ProviderError: If the answer says that it was not done.
+        """
+        operation = OPERATIONS["destroy a computer"]
+        _check_done(operation.name, await self.http.call(operation, self.path(computer_id), is_urgent=True))
 
     def lost_route(self, error: DeskhandError, operation: str, route: str) -> UnsupportedError:
         """Remember that a route is not there, and say so."""
@@ -165,6 +212,23 @@ class OrgoApi:
             provider=NAME,
             request_id=error.request_id,
         )
+
+
+def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
+    """Refuse an answer of success that says in its body that it is none.
+
+    Raises:
+        ProviderError: If it does, or names an error.
+    """
+    said = answer.get("error")
+    if answer.get("success", True) is True and not said:
+        return
+    raise ProviderError(
+        f"orgo failed to {operation}: {said[:500] if isinstance(said, str) and said else 'it does not say why'}",
+        hint="see what came of it before it is done again",
+        provider=NAME,
+        effect="unknown",
+    )
 
 
 def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
@@ -188,7 +252,7 @@ def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] |
         ),
         created_at=_time(fields.get("created_at")),
         metadata=dict(metadata or {}),
-        raw={name: value for name, value in fields.items() if name not in {"vnc_password", "desktop_api_token"}},
+        raw={name: _told(value) for name, value in fields.items() if _SECRET.search(name) is None},
     )
 
 
@@ -205,12 +269,22 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _number(value: JsonValue) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a size; ``None`` for what is none, or none that a machine could have."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        return None
+    return float(value)
 
 
 def _screen(value: JsonValue) -> Screen | None:
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     return Screen(int(found[1]), int(found[2])) if found else None
+
+
+def _told(value: JsonValue) -> JsonValue:
+    """Return what may be shown of an answer: at any depth, nothing that opens a desktop."""
+    if isinstance(value, dict):
+        return {name: _told(inner) for name, inner in value.items() if _SECRET.search(name) is None}
+    return [_told(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _time(value: JsonValue) -> datetime | None:

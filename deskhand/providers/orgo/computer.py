@@ -297,7 +297,7 @@ class OrgoComputer(ExternalComputer):
         """Start it and wait until it is up; its terminal has another token afterwards."""
         self._check(Capability.PAUSE)
         with self._noticing():
-            await self._api.act("start a computer", self._info.id, "start")
+            await self._api.do("start a computer", self._info.id, "start")
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
 
@@ -305,7 +305,7 @@ class OrgoComputer(ExternalComputer):
         """Stop it and wait until it has: the disk is kept, memory is lost."""
         self._check(Capability.PAUSE)
         with self._noticing():
-            await self._api.act("stop a computer", self._info.id, "stop", {})
+            await self._api.do("stop a computer", self._info.id, "stop", {})
             await until_status(self.refresh, "stopped", "suspended")
 
     async def restart(self) -> None:
@@ -313,7 +313,7 @@ class OrgoComputer(ExternalComputer):
         self._check(Capability.PAUSE)
         with self._noticing():
             try:
-                await self._api.act("restart a computer", self._info.id, "restart")
+                await self._api.do("restart a computer", self._info.id, "restart")
             except UnsupportedError:
                 await self.stop()
                 await self.start()
@@ -336,24 +336,15 @@ class OrgoComputer(ExternalComputer):
         """End it for good; that it is gone already is no error."""
         if self._is_ended:
             return
-        path = self._api.path(self._info.id)
         try:
-            await self._api.http.call(OPERATIONS["destroy a computer"], path, is_urgent=True)
+            await self._api.destroy(self._info.id)
         except ComputerGoneError:
             pass  # it ended by itself, or by an earlier request whose answer was lost
         except NotFoundError:
-            if await self._is_there():
+            if await self._api.is_there(self._info.id):
                 raise  # and what ends it is not
         self._is_ended = True
         self._notice_gone()
-
-    async def _is_there(self) -> bool:
-        path = self._api.path(self._info.id)
-        try:
-            await self._api.http.call(OPERATIONS["describe a computer"], path, is_urgent=True)
-        except (NotFoundError, ComputerGoneError):
-            return False
-        return True
 
     @property
     def is_ended(self) -> bool:

@@ -131,9 +131,8 @@ class Directory:
             if failure.effect != "no":
                 doubtful = failure
             elif not (doubtful is not None and isinstance(failure, ConflictError)):  # the name is not taken by our own
-                if not failure.retryable or attempt == _ATTEMPTS:
+                if not failure.retryable or attempt == _ATTEMPTS or not await self._waited(failure, attempt):
                     raise self._in_doubt(name, doubtful, failure) if doubtful is not None else failure
-                await self._pause(failure, attempt)
                 continue
             found = await self._found(name, doubtful)
             if found is not None:
@@ -146,19 +145,20 @@ class Directory:
         except DeskhandError as error:
             raise self._in_doubt(name, doubtful, error) from error
 
-    async def _pause(self, failure: DeskhandError, attempt: int) -> None:
-        wait = backoff(attempt, self._clock, base=0.5, ceiling=8.0)
+    async def _waited(self, failure: DeskhandError, attempt: int) -> bool:
+        """Wait before another try; return whether there was as little to wait for as may be."""
+        wait: float | None = backoff(attempt, self._clock, base=0.5, ceiling=8.0)
         if failure.retry_at is not None:
-            asked = wait_asked_for(failure.retry_at, self._clock, cap=_LONGEST_WAIT)
-            if asked is None:
-                raise failure
-            wait = asked
+            wait = wait_asked_for(failure.retry_at, self._clock, cap=_LONGEST_WAIT)
+        if wait is None:
+            return False
         await self._clock.sleep(wait)
+        return True
 
     @staticmethod
     def _in_doubt(name: str, doubtful: DeskhandError | None, later: DeskhandError | None) -> OutcomeUnknownError:
         told = doubtful.message if doubtful is not None else "the answer was lost"
-        then = f" Looking for it failed: {later.message}" if later is not None else " It is not to be seen so far."
+        then = f" Then this went wrong: {later.message}" if later is not None else " It is not to be seen so far."
         return OutcomeUnknownError(
             f"nobody can tell whether orgo created the computer {name}: {told}.{then}",
             hint=f"see at https://www.orgo.ai whether {name} is there; leaving the provider looks for it once more",

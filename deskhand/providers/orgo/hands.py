@@ -173,14 +173,7 @@ class Hands:
             raise ProviderError("xdotool does not tell where the pointer is", provider=NAME, effect="no") from error
 
     async def _do(self, operation: str, route: str, body: dict[str, object], *, seconds: float | None = None) -> None:
-        answer = await self._api.act(operation, self._computer_id, route, body, deadline=seconds)
-        if answer.get("success") is False:  # with status 200 too, a failed action is none that was done
-            said = answer.get("error")
-            raise ProviderError(
-                f"orgo failed to {operation}: {said if isinstance(said, str) else 'it does not say why'}",
-                hint="look at the screen before it is done again",
-                provider=NAME,
-            )
+        await self._api.do(operation, self._computer_id, route, body, deadline=seconds)
 
     async def _click(self, action: Click) -> None:
         at: dict[str, object] = {"x": action.x, "y": action.y, "button": action.button}

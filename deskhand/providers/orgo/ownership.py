@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError
-from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
+from deskhand.providers.orgo.api import NAME, JsonObject, OrgoApi
 from deskhand.providers.orgo.computer import OrgoComputer
 
 __all__ = ["Find", "Owner"]
@@ -152,9 +152,8 @@ class Owner:
         found = await holding.find()
         if found is None:
             return
-        path = self._api.path(str(found["id"]))
         with suppress(ComputerGoneError):  # it is gone, which was to be reached
-            await self._api.http.call(OPERATIONS["destroy a computer"], path, is_urgent=True)
+            await self._api.destroy(str(found["id"]))
         self._held.discard(holding)
 
     def release(self) -> None:

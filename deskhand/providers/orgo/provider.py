@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,8 @@ from deskhand.providers.orgo.ownership import Owner
 from deskhand.providers.orgo.request import creation_body, unique_name
 
 __all__ = ["OrgoProvider"]
+
+_log = logging.getLogger(__name__)
 
 BASE_URL: Final = "https://www.orgo.ai/api"
 AGENT_MODEL: Final = "claude-sonnet-4.6"
@@ -118,12 +121,20 @@ class OrgoProvider(ComputeProvider):
         """Destroy what was created here and neither destroyed nor kept, and close the connections."""
         del exc_type, traceback
         owner, self._owner = self._owner, None
-        await self._end()
-        failed = owner.left_behind() if owner is not None else []
-        if exc is not None:
+        is_cancelled = exc is not None and not isinstance(exc, Exception)
+        try:
+            await self._end()
+        except anyio.get_cancelled_exc_class():
+            is_cancelled = True
+            raise
+        finally:
+            failed = owner.left_behind() if owner is not None else []
             for error in failed:
-                exc.add_note(error.__notes__[-1])
-        elif failed:
+                if is_cancelled:  # nobody reads the notes of a cancellation
+                    _log.warning("%s", error.__notes__[-1])
+                elif exc is not None:
+                    exc.add_note(error.__notes__[-1])
+        if failed and exc is None:
             raise failed[0] if len(failed) == 1 else ExceptionGroup("orgo computers could not be destroyed", failed)
 
     async def _live(self, leave: anyio.Event, opened: anyio.Event) -> None:

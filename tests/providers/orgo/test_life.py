@@ -112,6 +112,18 @@ async def test_computer_that_vanishes_is_gone() -> None:
         assert len(hosted.simulator.asked("delete")) == 1
 
 
+async def test_computer_that_vanishes_in_other_words_costs_no_route() -> None:
+    """A page in the place of the vendor's usual words is no missing route: whether the computer is there is asked."""
+    async with orgo() as hosted:
+        computer, other = await hosted.create(), await hosted.create()
+        await hosted.simulator.vanish(computer.info.id)
+        hosted.simulator.respond(status=404, route="click")
+        with pytest.raises(ComputerGoneError):
+            await computer.left_click(1, 1)
+        assert Capability.POINTER in other.capabilities
+        await other.left_click(1, 1)
+
+
 async def test_computer_that_vanishes_is_told_where_it_is_asked_for() -> None:
     """Asking what it is doing is no use of it; waiting for it is."""
     async with orgo() as hosted:
@@ -132,6 +144,19 @@ async def test_computer_that_was_not_found_once_is_destroyed_all_the_same() -> N
         with pytest.raises(ComputerGoneError):
             await computer.left_click(1, 1)
         assert [*hosted.simulator.computers] == [computer.info.id]
+
+
+async def test_failed_end_is_never_reported_as_done() -> None:
+    """A status of success with a word of failure in the body ends nothing, and is asked for again on leaving."""
+    async with orgo() as hosted:
+        computer = await hosted.create()
+        for route, do in (("delete", computer.destroy), ("stop", computer.stop), ("start", computer.start)):
+            body = b'{"success": false, "error": "the host is busy"}'
+            hosted.simulator.respond(body, route=route, content_type="application/json")
+            with pytest.raises(ProviderError, match="the host is busy") as caught:
+                await do()
+            assert caught.value.effect == "unknown"
+        assert (computer.info.status, len(hosted.simulator.computers)) == ("running", 1)
 
 
 async def test_computer_that_cannot_be_destroyed_is_not_said_to_be() -> None:

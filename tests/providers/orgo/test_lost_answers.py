@@ -68,6 +68,16 @@ async def test_answers_lost_again_and_again_are_told_and_looked_for_in_the_end()
         assert left.name in str(caught.value)
 
 
+async def test_refusal_after_a_lost_answer_does_not_mean_that_there_is_none() -> None:
+    """The computer of the lost answer may come yet: the doubt stays, whatever is said to the next try."""
+    async with orgo() as hosted:
+        hosted.simulator.drop(route="create")
+        hosted.simulator.fail(429, route="create", retry_after=3600)
+        with pytest.raises(OutcomeUnknownError, match="Rate limit") as caught:
+            await hosted.create()
+        assert (caught.value.effect, len(hosted.simulator.asked("create"))) == ("unknown", 2)
+
+
 async def test_create_that_certainly_failed_is_asked_once() -> None:
     """A refusal is no doubt."""
     async with orgo() as hosted:

@@ -248,6 +248,19 @@ async def test_what_cannot_be_destroyed_is_told_and_named() -> None:
             assert f"{left} may have been left behind" in caught.value.__notes__[0]
 
 
+async def test_what_cannot_be_destroyed_after_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancellation passes as it is, and nobody reads its notes: a warning names what was left."""
+    async with simulated(left_behind=1) as simulator:
+        with anyio.CancelScope() as scope:
+            async with OrgoProvider(api_key=simulator.key, base_url=simulator.base_url) as hosted_by:
+                left = await hosted_by.create(name="box")
+                simulator.fail(401, route="delete")
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+    assert f"{left.info.id} may have been left behind" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [
@@ -280,3 +293,29 @@ async def test_key_of_one_workspace_is_told_which() -> None:
                 await hosted.create(name="box", workspace_id=other.id)
         assert caught.value.hint is not None
         assert mine.id in caught.value.hint
+
+
+async def test_address_below_which_there_is_no_api_is_told_as_such() -> None:
+    """The path that was forgotten is what the hint names."""
+    async with simulated() as simulator:
+        base_url = simulator.base_url.removesuffix("/api")
+        async with OrgoProvider(api_key=simulator.key, base_url=base_url) as hosted_by:
+            with pytest.raises(NotFoundError) as caught:
+                await hosted_by.create(name="box")
+        assert "ORGO_API_BASE" in str(caught.value.hint)
+
+
+async def test_what_is_told_of_a_computer_is_taken_with_care() -> None:
+    """Numbers that no machine has count as untold, and no secret is kept, however deep it lies."""
+    fields = (
+        b'{"id": "c", "name": "n", "status": "running", "ram": 1e400, "cpu": 1%b, "resolution": "00x00", '
+        b'"instance_details": {"apiPort": 7, "vncPassword": "t0ps3cret", "more": [{"desktop_api_token": "t0ps3cret"}]}}'
+        % (b"0" * 400)
+    )
+    async with simulated() as simulator, OrgoProvider(api_key=simulator.key, base_url=simulator.base_url) as hosted_by:
+        body = b'{"workspaces": [{"id": "w", "desktops": [%b]}]}' % fields
+        simulator.respond(body, route="list_workspaces", content_type="application/json")
+        [info] = await hosted_by.list()
+    assert (info.specs.cpus, info.specs.memory, info.screen) == (None, None, None)
+    assert info.raw["instance_details"] == {"apiPort": 7, "more": [{}]}
+    assert "t0ps3cret" not in repr(info)

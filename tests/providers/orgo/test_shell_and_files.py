@@ -37,7 +37,9 @@ def told(simulator: OrgoSimulator, route: str, **fields: object) -> None:
     simulator.respond(json.dumps(fields).encode(), route=route, content_type="application/json")
 
 
-@pytest.mark.parametrize("what", CONTENTS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] if len(CONTENTS[what]) > 1 << 20 else []) for what in CONTENTS]
+)
 async def test_files_come_back_byte_for_byte(what: str) -> None:
     """Also by the digest that a command on the computer takes; no part of one is left in its folder."""
     content = CONTENTS[what]

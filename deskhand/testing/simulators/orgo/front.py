@@ -37,6 +37,7 @@ Breakage: TypeAlias = Literal["abort", "half", "silent", "close"]
 """How a WebSocket breaks."""
 
 MAX_BODY = 32 * 1024 * 1024
+KEPT = 64 * 1024 * 1024
 PIECES = 20
 NO_KEY = frozenset({"signed_storage"})
 NESTED = frozenset({"chat"})
@@ -65,7 +66,7 @@ class Front:
         self._handlers = handlers
         self._take_fault = take_fault
         self._latency = latency
-        self._received = 0
+        self._received = self._kept = 0
         self._open: set[WebSocket] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,10 +148,19 @@ class Front:
             _decoded(content),
             len(content),
         )
-        self.requests.append(record)
+        self._keep(record)
         self.arrived.set()
         self.arrived = anyio.Event()
         return record
+
+    def _keep(self, record: RecordedRequest) -> None:
+        """Remember a request, and of all of them the newest few megabytes."""
+        self.requests.append(record)
+        self._kept += record.size
+        if self._kept > KEPT:
+            self._kept = sum(one.size for one in self.requests)
+            while self._kept > KEPT and len(self.requests) > 1:
+                self._kept -= self.requests.popleft().size
 
     async def _hold_back(self, route: str | None, began: float) -> None:
         """Waits until the answer has taken as long as it shall take."""

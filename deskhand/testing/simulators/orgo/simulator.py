@@ -76,7 +76,7 @@ class OrgoSimulator(FaultControls):
         behind: Gives the machine behind each computer; a local desktop where not given.
         agent: What the vendor's own agent does with a goal; it looks at the screen and says so where not given.
         port: The port; 0 takes a free one.
-        keep_requests: How many requests are kept.
+        keep_requests: How many requests are kept, and at most 64 MB of them.
 
     Attributes:
         requests: The newest requests that came.
