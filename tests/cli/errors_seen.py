@@ -16,7 +16,9 @@ from deskhand import (
     DeskhandError,
     DirectoryBlobs,
     Engine,
+    Harness,
     MemoryLog,
+    RunContext,
     SqliteLog,
     ToolCall,
     ToolContext,
@@ -26,8 +28,8 @@ from deskhand import (
     open_run,
     provider,
 )
-from deskhand.errors import ConnectionLostError, OutcomeUnknownError, TruncatedStreamError
-from deskhand.harness import FrameLimits
+from deskhand.errors import ConnectionLostError, OutcomeUnknownError, QuarantinedError, TruncatedStreamError
+from deskhand.harness import FrameLimits, Stuck
 from deskhand.harness.events import RunPaused
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.loops.claude import ClaudeComputerUseHarness
@@ -417,3 +419,20 @@ async def _(folder: Path) -> object:
 @case("a frame that is no longer kept")
 async def _(folder: Path) -> object:
     return await DirectoryBlobs(folder / "blobs").get("0" * 64)
+
+
+@case("a run that goes in circles")
+async def _(folder: Path) -> object:
+    class Circles(Harness[None]):
+        async def drive(self, run: RunContext) -> None:
+            while True:
+                await run.act("left_click", x=1, y=1)
+                await run.look()
+
+    async with FakeComputer() as computer:
+        return (await Circles().run(computer, "turn", stuck=Stuck())).error
+
+
+@case("a run that died too often")
+async def _(folder: Path) -> object:
+    raise QuarantinedError("the run died 11 times; it is not taken up again")

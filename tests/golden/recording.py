@@ -22,7 +22,7 @@ from tests.harness.openai_script import MODES
 from tests.harness.playing import Play
 from tests.tools.recording import RecordingComputer
 
-RUNS = Path(__file__).parent / "runs"
+RUNS = Path(__file__).parent / "recorded"
 
 
 async def record(mode: str) -> dict[str, Any]:

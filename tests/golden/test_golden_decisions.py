@@ -1,7 +1,7 @@
 """What the models of recorded runs answered leads to the same decisions in every later version.
 
-The files in ``runs`` are never edited: a change that fails here would go on from somebody's runs otherwise than they
-went.
+The files in ``recorded`` are never edited: a change that fails here would go on from somebody's runs otherwise than
+they went.
 """
 
 from __future__ import annotations
