@@ -46,5 +46,8 @@ class BenchComputer(ExternalComputer):
         self.actions += 1
         return next(self._frames)
 
+    async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
+        return 0.0  # (its screen is at rest at once)
+
     async def destroy(self) -> None:
         return None
