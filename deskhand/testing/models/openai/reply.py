@@ -32,7 +32,6 @@ __all__ = ["Answer", "check_turn", "compose", "ends_of", "written"]
 INCOMPLETE: Mapping[StopReason, str] = {"max_tokens": "max_output_tokens", "content_filter": "content_filter"}
 ENDS = frozenset({"end_turn", "tool_use", "failed", *INCOMPLETE})
 FAILED: Json = {"code": "server_error", "message": "The model produced an error while it answered."}
-PREFIXES = {"reasoning": "rs", "message": "msg", "function_call": "fc", "computer_call": "cu"}
 
 
 @dataclass(frozen=True, slots=True)
