@@ -16,8 +16,9 @@ from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
 from deskhand.harness.models.adapter import ModelAdapter, Turn, TurnDecoder
 from deskhand.harness.models.openai_chat import ChatCodec
+from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import OPENAI, OpenAIDoor
-from deskhand.harness.models.openai_responses import ResponsesCodec, Settings
+from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience

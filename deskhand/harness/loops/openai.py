@@ -17,8 +17,9 @@ from deskhand.harness.frames import FrameLimits
 from deskhand.harness.loops.model import ModelHarness
 from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.openai_chat import ChatCodec
+from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import Api, OpenAIDoor, load, own_client
-from deskhand.harness.models.openai_responses import ResponsesCodec, Settings
+from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import OPENAI_API, PROFILES, ModelProfile, profile_of
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers.contract import ComputerInfo, Screen

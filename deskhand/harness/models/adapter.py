@@ -11,14 +11,14 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from deskhand.errors import InvalidInputError, UnsupportedError
+from deskhand.errors import InvalidInputError, ProtocolError, UnsupportedError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.planner import Pruned
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
-__all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder", "items_of"]
+__all__ = ["Delta", "Json", "ModelAdapter", "Stop", "Turn", "TurnDecoder", "check_answered", "items_of"]
 
 Json = dict[str, JsonValue]
 
@@ -90,6 +90,17 @@ def items_of(value: JsonValue, foreign: Container[str]) -> list[Json]:
     return items
 
 
+def check_answered(turns: Sequence[Turn], observations: Sequence[Observation]) -> None:
+    """Check that every call of the turns is answered once, in order.
+
+    Raises:
+        ProtocolError: If not.
+    """
+    expected = [call.provider_call_id for turn in turns for call in turn.calls]
+    if expected != [observation.call.provider_call_id for observation in observations]:
+        raise ProtocolError("every call is answered once, in order", effect="no")
+
+
 class TurnDecoder(abc.ABC):
     """Folds the events of one answer into a turn."""
 
@@ -98,12 +109,27 @@ class TurnDecoder(abc.ABC):
     def usage(self) -> Usage:
         """What the answer has used so far; known even where it is cut off."""
 
-    @abc.abstractmethod
     def feed(self, events: Iterable[Json]) -> list[Delta]:
         """Take in events and return what they add, neighbours of one kind joined.
 
         Raises:
             ProtocolError: If an event is not what the vendor's format allows.
+        """
+        deltas: list[Delta] = []
+        for event in events:
+            for delta in self.take(event):
+                if deltas and deltas[-1].kind == delta.kind:
+                    deltas[-1] = Delta(delta.kind, deltas[-1].text + delta.text)
+                elif delta.text:
+                    deltas.append(delta)
+        return deltas
+
+    @abc.abstractmethod
+    def take(self, event: Json) -> Sequence[Delta]:
+        """Take in one event and return what it adds.
+
+        Raises:
+            ProtocolError: If it is not what the vendor's format allows.
         """
 
     @abc.abstractmethod

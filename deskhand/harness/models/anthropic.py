@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from pydantic import JsonValue
 
-from deskhand.errors import InvalidInputError, ProtocolError
-from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder, items_of
+from deskhand.errors import InvalidInputError
+from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder, check_answered, items_of
 from deskhand.harness.models.blocks import MESSAGES, assistant_item, encode_image, user_item
 from deskhand.harness.models.decoder import AnthropicDecoder
 from deskhand.harness.models.layout import Item
@@ -176,9 +176,7 @@ class AnthropicCodec(ModelAdapter):
 
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call of the turns, in order, and what the user says beside them."""
-        expected = [call.provider_call_id for turn in turns for call in turn.calls]
-        if expected != [observation.call.provider_call_id for observation in observations]:
-            raise ProtocolError("every call is answered once, in order", effect="no")
+        check_answered(turns, observations)
         for observation in observations:
             self._see(observation)
         blocks = [_result(observation) for observation in observations]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -74,20 +74,8 @@ class AnthropicDecoder(TurnDecoder):
         """What the answer has used so far."""
         return _usage(self._usage)
 
-    def feed(self, events: Iterable[Json]) -> list[Delta]:
-        """Take in events and return what they add."""
-        deltas: list[Delta] = []
-        for event in events:
-            delta = self._take(event)
-            if delta is None or not delta.text:
-                continue
-            if deltas and deltas[-1].kind == delta.kind:
-                deltas[-1] = Delta(delta.kind, deltas[-1].text + delta.text)
-            else:
-                deltas.append(delta)
-        return deltas
-
-    def _take(self, event: Json) -> Delta | None:
+    def take(self, event: Json) -> Sequence[Delta]:
+        """Take in one event and return what it adds."""
         match event.get("type"):
             case "content_block_delta":
                 return self._add(_index(event), _object(event, "delta"))
@@ -104,24 +92,24 @@ class AnthropicDecoder(TurnDecoder):
                 self._complete = True
             case other:
                 _log.info("an event of an unknown type %r was left out", other)
-        return None
+        return ()
 
-    def _add(self, index: int, delta: Json) -> Delta | None:
+    def _add(self, index: int, delta: Json) -> Sequence[Delta]:
         block = self._block(index)
         kind = str(delta.get("type"))
         if kind == "citations_delta":
             found = block.value.get("citations")
             block.value["citations"] = [*(found if isinstance(found, list) else []), delta.get("citation")]
-            return None
+            return ()
         if kind not in _DELTAS:
             _log.info("a delta of an unknown type %r was left out", kind)
-            return None
+            return ()
         source, target, told = _DELTAS[kind]
         piece = delta.get(source)
         if not isinstance(piece, str):
             raise ProtocolError(f"a {kind} holds no text", effect="no", retryable=True)
         block.pieces.setdefault(target, []).append(piece)
-        return Delta(told, piece) if told else None
+        return (Delta(told, piece),) if told else ()
 
     def _block(self, index: int) -> _Block:
         try:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import JsonValue
 
-from deskhand.errors import InvalidInputError, ProtocolError, TruncatedStreamError
+from deskhand.errors import InvalidInputError, TruncatedStreamError
 from deskhand.harness.events import Usage
-from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
+from deskhand.harness.models.adapter import Delta, Json, Stop, Turn, TurnDecoder, check_answered
 from deskhand.harness.models.layout import Item
+from deskhand.harness.models.openai_codec import Door, OpenAICodec, Settings
 from deskhand.harness.models.openai_decoder import known_function, usage_of
 from deskhand.harness.models.openai_door import OPENAI
 from deskhand.harness.models.openai_items import ChatForm, joined
-from deskhand.harness.models.openai_responses import Door, Settings
-from deskhand.harness.models.planner import Pruned, plan
-from deskhand.harness.models.transcript import Request, Transcript, encode_json
+from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.ids import new_id
-from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.calls import Observation
 from deskhand.tools.formats import call_from_openai, said
 from deskhand.tools.registry import ToolRegistry
 
@@ -70,18 +68,8 @@ class ChatDecoder(TurnDecoder):
         """What the answer has used so far."""
         return usage_of(self._usage)
 
-    def feed(self, events: Iterable[Json]) -> list[Delta]:
-        """Take in chunks and return what they add."""
-        deltas: list[Delta] = []
-        for event in events:
-            for delta in self._take(event):
-                if deltas and deltas[-1].kind == delta.kind:
-                    deltas[-1] = Delta(delta.kind, deltas[-1].text + delta.text)
-                else:
-                    deltas.append(delta)
-        return deltas
-
-    def _take(self, event: Json) -> list[Delta]:
+    def take(self, event: Json) -> Sequence[Delta]:
+        """Take in one chunk and return what it adds."""
         usage, given = event.get("usage"), event.get("id")
         if isinstance(usage, dict):
             self._usage = usage
@@ -166,7 +154,7 @@ class ChatDecoder(TurnDecoder):
 _SAID: Final = frozenset({"content", "refusal"})
 
 
-class ChatCodec(ModelAdapter):
+class ChatCodec(OpenAICodec[ChatForm]):
     """Writes and reads Chat Completions: function tools alone, and images only in what the user says.
 
     Args:
@@ -176,36 +164,15 @@ class ChatCodec(ModelAdapter):
     """
 
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
-        self._door = door
-        self._settings = settings
-        self._form = ChatForm(settings.profile.detail)
-        self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
-        self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
+        super().__init__(settings, tools, door, ChatForm(settings.profile.detail))
         self._functions: frozenset[str] = frozenset(tools.names)
         self._params: Json = _parameters(settings, tools)
-
-    @property
-    def shows_screen(self) -> bool:
-        """Whether the model is shown the screen: there is one."""
-        return self._sees
-
-    def is_on_screen(self, call: ToolCall) -> bool:
-        """Whether a call is of a function that acts on the screen."""
-        return call.name in self._screen
 
     def transcript(self) -> Transcript:
         """Begin a history, with the instructions."""
         transcript = Transcript(self._form.layout, self._params)
         transcript.append(Item("user", encode_json({"role": "system", "content": self._settings.instructions})))
         return transcript
-
-    def fit(self, transcript: Transcript) -> Pruned:
-        """Bring a history into a form that can be sent; return what that cost."""
-        return plan(transcript, self._settings.profile, self._door.max_body)
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
-        """Send a request and receive its chunks."""
-        return self._door.stream(request)
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
@@ -228,18 +195,6 @@ class ChatCodec(ModelAdapter):
             delta["tool_calls"] = list[JsonValue](calls)
         return [{"choices": [{"index": 0, "delta": delta, "finish_reason": stop_reason}]}]
 
-    def encode(self, items: Sequence[str | Observation]) -> Item:
-        """Encode what the user says: texts, and looks at the screen, in order."""
-        parts: list[bytes] = []
-        images = 0
-        for item in items:
-            if isinstance(item, str):
-                parts.append(self._form.text(item))
-            elif item.image is not None and item.frame is not None:
-                parts.append(self._form.image(item.image, item.frame.mime))
-                images += 1
-        return joined([self._form.message(parts)], images=images)
-
     def encode_turn(self, turn: Turn) -> Item | None:
         """Encode an answer for the history; none that says nothing, which the API refuses."""
         (message,) = turn.items
@@ -248,9 +203,7 @@ class ChatCodec(ModelAdapter):
 
     def encode_results(self, turns: Sequence[Turn], observations: Sequence[Observation], text: str = "") -> Item:
         """Encode the answers to every call, in order, then their images and what the user says in one message."""
-        expected = [call.provider_call_id for turn in turns for call in turn.calls]
-        if expected != [observation.call.provider_call_id for observation in observations]:
-            raise ProtocolError("every call is answered once, in order", effect="no")
+        check_answered(turns, observations)
         entries: list[bytes] = []
         parts: list[bytes] = []
         images = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -68,32 +68,20 @@ class ResponsesDecoder(TurnDecoder):
         """What the answer has used so far."""
         return usage_of(_object(self._response, "usage"))
 
-    def feed(self, events: Iterable[Json]) -> list[Delta]:
-        """Take in events and return what they add."""
-        deltas: list[Delta] = []
-        for event in events:
-            delta = self._take(event)
-            if delta is None or not delta.text:
-                continue
-            if deltas and deltas[-1].kind == delta.kind:
-                deltas[-1] = Delta(delta.kind, deltas[-1].text + delta.text)
-            else:
-                deltas.append(delta)
-        return deltas
-
-    def _take(self, event: Json) -> Delta | None:
+    def take(self, event: Json) -> Sequence[Delta]:
+        """Take in one event and return what it adds."""
         kind = str(event.get("type"))
         if kind in _DELTAS:
             piece = event.get("delta")
             if not isinstance(piece, str):
                 raise ProtocolError(f"a {kind} holds no text", provider=OPENAI.name, effect="no", retryable=True)
-            return Delta(_DELTAS[kind], piece)
+            return (Delta(_DELTAS[kind], piece),)
         if kind == "response.output_item.done":
             self._items[_index(event)] = _without(_object(event, "item"))
         elif kind == "response.created" or kind in _ENDS:
             self._response.update(_object(event, "response"))
             self._complete = kind in _ENDS
-        return None
+        return ()
 
     def turn(self) -> Turn:
         """Return the whole answer."""

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
 from pydantic import JsonValue
 
-from deskhand.errors import ConfigError, InvalidInputError, ProtocolError
-from deskhand.harness.models.adapter import Json, ModelAdapter, Turn, TurnDecoder, items_of
+from deskhand.errors import ConfigError, InvalidInputError
+from deskhand.harness.models.adapter import Json, Turn, TurnDecoder, check_answered, items_of
 from deskhand.harness.models.layout import Item
+from deskhand.harness.models.openai_codec import Door, OpenAICodec, Settings
 from deskhand.harness.models.openai_decoder import INCOMPLETE, ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
-from deskhand.harness.models.planner import Pruned, plan
-from deskhand.harness.models.profiles import OPENAI_API, ModelProfile, amend, named_tool
-from deskhand.harness.models.transcript import Request, Transcript, encode_json
-from deskhand.providers.contract import Screen
+from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.profiles import OPENAI_API, amend, named_tool
+from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import acknowledged, failures, said
 from deskhand.tools.registry import ToolRegistry
 
-__all__ = ["Door", "ResponsesCodec", "Settings"]
+__all__ = ["ResponsesCodec"]
 
 _FOREIGN: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 """Types of items that only another vendor's API has."""
@@ -32,47 +31,7 @@ PREVIEW: Final = "computer_use_preview"
 """The older computer tool, which wants to know what it is shown, and asks for one action at a time."""
 
 
-class Door(Protocol):
-    """Sends a request and receives its events."""
-
-    @property
-    def max_body(self) -> int:
-        """How many bytes a request may have."""
-        ...
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
-        """Send a request."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a harness asks of the model besides the goal.
-
-    Attributes:
-        model: The model's name as it is sent.
-        profile: What is known of it.
-        instructions: The system prompt.
-        native: Whether it gets the computer tool; functions alone where not.
-        display: The size of the screen as the model sees it, and what kind of system it shows, where that is known.
-        max_tokens: The most that one answer may have; the model's own limit where not given.
-        effort: How much thought it should take; the model's default where not given.
-        answer: The format of the final answer; free text where not given.
-        keep_on_server: Whether the vendor keeps the conversation, and only what is new is sent.
-    """
-
-    model: str
-    profile: ModelProfile
-    instructions: str
-    native: bool = False
-    display: tuple[Screen, str] | None = None
-    max_tokens: int | None = None
-    effort: str | None = None
-    answer: Json | None = None
-    keep_on_server: bool = False
-
-
-class ResponsesCodec(ModelAdapter):
+class ResponsesCodec(OpenAICodec[ResponsesForm]):
     """Writes and reads the Responses API.
 
     Args:
@@ -82,25 +41,16 @@ class ResponsesCodec(ModelAdapter):
     """
 
     def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
-        self._door = door
-        self._settings = settings
-        self._form = ResponsesForm(settings.profile.detail)
-        self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
-        self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
+        super().__init__(settings, tools, door, ResponsesForm(settings.profile.detail))
         self._offered = ToolRegistry(tool for tool in tools if not (settings.native and tool.name in self._screen))
         self._functions: frozenset[str] = frozenset(self._offered.names)
         self._params: Json = _parameters(settings, self._offered)
         self._tried: set[str | None] = {settings.profile.computer_tool}
         self._answered = False
 
-    @property
-    def shows_screen(self) -> bool:
-        """Whether the model is shown the screen: there is one."""
-        return self._sees
-
     def is_on_screen(self, call: ToolCall) -> bool:
         """Whether a call is an action of the computer tool, or of a function that acts on the screen."""
-        return call.format == "openai_computer" or call.name in self._screen
+        return call.format == "openai_computer" or super().is_on_screen(call)
 
     def wants_look(self, observations: Sequence[Observation]) -> int | None:
         """Return which result is to carry a look at the screen: the computer tool's always, also after a failure."""
@@ -118,7 +68,7 @@ class ResponsesCodec(ModelAdapter):
         """Bring a history into a form that can be sent; return what that cost."""
         if not self._answered and transcript.params is not self._params:
             transcript.replace(self._params)
-        return plan(transcript, self._settings.profile, self._door.max_body)
+        return super().fit(transcript)
 
     def amend(self, error: InvalidInputError) -> str | None:
         """Ask with the computer tool that a refusal names, where nothing was said in the words of the refused one."""
@@ -130,10 +80,6 @@ class ResponsesCodec(ModelAdapter):
         self._settings = replace(settings, profile=amend(settings.model, OPENAI_API, tool))
         self._params = _parameters(self._settings, self._offered)
         return tool
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
-        """Send a request and receive its events."""
-        return self._door.stream(request)
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
@@ -149,18 +95,6 @@ class ResponsesCodec(ModelAdapter):
             for index, item in enumerate(items_of(items, _FOREIGN))
         ]
         return [*done, {"type": f"response.{response['status']}", "response": response}]
-
-    def encode(self, items: Sequence[str | Observation]) -> Item:
-        """Encode what the user says: texts, and looks at the screen, in order."""
-        parts: list[bytes] = []
-        images = 0
-        for item in items:
-            if isinstance(item, str):
-                parts.append(self._form.text(item))
-            elif item.image is not None and item.frame is not None:
-                parts.append(self._form.image(item.image, item.frame.mime))
-                images += 1
-        return joined([self._form.message(parts)], images=images)
 
     def encode_turn(self, turn: Turn) -> Item | None:
         """Encode an answer for the history: the very items that came.
@@ -188,9 +122,7 @@ class ResponsesCodec(ModelAdapter):
 
         The output of a computer call is a screenshot and nothing else: what failed is said in a message behind it.
         """
-        expected = [call.provider_call_id for turn in turns for call in turn.calls]
-        if expected != [observation.call.provider_call_id for observation in observations]:
-            raise ProtocolError("every call is answered once, in order", effect="no")
+        check_answered(turns, observations)
         entries: list[bytes] = []
         remarks: list[str] = []
         images = blanks = 0
