@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers import MODIFIERS, NAMED_KEYS, parse_chord, parse_key
+from deskhand.providers.keysyms import KEYSYM_NAMES, keysym_name
 
 
 @pytest.mark.parametrize(
@@ -129,3 +132,18 @@ def test_parse_key_gives_a_canonical_name_or_says_no(name: str) -> None:
         return
     assert key in NAMED_KEYS or len(key) == 1
     assert parse_key(key) == key
+
+
+def test_every_key_has_a_name_of_x_that_is_one_word() -> None:
+    """As a shell and xdotool take it; read back, it is the same key."""
+    signs = [chr(code) for code in range(0x21, 0x7F)]
+    assert set(KEYSYM_NAMES) == NAMED_KEYS
+    for key in [*NAMED_KEYS, *signs]:
+        assert re.fullmatch("[A-Za-z0-9_]+", keysym_name(key)), key
+        assert parse_key(keysym_name(key)) == key
+
+
+@pytest.mark.parametrize(("key", "name"), [("é", "U00E9"), ("漢", "U6F22"), ("😀", "U1F600")])
+def test_character_beyond_ascii_has_its_number_as_name(key: str, name: str) -> None:
+    """X knows every character by its code point."""
+    assert keysym_name(key) == name

@@ -15,6 +15,7 @@ from xcffib import keysymdef, xf86keysym
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.keys import NAMED_KEYS
+from deskhand.providers.keysyms import KEYSYM_NAMES
 
 __all__ = ["Keymap", "Stroke", "key_keysym", "text_keysyms"]
 
@@ -23,56 +24,14 @@ _FIRST_VENDOR_KEYSYM = 0x1008FF00
 _KEYPAD = range(keysymdef.XK_KP_Space, keysymdef.XK_KP_Equal + 1)
 _UNICODE = 0x01000000
 
-_NAMES = {
-    **{f"f{n}": f"F{n}" for n in range(1, 25)},
-    **{f"kp_{n}": f"KP_{n}" for n in range(10)},
-    "kp_enter": "KP_Enter",
-    "kp_add": "KP_Add",
-    "kp_subtract": "KP_Subtract",
-    "kp_multiply": "KP_Multiply",
-    "kp_divide": "KP_Divide",
-    "kp_decimal": "KP_Decimal",
-    "ctrl": "Control_L",
-    "alt": "Alt_L",
-    "shift": "Shift_L",
-    "super": "Super_L",
-    "altgr": "ISO_Level3_Shift",
-    "enter": "Return",
-    "tab": "Tab",
-    "space": "space",
-    "backspace": "BackSpace",
-    "escape": "Escape",
-    "delete": "Delete",
-    "insert": "Insert",
-    "home": "Home",
-    "end": "End",
-    "page_up": "Page_Up",
-    "page_down": "Page_Down",
-    "up": "Up",
-    "down": "Down",
-    "left": "Left",
-    "right": "Right",
-    "menu": "Menu",
-    "pause": "Pause",
-    "print_screen": "Print",
-    "caps_lock": "Caps_Lock",
-    "num_lock": "Num_Lock",
-    "scroll_lock": "Scroll_Lock",
-}
-_MEDIA_NAMES = {
-    "volume_up": "AudioRaiseVolume",
-    "volume_down": "AudioLowerVolume",
-    "volume_mute": "AudioMute",
-    "media_play": "AudioPlay",
-    "media_next": "AudioNext",
-    "media_previous": "AudioPrev",
-}
-_KEYSYMS = MappingProxyType(
-    {
-        **{name: int(getattr(keysymdef, f"XK_{x_name}")) for name, x_name in _NAMES.items()},
-        **{name: int(getattr(xf86keysym, f"XF86XK_{x_name}")) for name, x_name in _MEDIA_NAMES.items()},
-    }
-)
+
+def _value(name: str) -> int:
+    if name.startswith("XF86"):
+        return int(getattr(xf86keysym, f"XF86XK_{name.removeprefix('XF86')}"))
+    return int(getattr(keysymdef, f"XK_{name}"))
+
+
+_KEYSYMS = MappingProxyType({key: _value(name) for key, name in KEYSYM_NAMES.items()})
 """The keysym of every named key; the values come from the tables that xcffib generates from X's own headers."""
 
 

@@ -26,11 +26,12 @@ from deskhand.providers.actions import (
 )
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.keys import Chord
+from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.orgo.api import NAME, OrgoApi
 from deskhand.providers.orgo.commands import Commands
 
-__all__ = ["Hands", "keysym"]
+__all__ = ["Hands", "key_name"]
 
 _BUTTONS: Final[dict[MouseButton, int]] = {"left": 1, "middle": 2, "right": 3, "back": 8, "forward": 9}
 _UP, _DOWN, _LEFT, _RIGHT = 4, 5, 6, 7
@@ -40,83 +41,13 @@ _NOTCHES: Final = 100
 _TYPED_A_SECOND: Final = 20
 """Characters that are typed a second at least: the server waits 12 ms after each."""
 
-_KEYSYMS: Final[dict[str, str]] = {
-    "altgr": "ISO_Level3_Shift",
-    "enter": "Return",
-    "tab": "Tab",
-    "backspace": "BackSpace",
-    "escape": "Escape",
-    "delete": "Delete",
-    "insert": "Insert",
-    "home": "Home",
-    "end": "End",
-    "page_up": "Page_Up",
-    "page_down": "Page_Down",
-    "up": "Up",
-    "down": "Down",
-    "left": "Left",
-    "right": "Right",
-    "caps_lock": "Caps_Lock",
-    "num_lock": "Num_Lock",
-    "scroll_lock": "Scroll_Lock",
-    "print_screen": "Print",
-    "pause": "Pause",
-    "menu": "Menu",
-    "volume_up": "XF86AudioRaiseVolume",
-    "volume_down": "XF86AudioLowerVolume",
-    "volume_mute": "XF86AudioMute",
-    "media_play": "XF86AudioPlay",
-    "media_next": "XF86AudioNext",
-    "media_previous": "XF86AudioPrev",
-    **{f"f{n}": f"F{n}" for n in range(1, 25)},
-    **{f"kp_{n}": f"KP_{n}" for n in range(10)},
-    "kp_enter": "KP_Enter",
-    "kp_add": "KP_Add",
-    "kp_subtract": "KP_Subtract",
-    "kp_multiply": "KP_Multiply",
-    "kp_divide": "KP_Divide",
-    "kp_decimal": "KP_Decimal",
-    "+": "plus",
-    "-": "minus",
-    "_": "underscore",
-    "=": "equal",
-    ".": "period",
-    ",": "comma",
-    "/": "slash",
-    "\\": "backslash",
-    ";": "semicolon",
-    ":": "colon",
-    "'": "apostrophe",
-    '"': "quotedbl",
-    "`": "grave",
-    "~": "asciitilde",
-    "!": "exclam",
-    "@": "at",
-    "#": "numbersign",
-    "$": "dollar",
-    "%": "percent",
-    "^": "asciicircum",
-    "&": "ampersand",
-    "*": "asterisk",
-    "(": "parenleft",
-    ")": "parenright",
-    "[": "bracketleft",
-    "]": "bracketright",
-    "{": "braceleft",
-    "}": "braceright",
-    "<": "less",
-    ">": "greater",
-    "|": "bar",
-    "?": "question",
-}
-"""The names that X has for keys, which both Orgo and xdotool take."""
+_OWN_NAMES: Final = frozenset({"ctrl", "alt", "shift", "super"})
+"""Keys that the vendor's documents call as we do, and xdotool too; all others have X's names."""
 
 
-def keysym(key: str) -> str:
-    """Return X's name of a canonical key."""
-    if key in _KEYSYMS:
-        return _KEYSYMS[key]
-    return f"U{ord(key):04X}" if len(key) == 1 and not key.isascii() else key
+def key_name(key: str) -> str:
+    """Return a canonical key's name as both Orgo and xdotool take it."""
+    return key if key in _OWN_NAMES else keysym_name(key)
 
 
 class Hands:
@@ -195,7 +126,7 @@ class Hands:
         if len(keys) == 1 and len(keys[0]) == 1:  # a character is typed: not each has a name that both sides know
             await self._type(keys[0])
             return
-        await self._do("strike a key", "key", {"key": "+".join(keysym(key) for key in keys)})
+        await self._do("strike a key", "key", {"key": "+".join(key_name(key) for key in keys)})
 
     # What no route is there for
 
@@ -206,8 +137,8 @@ class Hands:
             await self._xdotool(" ".join(_words(action)))
 
     async def _hold(self, action: HoldKey) -> None:
-        down = " ".join(f"keydown {_quoted(key)}" for key in action.keys)
-        up = " ".join(f"keyup {_quoted(key)}" for key in reversed(action.keys))
+        down = " ".join(f"keydown {key_name(key)}" for key in action.keys)
+        up = " ".join(f"keyup {key_name(key)}" for key in reversed(action.keys))
 
         async def release() -> None:
             await self._xdotool(up)
@@ -256,13 +187,9 @@ def _portions(amount: int) -> Iterator[int]:
         amount -= _NOTCHES
 
 
-def _quoted(key: str) -> str:
-    return keysym(key)  # names of keys hold letters, digits and _ alone
-
-
 def _words(action: InputAction) -> Iterator[str]:
     """Return an action in xdotool's words, as one chain: nothing comes in between."""
-    held = [keysym(name) for name in getattr(action, "modifiers", ())]
+    held = [key_name(name) for name in getattr(action, "modifiers", ())]
     if isinstance(action, Click | Scroll) and action.x is not None:
         yield f"mousemove {action.x} {action.y}"
     if isinstance(action, Drag):
@@ -287,7 +214,7 @@ def _words(action: InputAction) -> Iterator[str]:
             yield from (f"mousemove {x} {y} sleep 0.01" for x, y in _way(action.path))
             yield f"mouseup {_BUTTONS[action.button]}"
         case Key():
-            struck = "+".join(keysym(key) for key in action.keys)
+            struck = "+".join(key_name(key) for key in action.keys)
             yield " ".join(f"key --delay 2 {struck}" for _ in range(action.repeat))
         case _:
             raise InvalidInputError(f"{action} is no input that can be composed")

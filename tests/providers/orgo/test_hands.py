@@ -20,7 +20,6 @@ from deskhand.providers import (
     Wait,
 )
 from deskhand.providers.keys import NAMED_KEYS
-from deskhand.providers.orgo.hands import keysym
 from deskhand.testing import FakeComputer
 from tests.providers.orgo.parts import Orgo, orgo
 
@@ -146,11 +145,6 @@ async def test_part_of_an_action_that_was_done_is_told() -> None:
         with pytest.raises(DeskhandError) as first:
             await computer.key("enter", repeat=3)
         assert (first.value.effect, first.value.retryable) == ("no", True)
-
-
-def test_every_key_has_a_name_that_the_vendor_knows() -> None:
-    """The names are X's, each of which is one word, as a command line takes it."""
-    assert all(keysym(name).replace("_", "").isalnum() for name in NAMED_KEYS)
 
 
 async def test_all_keys_arrive() -> None:
