@@ -10,18 +10,13 @@ import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption
+from deskhand.cli.simulating import SIMULATED, Vendor, simulator
 from deskhand.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from deskhand.cli.stopping import Stopper
 
 __all__ = ["register"]
-
-
-class Vendor(enum.StrEnum):
-    """Whose service is simulated."""
-
-    ORGO = "orgo"
 
 
 class Pace(enum.StrEnum):
@@ -37,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    vendor: Annotated[Vendor, typer.Argument(metavar="VENDOR", help="Whose service: orgo.")],
+    vendor: Annotated[Vendor, typer.Argument(metavar="VENDOR", help=f"Whose service: {', '.join(SIMULATED)}.")],
     port: Annotated[
         int, typer.Option("--port", help="The port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
     ] = 0,
@@ -59,22 +54,19 @@ def simulate(
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper
-        return await _serve(terminal, port, latency, fake_desktop=fake_desktop)
+        return await _serve(terminal, vendor, port, latency, fake_desktop=fake_desktop)
 
-    del vendor  # there is one
     invoke(body, json=json, debug=debug)
 
 
-async def _serve(terminal: Terminal, port: int, latency: Pace, *, fake_desktop: bool) -> int:
+async def _serve(terminal: Terminal, vendor: Vendor, port: int, latency: Pace, *, fake_desktop: bool) -> int:
     """Serve until this is cancelled, and tell then what was left behind."""
     import anyio
 
-    from deskhand.cli.simulating import simulator
-
-    served = simulator(port=port, latency="seed" if latency is Pace.SEED else "none", fake_desktop=fake_desktop)
+    served = simulator(vendor, port=port, latency="seed" if latency is Pace.SEED else "none", fake_desktop=fake_desktop)
     try:
         async with served:
-            _tell(terminal, "orgo", {"ORGO_API_BASE": served.base_url, "ORGO_API_KEY": served.key})
+            _tell(terminal, vendor, served.environment)
             await anyio.sleep_forever()
     finally:
         left = len(served.computers)

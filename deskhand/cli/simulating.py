@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from deskhand.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deskhand.testing.simulators import OrgoSimulator
+    from deskhand.testing.simulators import Simulator
     from deskhand.testing.simulators.latency import LatencyName
 
-__all__ = ["KEYLESS", "SIMULATED", "simulated", "simulator"]
+__all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-SIMULATED: Final = ("orgo",)
+Vendor: TypeAlias = Literal["orgo"]
 """Providers whose vendor can be simulated."""
+
+SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
+
+_SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType({"orgo": "OrgoSimulator"})
 
 KEYLESS: Final = ("local",)
 """Providers that are on this machine anyway: there is nothing to simulate."""
@@ -33,23 +38,31 @@ async def simulated(name: str, *, latency: LatencyName = "none") -> AsyncIterato
         return
     if name not in SIMULATED:
         raise ConfigError(f"there is no simulator of {name}", hint=f"use {', '.join((*KEYLESS, *SIMULATED))}")
-    async with simulator(latency=latency) as served:
-        workspace = served.add_workspace("deskhand")  # named, so that one that is set for the vendor is not looked for
-        yield {"api_key": served.key, "base_url": served.base_url, "workspace_id": workspace.id}
+    async with simulator(name, latency=latency) as served:
+        yield served.options()
 
 
-def simulator(*, latency: LatencyName = "none", port: int = 0, fake_desktop: bool = False) -> OrgoSimulator:
-    """Make the simulator, to be entered with ``async with``.
+def simulator(name: Vendor, *, latency: LatencyName = "none", port: int = 0, fake_desktop: bool = False) -> Simulator:
+    """Make a simulator, to be entered with ``async with``.
+
+    Args:
+        name: One of `SIMULATED`.
+        latency: How long its answers take.
+        port: The port; 0 takes a free one.
+        fake_desktop: Whether the computers behind it are made up.
 
     Raises:
         ConfigError: If the extra that it needs is not installed.
     """
     try:
-        from deskhand.testing.simulators import OrgoSimulator
+        from deskhand.testing import simulators
     except ImportError as error:
         raise ConfigError(
             f"the simulators need a package that is not installed: {error}", hint="pip install 'deskhand[simulate]'"
         ) from error
     from deskhand.testing import FakeComputer
 
-    return OrgoSimulator(port=port, latency=latency, behind=FakeComputer if fake_desktop else None)
+    made: Simulator = getattr(simulators, _SIMULATORS[name])(
+        port=port, latency=latency, behind=FakeComputer if fake_desktop else None
+    )
+    return made

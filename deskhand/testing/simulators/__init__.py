@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
 from .recorded import RecordedRequest
+from .simulator import Simulator
 
-__all__ = ["ORGO_ROUTES", "OrgoDialect", "OrgoPlan", "OrgoSimulator", "RecordedRequest"]
+__all__ = ["ORGO_ROUTES", "OrgoDialect", "OrgoPlan", "OrgoSimulator", "RecordedRequest", "Simulator"]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from deskhand.testing.simulators.wire import ApiError, Json
+
 from .dialect import OrgoDialect, OrgoPlan
-from .wire import ApiError, Json
 
 if TYPE_CHECKING:
     from .computer import SimulatedComputer

@@ -23,12 +23,13 @@ from deskhand.providers import (
     Scroll,
     Type,
 )
+from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer, read_fields
 
 from .account import Account
 from .computer import SimulatedComputer
 from .dialect import OrgoDialect
 from .keys import canonical_chord
-from .wire import Answer, ApiError, Call, Field, Json, json_answer, read_fields
+from .wire import OrgoCall
 
 __all__ = ["Actions"]
 
@@ -82,7 +83,7 @@ class Actions:
         self._account = account
         self._dialect = dialect
 
-    async def click(self, call: Call) -> Answer:
+    async def click(self, call: OrgoCall) -> Answer:
         """Clicks once or twice."""
         computer, body = self._read(call, "click")
         machine, double = computer.on(), body.get("double", False)
@@ -92,14 +93,14 @@ class Actions:
         details = {"x": body["x"], "y": body["y"], "button": button}
         return _done("double_click" if double else "click", details)
 
-    async def move(self, call: Call) -> Answer:
+    async def move(self, call: OrgoCall) -> Answer:
         """Moves the pointer."""
         computer, body = self._read(call, "mouse_move")
         machine = computer.on()
         await _perform(machine, Move(*_on_screen(computer.settings.screen, body["x"], body["y"])))
         return _done("mouse_move", {"x": body["x"], "y": body["y"]})
 
-    async def drag(self, call: Call) -> Answer:
+    async def drag(self, call: OrgoCall) -> Answer:
         """Drags from one point to another."""
         computer, body = self._read(call, "drag")
         machine, screen = computer.on(), computer.settings.screen
@@ -110,7 +111,7 @@ class Actions:
         await _perform(machine, Drag(path, body.get("button", "left")))
         return _done("drag", body)
 
-    async def scroll(self, call: Call) -> Answer:
+    async def scroll(self, call: OrgoCall) -> Answer:
         """Turns the wheel. As on the vendor's Linux, the pointer goes to 0 on an axis that is left out."""
         computer, body = self._read(call, "scroll")
         if computer.settings.os == "windows" and ("x" in body or "y" in body):
@@ -122,7 +123,7 @@ class Actions:
         await _perform(machine, Scroll(x, y, dy=notches))
         return _done("scroll", {"direction": body["direction"], "amount": amount, "x": x, "y": y})
 
-    async def type(self, call: Call) -> Answer:
+    async def type(self, call: OrgoCall) -> Answer:
         """Types text."""
         computer, body = self._read(call, "type")
         text: str = body["text"]
@@ -133,17 +134,17 @@ class Actions:
             await _perform(machine, Type(text))
         return _done("type", {"text": text})
 
-    async def key(self, call: Call) -> Answer:
+    async def key(self, call: OrgoCall) -> Answer:
         """Presses a key or a combination."""
         computer, body = self._read(call, "key")
         machine = computer.on()
         await _perform(machine, Key(canonical_chord(body["key"])))
         return _done("key_press", {"key": body["key"]})
 
-    async def wait(self, call: Call) -> Answer:
+    async def wait(self, call: OrgoCall) -> Answer:
         """Waits on the server."""
         names = ("seconds",) if self._dialect.wait_field == "seconds" else ("seconds", "duration")
-        computer = self._account.computer(call.key, call.path["id"])
+        computer = self._account.computer(call.caller, call.path["id"])
         body = read_fields(call.body, {name: Field("number", low=0, high=LONGEST_WAIT) for name in names})
         if not body:
             raise ApiError(400, "seconds is required")
@@ -152,7 +153,7 @@ class Actions:
         await anyio.sleep(seconds)
         return _done("wait", {"seconds": seconds})
 
-    async def bash(self, call: Call) -> Answer:
+    async def bash(self, call: OrgoCall) -> Answer:
         """Runs a command line; stdout and stderr come merged."""
         computer, body = self._read(call, "bash")
         command: str = body["command"]
@@ -163,7 +164,7 @@ class Actions:
         answer: Json = {"success": True, "action": "bash", "command": command, "output": output, "exit_code": exit_code}
         return json_answer(answer)
 
-    async def python(self, call: Call) -> Answer:
+    async def python(self, call: OrgoCall) -> Answer:
         """Runs Python code; that it raised is told in a good answer."""
         computer, body = self._read(call, "exec")
         timeout = body.get("timeout", PYTHON_TIMEOUT)
@@ -192,8 +193,8 @@ class Actions:
             {"success": True, "action": "exec", "output": f"{before}{answer['output']}", "timeout": False}
         )
 
-    def _read(self, call: Call, name: str) -> tuple[SimulatedComputer, dict[str, Any]]:
-        computer = self._account.computer(call.key, call.path["id"])
+    def _read(self, call: OrgoCall, name: str) -> tuple[SimulatedComputer, dict[str, Any]]:
+        computer = self._account.computer(call.caller, call.path["id"])
         return computer, read_fields(call.body, _FIELDS[name])
 
 

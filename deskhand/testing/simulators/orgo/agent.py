@@ -10,9 +10,11 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from deskhand.testing.simulators.wire import Answer, ApiError, json_answer
+
 from .account import Account
 from .computer import SimulatedComputer
-from .wire import Answer, ApiError, Call, NestedApiError, json_answer
+from .wire import NestedApiError, OrgoCall
 
 __all__ = ["Agent", "HostedAgent", "look"]
 
@@ -44,13 +46,13 @@ class HostedAgent:
         self._agent = agent or look
         self._threads: dict[str, list[str]] = {}
 
-    async def complete(self, call: Call) -> Answer:
+    async def complete(self, call: OrgoCall) -> Answer:
         """Gives a goal to the agent and answers when it is done."""
         goal, model, computer_id = _read(call)
         computer = self._account.computers.get(computer_id)
         if computer is None:
             raise NestedApiError(404, "computer_not_found", "Computer not found")
-        self._account.check_scope(call.key, computer.workspace_id)
+        self._account.check_scope(call.caller, computer.workspace_id)
         if self._account.balance_cents <= 0:
             raise NestedApiError(402, "credits_exhausted", "You are out of credits.", "billing_error")
         thread_id = call.body.get("thread_id")
@@ -90,7 +92,7 @@ class HostedAgent:
         )
 
 
-def _read(call: Call) -> tuple[str, str, str]:
+def _read(call: OrgoCall) -> tuple[str, str, str]:
     """Returns goal, model and computer of a request."""
     body = call.body
     computer_id = body.get("computer_id")

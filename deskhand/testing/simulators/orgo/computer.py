@@ -6,32 +6,26 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Literal, TypeAlias
 
 import anyio
 import anyio.abc
 
-from deskhand.providers import Capability, ExternalComputer, Screen
+from deskhand.providers import ExternalComputer, Screen
+from deskhand.testing.simulators.hardware import Hardware, HardwareError, Machine
+from deskhand.testing.simulators.wire import ApiError, Json
 
 from .account import timestamp
 from .dialect import OrgoDialect
-from .disk import Disk, load_disk, save_disk
-from .wire import ApiError, Json
 
-__all__ = ["Machine", "Settings", "SimulatedComputer", "Status"]
-
-Machine: TypeAlias = Callable[[Screen], AbstractAsyncContextManager[ExternalComputer]]
-"""Gives a machine with a screen of that size, for as long as a block lasts."""
+__all__ = ["Settings", "SimulatedComputer", "Status"]
 
 Status: TypeAlias = Literal[
     "creating", "starting", "running", "stopping", "stopped", "restarting", "suspended", "deleting", "error"
 ]
 
 DEFAULT_SCREEN = Screen(1280, 720)
-LONGEST_SAVE = 30.0
-"""Seconds that saving a disk may take."""
 
 
 @dataclass(slots=True)
@@ -56,17 +50,6 @@ class Settings:
         return f"{self.screen.width}x{self.screen.height}x{self.depth}"
 
 
-class Power:
-    """One time that a computer is on: it owns the machine, and says when that is up and when it is gone."""
-
-    def __init__(self) -> None:
-        self.up: anyio.Event = anyio.Event()
-        self.leave: anyio.Event = anyio.Event()
-        self.gone: anyio.Event = anyio.Event()
-        self.keep_disk = True
-        self.error: Exception | None = None
-
-
 @dataclass(eq=False, slots=True)
 class SimulatedComputer:
     """A computer of the simulated vendor.
@@ -79,27 +62,33 @@ class SimulatedComputer:
         settings: Its size and screen.
         status: What it is doing, in the vendor's words.
         vnc_password: Its password, which is another after each restart.
-        machine: The machine behind it, as long as it is on.
+        hardware: What it runs on.
     """
 
     name: str
     workspace_id: str
     settings: Settings
-    open_machine: Machine = field(repr=False)
-    tasks: anyio.abc.TaskGroup = field(repr=False)
+    open_machine: InitVar[Machine]
+    tasks: InitVar[anyio.abc.TaskGroup]
     from_pool: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     instance_id: str = field(default_factory=lambda: secrets.token_hex(4))
     status: Status = "creating"
     vnc_password: str = field(default_factory=lambda: secrets.token_urlsafe(9), repr=False)
-    machine: ExternalComputer | None = None
     created_at: str = field(default_factory=timestamp)
     used_at: float = field(default_factory=time.monotonic)
     listeners: set[Callable[[Json], None]] = field(default_factory=set, repr=False)
     stream: Json = field(default_factory=lambda: {"status": "idle"}, repr=False)
-    disk: Disk | None = field(default=None, repr=False)
-    power: Power = field(default_factory=Power, repr=False)
-    _busy: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
+    hardware: Hardware = field(init=False, repr=False)
+
+    def __post_init__(self, open_machine: Machine, tasks: anyio.abc.TaskGroup) -> None:
+        """Gives it something to run on."""
+        self.hardware = Hardware(self.name, open_machine, lambda: self.settings.screen, tasks)
+
+    @property
+    def machine(self) -> ExternalComputer | None:
+        """The machine behind it, as long as it is on."""
+        return self.hardware.machine
 
     # On and off
 
@@ -109,49 +98,12 @@ class SimulatedComputer:
         Raises:
             ApiError: If it cannot be had.
         """
-        async with self._busy:
-            if self.status == "deleting" or self.machine is not None:
-                return
-            self.power = power = Power()
-            self.tasks.start_soon(self._live, power, name=f"computer {self.name}")
-            await power.up.wait()
-        if power.error is not None:
-            raise ApiError(500, f"The computer could not be started: {power.error}", upstream_status=500)
-
-    async def switch_off(self, *, keep_disk: bool = True) -> None:
-        """Takes its machine away; its disk is kept, its memory lost."""
-        async with self._busy:
-            self.power.keep_disk = keep_disk
-            self.power.leave.set()
-            if self.machine is not None:
-                await self.power.gone.wait()
-
-    async def _live(self, power: Power) -> None:
-        """Owns the machine from switching it on to switching it off."""
         try:
-            async with self.open_machine(self.settings.screen) as machine:
-                await self._prepare(machine)
-                self.machine = machine
-                self.touch()
-                power.up.set()
-                await power.leave.wait()
-                if power.keep_disk:
-                    with anyio.move_on_after(LONGEST_SAVE):
-                        self.disk = await save_disk(machine)
-        except Exception as error:  # whatever the machine raises is told to whoever asks for the computer
-            power.error = error
+            await self.hardware.switch_on()
+        except HardwareError as error:
             self.status = "error"
-        finally:
-            self.machine = None
-            power.up.set()
-            power.gone.set()
-
-    async def _prepare(self, machine: ExternalComputer) -> None:
-        screen = self.settings.screen
-        if machine.info.screen not in {None, screen} and Capability.RESIZE in machine.capabilities:
-            await machine.resize(screen.width, screen.height)
-        if self.disk is not None:
-            await load_disk(machine, self.disk)
+            raise ApiError(500, str(error), upstream_status=500) from error
+        self.touch()
 
     def on(self) -> ExternalComputer:
         """Returns the machine of a computer that is up.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .wire import ApiError
+from deskhand.testing.simulators.wire import ApiError
 
 __all__ = ["canonical_chord"]
 

@@ -13,12 +13,14 @@ import anyio
 import anyio.abc
 
 from deskhand.providers import Screen
+from deskhand.testing.simulators.disk import save_disk
+from deskhand.testing.simulators.hardware import Machine
+from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer, read_fields
 
 from .account import Account
-from .computer import Machine, Settings, SimulatedComputer, Status
+from .computer import Settings, SimulatedComputer, Status
 from .dialect import OrgoDialect
-from .disk import save_disk
-from .wire import Answer, ApiError, Call, Field, Json, json_answer, read_fields
+from .wire import OrgoCall
 
 __all__ = ["Lifecycle"]
 
@@ -80,13 +82,13 @@ class Lifecycle:
         self._tasks = tasks
         self._boot = boot
 
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: OrgoCall) -> Answer:
         """Creates a computer, which is said to be running at once."""
         body = read_fields(call.body, _CREATE)
         workspace_id = body.get("workspace_id") or body.get("project_id")
         if not workspace_id:
             raise ApiError(400, "workspace_id is required")
-        workspace = self._account.workspace(call.key, workspace_id)
+        workspace = self._account.workspace(call.caller, workspace_id)
         name = self._free_name(workspace.id, body["name"])
         settings = self._settings(body)
         self._check_plan(settings)
@@ -97,11 +99,11 @@ class Lifecycle:
             self._dialect.create_status,
         )
 
-    async def get(self, call: Call) -> Answer:
+    async def get(self, call: OrgoCall) -> Answer:
         """Describes one."""
         return json_answer(self._find(call).as_json(self._dialect, details=True))
 
-    async def start(self, call: Call) -> Answer:
+    async def start(self, call: OrgoCall) -> Answer:
         """Starts one in the background; does nothing to one that runs."""
         computer = self._find(call)
         if computer.status in {"stopped", "suspended", "error"}:
@@ -112,7 +114,7 @@ class Lifecycle:
             raise ApiError(409, f"The computer is {computer.status}.")
         return json_answer({"success": True, "status": "starting"})
 
-    async def stop(self, call: Call) -> Answer:
+    async def stop(self, call: OrgoCall) -> Answer:
         """Stops one in the background: its disk is kept, its memory lost."""
         computer = self._find(call)
         if computer.status in {"running", "starting"}:
@@ -122,7 +124,7 @@ class Lifecycle:
             raise ApiError(409, f"The computer is {computer.status}.")
         return json_answer({"success": True, "status": "stopping"})
 
-    async def restart(self, call: Call) -> Answer:
+    async def restart(self, call: OrgoCall) -> Answer:
         """Restarts one in the background; its password is another afterwards."""
         computer = self._find(call)
         if self._dialect.restart == 405:
@@ -134,7 +136,7 @@ class Lifecycle:
         self._tasks.start_soon(self._again, computer)
         return json_answer({"success": True, "status": "restarting"})
 
-    async def ensure_running(self, call: Call) -> Answer:
+    async def ensure_running(self, call: OrgoCall) -> Answer:
         """Starts one where it does not run, and describes it when it does."""
         computer = self._find(call)
         if computer.status in {"stopped", "suspended", "error"}:
@@ -143,12 +145,12 @@ class Lifecycle:
             await self._on(computer)
         return json_answer(computer.as_json(self._dialect, details=True))
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: OrgoCall) -> Answer:
         """Ends one for good."""
         await self.discard(self._find(call))
         return json_answer({"success": True})
 
-    async def clone(self, call: Call) -> Answer:
+    async def clone(self, call: OrgoCall) -> Answer:
         """Copies one with its disk, where the plan has that."""
         if self._dialect.clone == 404:
             raise ApiError(404, "Not found")
@@ -160,25 +162,25 @@ class Lifecycle:
             number += 1
             name = f"{computer.name} (clone {number})"
         twin = self._new(name, computer.workspace_id, copy.copy(computer.settings))
-        twin.disk = await save_disk(machine)
+        twin.hardware.disk = await save_disk(machine)
         await self._begin(twin)
         return json_answer({**twin.as_json(self._dialect), "vnc_password": twin.vnc_password}, 201)
 
-    async def move(self, call: Call) -> Answer:
+    async def move(self, call: OrgoCall) -> Answer:
         """Moves one to another workspace."""
         computer = self._find(call)
         body = read_fields(call.body, {"workspace_id": Field("string"), "project_id": Field("string")})
         workspace_id = body.get("workspace_id") or body.get("project_id")
         if not workspace_id:
             raise ApiError(400, "workspace_id is required")
-        workspace = self._account.workspace(call.key, workspace_id)
+        workspace = self._account.workspace(call.caller, workspace_id)
         if workspace.id == computer.workspace_id:
             raise ApiError(400, "The computer is in this workspace already")
         self._free_name(workspace.id, computer.name)
         computer.workspace_id = workspace.id
         return json_answer({"success": True, "workspace_id": workspace.id, "project_id": workspace.id})
 
-    async def resize(self, call: Call) -> Answer:
+    async def resize(self, call: OrgoCall) -> Answer:
         """Changes what can be changed of its size, each by itself."""
         computer = self._find(call)
         wanted = read_fields({k: v for k, v in call.body.items() if k not in _IGNORED}, _RESIZE)
@@ -206,13 +208,13 @@ class Lifecycle:
         }
         return json_answer(answer, 200 if not failed else 422 if failed == len(wanted) else 207)
 
-    async def get_auto_stop(self, call: Call) -> Answer:
+    async def get_auto_stop(self, call: OrgoCall) -> Answer:
         """Tells after how many idle minutes one stops."""
         computer = self._find(call)
         configurable = self._account.plan.auto_stop_configurable
         return json_answer({"auto_stop_minutes": computer.settings.auto_stop_minutes, "configurable": configurable})
 
-    async def set_auto_stop(self, call: Call) -> Answer:
+    async def set_auto_stop(self, call: OrgoCall) -> Answer:
         """Says after how many idle minutes one stops; 0 for never."""
         computer = self._find(call)
         body = read_fields(call.body, {"auto_stop_minutes": Field("integer", required=True, low=0)})
@@ -222,7 +224,7 @@ class Lifecycle:
         computer.touch()
         return json_answer({"auto_stop_minutes": body["auto_stop_minutes"], "auto_suspend_after": "0s"})
 
-    async def vnc_password(self, call: Call) -> Answer:
+    async def vnc_password(self, call: OrgoCall) -> Answer:
         """Tells the password of its screen and terminal."""
         return json_answer({"password": self._find(call).vnc_password})
 
@@ -236,12 +238,12 @@ class Lifecycle:
         """Ends a computer and forgets it."""
         self._account.computers.pop(computer.id, None)
         computer.status = "deleting"
-        await computer.switch_off(keep_disk=False)
+        await computer.hardware.discard()
 
     # How
 
-    def _find(self, call: Call) -> SimulatedComputer:
-        return self._account.computer(call.key, call.path["id"])
+    def _find(self, call: OrgoCall) -> SimulatedComputer:
+        return self._account.computer(call.caller, call.path["id"])
 
     def _new(self, name: str, workspace_id: str, settings: Settings) -> SimulatedComputer:
         from_pool = replace(settings, auto_stop_minutes=0) == Settings()  # its stop is set on a machine that runs
@@ -277,12 +279,12 @@ class Lifecycle:
             await self._on(computer)
 
     async def _off(self, computer: SimulatedComputer, then: Status) -> None:
-        await computer.switch_off()
+        await computer.hardware.switch_off()
         if computer.status == "stopping":
             computer.status = then
 
     async def _again(self, computer: SimulatedComputer) -> None:
-        await computer.switch_off()
+        await computer.hardware.switch_off()
         await self._try_on(computer)
 
     def _taken(self, workspace_id: str, name: str) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from deskhand.errors import DeskhandError
 from deskhand.providers import Capability, ExternalComputer
+from deskhand.testing.simulators.wire import Answer, ApiError, Json, json_answer
 
 from .account import Account, StoredFile, timestamp
 from .actions import desktop_failed
 from .computer import SimulatedComputer
 from .dialect import OrgoDialect
-from .wire import Answer, ApiError, Call, Json, json_answer
+from .wire import OrgoCall
 
 __all__ = ["Screenshots"]
 
@@ -35,9 +36,9 @@ class Screenshots:
         self._dialect = dialect
         self._port = port
 
-    async def take(self, call: Call) -> Answer:
+    async def take(self, call: OrgoCall) -> Answer:
         """Captures the screen."""
-        computer = self._account.computer(call.key, call.path["id"])
+        computer = self._account.computer(call.caller, call.path["id"])
         wanted = call.query.get("response_format", "url")
         if wanted not in FORMATS:
             raise ApiError(400, f"response_format must be one of {', '.join(FORMATS)}")
@@ -54,15 +55,15 @@ class Screenshots:
             return json_answer({**inline, "image": "\n".join([*lines, ""])})
         return self._stored(computer, image, absolute=dialect == "absolute")
 
-    async def stored(self, call: Call) -> Answer:
+    async def stored(self, call: OrgoCall) -> Answer:
         """Gives a stored file to whoever has a key."""
         file = self._account.files.get(call.path["file"])
         if file is None:
             raise ApiError(404, "File not found")
-        self._account.check_scope(call.key, file.workspace_id)
+        self._account.check_scope(call.caller, file.workspace_id)
         return Answer(200, file.content, file.content_type)
 
-    async def signed(self, call: Call) -> Answer:
+    async def signed(self, call: OrgoCall) -> Answer:
         """Gives a stored file to whoever has its signature."""
         file = self._account.files.get(self._account.signatures.get(call.path["signature"], ""))
         if file is None:

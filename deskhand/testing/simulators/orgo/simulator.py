@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import uuid
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import MappingProxyType, TracebackType
-from typing import Self
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
-import anyio
 import anyio.abc
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
-from deskhand.errors import ConfigError
-from deskhand.providers import ComputerSpec, ExternalComputer, Screen, open_computer
-from deskhand.testing.simulators.faults import FaultControls
+from deskhand.providers import ExternalComputer
+from deskhand.testing.simulators.front import Handler, SocketHandler
 from deskhand.testing.simulators.latency import Latency, LatencyName
-from deskhand.testing.simulators.loopback import Loopback, serve
-from deskhand.testing.simulators.recorded import RecordedRequest
+from deskhand.testing.simulators.routing import Route
+from deskhand.testing.simulators.simulator import Simulator
+from deskhand.testing.simulators.wire import ApiError
 
-from .account import Account, Workspace
+from .account import Account, Key, Workspace
 from .actions import Actions
 from .agent import Agent, HostedAgent
 from .computer import SimulatedComputer
 from .dialect import OrgoDialect, OrgoPlan
 from .extras import Extras
-from .front import Breakage, Front
 from .lifecycle import Lifecycle
-from .routes import ORGO_ROUTES, Handler, Router
+from .routes import TABLE
 from .screen import Screenshots
 from .sockets import Sockets
 from .storage import Storage
+from .wire import NestedApiError
 from .workspaces import Workspaces
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
 
 __all__ = ["OrgoSimulator"]
 
-NOT_SERVING = "the simulator does not serve: async with OrgoSimulator() as simulator: ..."
-SWEEP = 1.0
-"""Seconds between two looks for computers that stop by themselves."""
-
+NO_KEY = frozenset({"signed_storage"})
+NESTED = frozenset({"chat"})
 _SEED = {
     "create": (0.272, 0.272),
     "bash": (0.0855, 0.1162),
@@ -56,7 +55,7 @@ _SEED = {
 _OTHER = (0.06, 0.18)
 
 
-class OrgoSimulator(FaultControls):
+class OrgoSimulator(Simulator):
     """A strict, stateful simulator of Orgo's API, as a server on the loopback interface.
 
     Behind each computer is a real one, by default a local desktop: a click through the API moves a real pointer. ::
@@ -83,6 +82,9 @@ class OrgoSimulator(FaultControls):
         errors: What went wrong inside the simulator; the client saw a status 500 for each.
     """
 
+    vendor: ClassVar[str] = "orgo"
+    routes = TABLE
+
     def __init__(
         self,
         *,
@@ -94,90 +96,43 @@ class OrgoSimulator(FaultControls):
         port: int = 0,
         keep_requests: int = 10_000,
     ) -> None:
-        super().__init__(ORGO_ROUTES)
+        super().__init__(
+            latency=Latency(_SEED, _OTHER) if latency == "seed" else None,
+            behind=behind,
+            port=port,
+            keep_requests=keep_requests,
+        )
         self.dialect: OrgoDialect = dialect or OrgoDialect()
-        self.requests: deque[RecordedRequest] = deque(maxlen=keep_requests)
-        self.errors: deque[Exception] = deque(maxlen=100)
         self._account = Account(self.dialect, plan or OrgoPlan())
         self._key = self._account.add_key()
-        self._latency = Latency(_SEED, _OTHER) if latency == "seed" else None
-        self._behind = behind
         self._agent = agent
-        self._wanted_port = port
-        self._router = Router()
-        self._loopback: Loopback | None = None
-        self._context: AbstractAsyncContextManager[None] | None = None
-        self._front: Front | None = None
-        self._failed: ConfigError | None = None
         self._lifecycle: Lifecycle | None = None
 
-    def __repr__(self) -> str:
-        """What is there at a glance."""
-        where = self._loopback.origin if self._loopback is not None else "not serving"
-        return f"<OrgoSimulator {where} computers={len(self._account.computers)} requests={len(self.requests)}>"
+    # What the vendor says
 
-    # Its block
-
-    async def __aenter__(self) -> Self:
-        """Begins to serve.
-
-        Raises:
-            ConfigError: If what serves is not installed, or the port is taken.
-            RuntimeError: If it was entered before.
-        """
-        if self._context is not None:
-            raise RuntimeError("a simulator is entered once")
-        self._context = self._serving()
-        await self._context.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        """Ends the server and every machine; `computers` still tells what was left behind."""
-        if self._context is None:
+    def admit(self, connection: HTTPConnection, route: Route, path: Mapping[str, str]) -> Key | None:
+        """Returns the key of a request; a socket has a password of its own, which its handler looks at."""
+        del path
+        if route.method == "WEBSOCKET":
             return None
-        return await self._context.__aexit__(exc_type, exc, traceback)
-
-    @asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            up = anyio.Event()
-            try:
-                tasks.start_soon(self._serve, self._build(tasks), up, name="simulated Orgo")
-                await up.wait()
-                self._serving_at()
-                tasks.start_soon(self._stop_idle_ones, name="automatic stop")
-                yield
-            except Exception as error:  # the block's own error goes on below, bare: the task group would wrap it
-                failure = error
-            finally:
-                for computer in self._account.computers.values():
-                    computer.power.keep_disk = False
-                tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    async def _serve(self, front: Front, up: anyio.Event) -> None:
-        """Owns the server, so that whatever happens to the task that entered the simulator, it ends in order."""
+        if route.name in NO_KEY:
+            if "authorization" in connection.headers:
+                raise ApiError(400, "A signed address takes no key.")
+            return Key(SecretStr(""))
         try:
-            async with serve(front, port=self._wanted_port) as loopback:
-                self._loopback = front.loopback = loopback
-                up.set()
-                await anyio.sleep_forever()
-        except ConfigError as error:
-            self._failed = error
-        finally:
-            up.set()
+            return self._account.authenticate(connection.headers.get("authorization", ""))
+        except ApiError as error:
+            if route.name in NESTED:
+                raise NestedApiError(401, "invalid_api_key", error.message, "authentication_error") from error
+            raise
 
-    def _build(self, tasks: anyio.abc.TaskGroup) -> Front:
+    def _handlers(self, tasks: anyio.abc.TaskGroup) -> Mapping[str, Handler]:
         account, dialect = self._account, self.dialect
         life = self._lifecycle = Lifecycle(account, dialect, self._machine, tasks, self._boot)
         work = Workspaces(account, dialect, life.discard)
         act, screen = Actions(account, dialect), Screenshots(account, dialect, lambda: self.port)
         files, extras = Storage(account, screen.address), Extras(account)
-        handlers: dict[str, Handler] = {
+        return {
             "list_workspaces": work.listing,
             "create_workspace": work.create,
             "find_workspace": work.by_name,
@@ -221,26 +176,17 @@ class OrgoSimulator(FaultControls):
             "delete_file": files.delete,
             "chat": HostedAgent(account, self._agent).complete,
         }
-        front = self._front = Front(account, self._router, handlers, self._take_fault, self._latency)
-        front.requests, front.errors = self.requests, self.errors
-        sockets = Sockets(account, dialect, lambda: front.silent)
-        front.sockets = {"terminal": sockets.terminal, "events": sockets.events}
-        return front
 
-    @asynccontextmanager
-    async def _machine(self, screen: Screen) -> AsyncIterator[ExternalComputer]:
-        opened = self._behind() if self._behind is not None else open_computer(spec=ComputerSpec(screen=screen))
-        async with opened as machine:
-            yield machine
+    def _sockets(self) -> Mapping[str, SocketHandler]:
+        sockets = Sockets(self._account, self.dialect, lambda: self._is_silent)
+        return {"terminal": sockets.terminal, "events": sockets.events}
 
     def _boot(self, from_pool: bool) -> float:
-        name = "boot_warm" if from_pool else "boot_cold"
-        return self._latency.of(name) if self._latency is not None else 0.0
+        return self._seconds_of("boot_warm" if from_pool else "boot_cold")
 
-    async def _stop_idle_ones(self) -> None:
-        while True:
-            await anyio.sleep(SWEEP)
-            await self._sweep()
+    def _forget_disks(self) -> None:
+        for computer in self._account.computers.values():
+            computer.hardware.forget_disk()
 
     async def _sweep(self) -> None:
         for computer in tuple(self._account.computers.values()):
@@ -250,19 +196,24 @@ class OrgoSimulator(FaultControls):
     # What tests ask
 
     @property
-    def port(self) -> int:
-        """The port that it serves at."""
-        return self._serving_at().port
-
-    @property
     def base_url(self) -> str:
         """The API's base URL, for ``ORGO_API_BASE``."""
-        return f"{self._serving_at().origin}/api"
+        return f"{self.origin}/api"
 
     @property
     def key(self) -> str:
         """The account's key, for ``ORGO_API_KEY``."""
         return self._key.secret.get_secret_value()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that lead a program here."""
+        return {"ORGO_API_BASE": self.base_url, "ORGO_API_KEY": self.key}
+
+    def options(self) -> Mapping[str, object]:
+        """Return the options that lead the provider here, to a workspace of its own."""
+        workspace = self.add_workspace("deskhand")  # named, so that one that is set for the vendor is not looked for
+        return {"api_key": self.key, "base_url": self.base_url, "workspace_id": workspace.id}
 
     @property
     def computers(self) -> Mapping[str, SimulatedComputer]:
@@ -278,29 +229,7 @@ class OrgoSimulator(FaultControls):
         """The workspaces that exist, by id."""
         return MappingProxyType(self._account.workspaces)
 
-    def asked(self, route: str) -> list[RecordedRequest]:
-        """Returns the requests that met a route, the oldest first."""
-        self._check_route(route)
-        return [request for request in self.requests if request.route == route]
-
-    async def until_asked(self, route: str, *, times: int = 1) -> None:
-        """Waits until requests have come to a route, answered or not."""
-        while len(self.asked(route)) < times:
-            if self._front is None:
-                raise RuntimeError(NOT_SERVING)
-            await self._front.arrived.wait()
-
     # What tests arrange
-
-    def remove(self, route: str) -> None:
-        """Removes a route: any method on its path is answered with 404, as long as no other route shares the path."""
-        self._check_route(route)
-        self._router.remove(route)
-
-    def restore(self, route: str) -> None:
-        """Puts a removed route back."""
-        self._check_route(route)
-        self._router.restore(route)
 
     def add_key(self, workspace_id: str | None = None) -> str:
         """Issues another key, for one workspace alone where one is named."""
@@ -334,20 +263,3 @@ class OrgoSimulator(FaultControls):
     def tell(self, computer_id: str, kind: str, data: Mapping[str, JsonValue]) -> None:
         """Sends an event of a desktop to whoever subscribed to its kind."""
         self._account.computers[computer_id].tell(kind, dict(data))
-
-    async def break_sockets(self, how: Breakage = "abort", *, code: int = 1001) -> None:
-        """Breaks the WebSockets that are open.
-
-        Args:
-            how: ``abort``: the connection breaks without a word; ``half``: nothing more comes from here, not even a
-                close, while the client may go on sending; ``silent``: terminals take input and show nothing; ``close``:
-                it is closed by the rules.
-            code: The code of ``close``.
-        """
-        if self._front is not None:
-            await self._front.break_sockets(how, code)
-
-    def _serving_at(self) -> Loopback:
-        if self._loopback is None:
-            raise self._failed or RuntimeError(NOT_SERVING)
-        return self._loopback

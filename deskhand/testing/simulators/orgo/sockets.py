@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError
 from deskhand.providers import Capability, Terminal
+from deskhand.testing.simulators.wire import Json
 
 from .account import Account
 from .computer import SimulatedComputer
 from .dialect import OrgoDialect
-from .wire import Json
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -68,10 +68,10 @@ class Sockets:
         self._dialect = dialect
         self._silent = silent
 
-    async def terminal(self, socket: WebSocket, instance_id: str) -> None:
+    async def terminal(self, socket: WebSocket, path: Mapping[str, str]) -> None:
         """Runs a shell in a terminal for as long as the socket is open."""
         await socket.accept()
-        computer = self._admit(socket, instance_id)
+        computer = self._admit(socket, path["instance"])
         if isinstance(computer, int):
             await socket.close(computer)
             return
@@ -90,10 +90,10 @@ class Sockets:
         if code is not None:
             await _close(socket, code)
 
-    async def events(self, socket: WebSocket, instance_id: str) -> None:
+    async def events(self, socket: WebSocket, path: Mapping[str, str]) -> None:
         """Sends the events that the client subscribes to."""
         await socket.accept()
-        computer = self._admit(socket, instance_id)
+        computer = self._admit(socket, path["instance"])
         if isinstance(computer, int):
             await socket.close(computer)
             return
@@ -194,7 +194,7 @@ async def _forward(socket: WebSocket, events: anyio.abc.ObjectReceiveStream[Json
 
 async def _until_closed(computer: SimulatedComputer, talk: Callable[[], Awaitable[None]]) -> int | None:
     """Talks until one side is done; returns the code to close by, or None where the client has left."""
-    power = computer.power
+    power = computer.hardware.power
     ended: list[int | None] = []
     async with anyio.create_task_group() as group:
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from deskhand.errors import DeskhandError, FileMissingError
 from deskhand.providers import Capability
+from deskhand.testing.simulators.wire import Answer, ApiError, Field, json_answer, read_fields
 
 from .account import Account, StoredFile
 from .actions import desktop_failed
 from .computer import SimulatedComputer
-from .wire import Answer, ApiError, Call, Field, json_answer, read_fields
+from .wire import OrgoCall
 
 __all__ = ["Storage"]
 
@@ -32,7 +33,7 @@ class Storage:
         self._account = account
         self._address = address
 
-    async def upload(self, call: Call) -> Answer:
+    async def upload(self, call: OrgoCall) -> Answer:
         """Stores a file, and puts it on a computer's desktop where one is named."""
         sent, workspace_id = call.form.get("file"), call.form.get("projectId")
         if not isinstance(sent, tuple):
@@ -42,7 +43,7 @@ class Storage:
         name, content_type, content = sent
         if len(content) > LARGEST:
             raise ApiError(400, "File too large. At most 10 MB.")
-        workspace = self._account.workspace(call.key, workspace_id)
+        workspace = self._account.workspace(call.caller, workspace_id)
         computer = self._computer(call, call.form.get("desktopId"))
         name = posixpath.basename(name.replace("\\", "/")) or "file"
         file = StoredFile(
@@ -58,12 +59,12 @@ class Storage:
             await _put(computer, name, content)
         return json_answer({"file": self._account.store(file).as_json()})
 
-    async def list(self, call: Call) -> Answer:
+    async def list(self, call: OrgoCall) -> Answer:
         """Lists the files of a workspace, or of one of its computers."""
         workspace_id = call.query.get("projectId")
         if not workspace_id:
             raise ApiError(400, "projectId is required")
-        workspace = self._account.workspace(call.key, workspace_id)
+        workspace = self._account.workspace(call.caller, workspace_id)
         computer_id = call.query.get("desktopId")
         found = [
             file.as_json()
@@ -74,12 +75,12 @@ class Storage:
         ]
         return json_answer({"files": [*found]})
 
-    async def export(self, call: Call) -> Answer:
+    async def export(self, call: OrgoCall) -> Answer:
         """Takes a file off a computer."""
         body = read_fields(
             call.body, {"desktopId": Field("string", required=True), "path": Field("string", required=True)}
         )
-        computer = self._account.computer(call.key, body["desktopId"])
+        computer = self._account.computer(call.caller, body["desktopId"])
         path: str = body["path"]
         relative = path.removeprefix("~/").removeprefix("/home/user/")
         if relative.startswith(("/", "~")) or ".." in relative.split("/"):
@@ -96,26 +97,26 @@ class Storage:
         self._account.store(file)
         return json_answer({"success": True, "file": file.as_json(), "url": self._address(file)})
 
-    async def download(self, call: Call) -> Answer:
+    async def download(self, call: OrgoCall) -> Answer:
         """Tells a signed address of a file."""
         return json_answer({"url": self._address(self._find(call))})
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: OrgoCall) -> Answer:
         """Deletes a file."""
         del self._account.files[self._find(call).id]
         return json_answer({"success": True})
 
-    def _find(self, call: Call) -> StoredFile:
+    def _find(self, call: OrgoCall) -> StoredFile:
         file = self._account.files.get(call.query.get("id", ""))
         if file is None:
             raise ApiError(404, "File not found")
-        self._account.check_scope(call.key, file.workspace_id)
+        self._account.check_scope(call.caller, file.workspace_id)
         return file
 
-    def _computer(self, call: Call, computer_id: object) -> SimulatedComputer | None:
+    def _computer(self, call: OrgoCall, computer_id: object) -> SimulatedComputer | None:
         if not isinstance(computer_id, str) or not computer_id:
             return None
-        return self._account.computer(call.key, computer_id)
+        return self._account.computer(call.caller, computer_id)
 
 
 async def _put(computer: SimulatedComputer, name: str, content: bytes) -> None:

@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
+from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer, read_fields
+
 from .account import Account, Workspace
 from .computer import SimulatedComputer
 from .dialect import OrgoDialect
-from .wire import Answer, ApiError, Call, Field, Json, json_answer, read_fields
+from .wire import OrgoCall
 
 __all__ = ["Workspaces"]
 
@@ -33,32 +35,32 @@ class Workspaces:
         self._dialect = dialect
         self._discard = discard
 
-    async def listing(self, call: Call) -> Answer:
+    async def listing(self, call: OrgoCall) -> Answer:
         """Lists the workspaces with their computers."""
         found = [
             self._with_computers(workspace)
             for workspace in self._account.workspaces.values()
-            if call.key.workspace_id in {None, workspace.id}
+            if call.caller.workspace_id in {None, workspace.id}
         ]
         names = ("projects", "workspaces") if self._dialect.listing == "both" else (self._dialect.listing,)
         return json_answer({name: [*found] for name in names})
 
-    async def get(self, call: Call) -> Answer:
+    async def get(self, call: OrgoCall) -> Answer:
         """Describes one, with its computers."""
-        return json_answer(self._with_computers(self._account.workspace(call.key, call.path["id"])))
+        return json_answer(self._with_computers(self._account.workspace(call.caller, call.path["id"])))
 
-    async def by_name(self, call: Call) -> Answer:
+    async def by_name(self, call: OrgoCall) -> Answer:
         """Describes the one with that name."""
         name = unquote(call.path["name"])
         for workspace in self._account.workspaces.values():
-            if workspace.name == name and call.key.workspace_id in {None, workspace.id}:
+            if workspace.name == name and call.caller.workspace_id in {None, workspace.id}:
                 return json_answer(self._with_computers(workspace))
         raise ApiError(404, "Workspace not found")
 
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: OrgoCall) -> Answer:
         """Makes one."""
         body = read_fields(call.body, _FIELDS)
-        if call.key.workspace_id is not None:
+        if call.caller.workspace_id is not None:
             raise ApiError(403, "A key of one workspace cannot create another.", code="workspace_scope_mismatch")
         name = body["name"].strip()
         if not 0 < len(name) <= LONGEST_NAME:
@@ -69,16 +71,16 @@ class Workspaces:
         self._account.workspaces[workspace.id] = workspace
         return json_answer(workspace.as_json(), 201)
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: OrgoCall) -> Answer:
         """Deletes one and all its computers."""
-        workspace = self._account.workspace(call.key, call.path["id"])
+        workspace = self._account.workspace(call.caller, call.path["id"])
         if self._dialect.delete_workspace == 405:
             raise ApiError(405, "Method not allowed")
         return await self._deleted(workspace)
 
-    async def delete_by_post(self, call: Call) -> Answer:
+    async def delete_by_post(self, call: OrgoCall) -> Answer:
         """Deletes one, for servers that know no ``DELETE`` for it."""
-        return await self._deleted(self._account.workspace(call.key, call.path["id"]))
+        return await self._deleted(self._account.workspace(call.caller, call.path["id"]))
 
     async def _deleted(self, workspace: Workspace) -> Answer:
         del self._account.workspaces[workspace.id]

@@ -5,65 +5,87 @@ from __future__ import annotations
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import anyio
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 from pydantic_core import from_json
 
-from deskhand.testing.simulators.faults import Fault
-from deskhand.testing.simulators.latency import Latency
-from deskhand.testing.simulators.loopback import Loopback
-from deskhand.testing.simulators.recorded import (
-    SECRET_HEADERS,
-    SECRET_PARAMETERS,
-    RecordedRequest,
-    without_secrets,
-)
-
-from .account import Account, Key
-from .routes import Found, Handler, Router, SocketHandler
-from .wire import Answer, ApiError, Call, Json, NestedApiError, json_answer
+from .faults import Fault
+from .latency import Latency
+from .loopback import LAST_CHANCE, Loopback
+from .recorded import SECRET_HEADERS, SECRET_PARAMETERS, RecordedRequest, without_secrets
+from .routing import Found, Route, Router
+from .wire import Answer, ApiError, Call, Json, json_answer
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.datastructures import Headers
+    from starlette.requests import HTTPConnection, Request
     from starlette.types import Message, Receive, Scope, Send
     from starlette.websockets import WebSocket
 
-__all__ = ["Breakage", "Front"]
+__all__ = ["Breakage", "Front", "Handler", "SocketHandler", "Vendor", "read_form"]
 
 Breakage: TypeAlias = Literal["abort", "half", "silent", "close"]
 """How a WebSocket breaks."""
 
-MAX_BODY = 32 * 1024 * 1024
+Handler: TypeAlias = Callable[[Call[Any]], Awaitable[Answer]]
+SocketHandler: TypeAlias = Callable[["WebSocket", Mapping[str, str]], Awaitable[None]]
+
 KEPT = 64 * 1024 * 1024
 PIECES = 20
-NO_KEY = frozenset({"signed_storage"})
-NESTED = frozenset({"chat"})
-FORMS = frozenset({"upload_file"})
+
+
+class Vendor(Protocol):
+    """What a front must know of the vendor that it stands for."""
+
+    most_body: int
+    """The largest body of a request, in bytes."""
+
+    def admit(self, connection: HTTPConnection, route: Route, path: Mapping[str, str]) -> object:
+        """Returns whose request it is, from its key.
+
+        Raises:
+            ApiError: If it has no key that opens the route.
+        """
+
+    def error_body(self, error: ApiError, route: str | None, request_id: str) -> Json:
+        """Returns an error as the vendor writes it on that route."""
 
 
 class Front:
-    """The application that is served."""
+    """The application that is served.
+
+    Args:
+        vendor: Who is simulated.
+        router: The routes.
+        handlers: What is done for each by name.
+        sockets: What is done for each that is a WebSocket, once its handshake was let through.
+        take_fault: Takes the planned fault of a request.
+        latency: How long answers take.
+    """
 
     def __init__(
         self,
-        account: Account,
+        vendor: Vendor,
         router: Router,
         handlers: Mapping[str, Handler],
+        sockets: Mapping[str, SocketHandler],
+        *,
         take_fault: Callable[[str | None], Fault],
         latency: Latency | None,
     ) -> None:
         self.requests: deque[RecordedRequest] = deque()
         self.errors: deque[Exception] = deque()
-        self.sockets: Mapping[str, SocketHandler] = {}
         self.loopback: Loopback | None = None
         self.silent: bool = False
         self.arrived: anyio.Event = anyio.Event()
-        self._account = account
+        self._vendor = vendor
         self._router = router
         self._handlers = handlers
+        self._sockets = sockets
         self._take_fault = take_fault
         self._latency = latency
         self._received = self._kept = 0
@@ -83,7 +105,7 @@ class Front:
 
         began = anyio.current_time()
         request = Request(scope, receive)
-        content = await _read(request)
+        content = await _read(request, self._vendor.most_body)
         found = self._router.find(request.method, request.url.path)
         record = self._record(request, found, content)
         fault = self._take_fault(found.name)
@@ -91,8 +113,12 @@ class Front:
             answer = await self._answer(request, content, found, record)
         else:
             answer = json_answer({})
-        await self._hold_back(found.name, began + fault.delay)
-        await self._deliver(answer, fault, record, (scope, receive, send))
+        try:
+            await self._hold_back(found.name, began + fault.delay)
+            await self._deliver(self._changed(answer, fault, found.name), fault, record, (scope, receive, send))
+        finally:
+            if answer.stream is not None:
+                await _close(answer.stream)
 
     async def _answer(self, request: Request, content: bytes, found: Found, record: RecordedRequest) -> Answer:
         request_id = str(uuid.uuid4())
@@ -100,41 +126,42 @@ class Front:
             answer = await self._route(request, content, found, request_id)
         except ApiError as error:
             record.error = error.message
-            return json_answer(error.body(request_id), error.status, headers={"x-request-id": request_id})
+            body = self._vendor.error_body(error, found.name, request_id)
+            return json_answer(body, error.status, headers={"x-request-id": request_id, **error.headers})
         except Exception as error:  # a fault of the simulator's own is told to both sides: the client and the test
             self.errors.append(error)
             record.error = f"{type(error).__name__}: {error}"
-            return json_answer({"error": "Internal server error", "request_id": request_id}, 500)
+            refused = ApiError(500, "Internal server error")
+            return json_answer(self._vendor.error_body(refused, found.name, request_id), 500)
         record.performed = True
-        return Answer(answer.status, answer.body, answer.content_type, {"x-request-id": request_id, **answer.headers})
+        return replace(answer, headers={"x-request-id": request_id, **answer.headers})
 
     async def _route(self, request: Request, content: bytes, found: Found, request_id: str) -> Answer:
-        if found.name is None:
+        route = found.route
+        if route is None:
             raise ApiError(405, "Method not allowed") if found.allowed else ApiError(404, "Not found")
-        key = self._authenticate(request, found.name)
-        if len(content) > MAX_BODY:
+        caller = self._vendor.admit(request, route, found.path)
+        if len(content) > self._vendor.most_body:
             raise ApiError(413, "Request body too large")
         form: Mapping[str, str | tuple[str, str, bytes]] = {}
         body: Json = {}
-        if found.name in FORMS:
-            form = await _read_form(request, content)
-        elif content:
+        if route.takes == "form":
+            form = await read_form(request.headers, content)
+        elif route.takes == "json" and content:
             body = _read_json(content)
-        query = dict(request.query_params)
-        call = Call(key, found.path, query, body, form, request_id)
-        return await self._handlers[found.name](call)
+        query, headers = dict(request.query_params), dict(request.headers)
+        call = Call(caller, found.path, query, headers, body, form, content, request_id)
+        return await self._handlers[route.name](call)
 
-    def _authenticate(self, request: Request, name: str) -> Key:
-        if name in NO_KEY:
-            if "authorization" in request.headers:
-                raise ApiError(400, "A signed address takes no key.")
-            return Key(SecretStr(""))
-        try:
-            return self._account.authenticate(request.headers.get("authorization", ""))
-        except ApiError as error:
-            if name in NESTED:
-                raise NestedApiError(401, "invalid_api_key", error.message, "authentication_error") from error
-            raise
+    def _changed(self, answer: Answer, fault: Fault, route: str | None) -> Answer:
+        """Returns an answer as a fault changes it."""
+        if fault.status is not None and fault.body is None:
+            error = ApiError(fault.status, fault.message)
+            body = {**self._vendor.error_body(error, route, str(uuid.uuid4())), **fault.extra}
+            return Answer(fault.status, json.dumps(body).encode(), headers=fault.headers)
+        if fault.body is not None:
+            return Answer(fault.status or 200, fault.body, fault.content_type, fault.headers)
+        return answer
 
     def _record(self, request: Request | WebSocket, found: Found, content: bytes) -> RecordedRequest:
         self._received += 1
@@ -180,13 +207,17 @@ class Front:
         if fault.stall_after == -1:
             await _until_left(receive)
             return
-        answer = _changed(answer, fault)
         record.status = answer.status
         if fault.status is not None:
             record.error = fault.message
-        headers = {"content-type": answer.content_type, **answer.headers, "content-length": str(len(answer.body))}
+        headers = {"content-type": answer.content_type, **answer.headers}
+        if answer.stream is None and answer.status != 204:
+            headers["content-length"] = str(len(answer.body))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        if answer.stream is not None:
+            await _stream(answer, fault, receive, send)
+            return
         if fault.stall_after is not None:
             await send(_part(answer.body[: fault.stall_after], more=True))
             await _until_left(receive)
@@ -216,12 +247,8 @@ class Front:
             if self.loopback is not None:
                 self.loopback.abort(scope)
             return
-        refusal: Answer | None = None
-        if found.name is None:
-            refusal = json_answer(ApiError(404, "Not found").body(str(uuid.uuid4())), 404)
-        elif fault.status is not None or fault.body is not None:
-            refusal = _changed(json_answer({}), fault)
-        if refusal is not None or found.name is None:
+        refusal = self._refusal(socket, found, fault)
+        if refusal is not None or found.route is None:
             refusal = refusal or json_answer({}, 404)
             record.status = refusal.status
             await socket.send_denial_response(Response(refusal.body, refusal.status, media_type=refusal.content_type))
@@ -229,13 +256,22 @@ class Front:
         record.status, record.performed = 101, True
         self._open.add(socket)
         try:
-            await self.sockets[found.name](socket, found.path["instance"])
+            await self._sockets[found.route.name](socket, found.path)
         except Exception as error:  # a fault of the simulator's own is told to the test
             self.errors.append(error)
             if self.loopback is not None:
                 self.loopback.abort(scope)
         finally:
             self._open.discard(socket)
+
+    def _refusal(self, socket: WebSocket, found: Found, fault: Fault) -> Answer | None:
+        """Returns what a handshake is refused with, if it is."""
+        if found.route is None:
+            error = ApiError(404, "Not found")
+            return json_answer(self._vendor.error_body(error, None, str(uuid.uuid4())), 404)
+        if fault.status is not None or fault.body is not None:
+            return self._changed(json_answer({}), fault, found.name)
+        return None
 
     async def break_sockets(self, how: Breakage, code: int) -> None:
         """Breaks the WebSockets that are open."""
@@ -249,17 +285,6 @@ class Front:
                 self.loopback.end_output(socket.scope)
 
 
-def _changed(answer: Answer, fault: Fault) -> Answer:
-    """Returns an answer as a fault changes it."""
-    if fault.status is not None and fault.body is None:
-        body: Json = {"error": fault.message, "request_id": str(uuid.uuid4())}
-        extra = json.dumps({**body, **fault.extra}).encode()
-        return Answer(fault.status, extra, headers=fault.headers)
-    if fault.body is not None:
-        return Answer(fault.status or 200, fault.body, fault.content_type, fault.headers)
-    return answer
-
-
 def _part(body: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
@@ -270,18 +295,50 @@ async def _until_left(receive: Receive) -> None:
         pass
 
 
-async def _read(request: Request) -> bytes:
+async def _stream(answer: Answer, fault: Fault, receive: Receive, send: Send) -> None:
+    """Sends pieces as they come, until they end, the client has left, or a fault breaks off or stalls."""
+    left = fault.stall_after
+    async with anyio.create_task_group() as group:
+
+        async def watch() -> None:
+            await _until_left(receive)
+            group.cancel_scope.cancel()
+
+        group.start_soon(watch)
+        pieces = answer.stream
+        if answer.body and left is None:
+            await send(_part(answer.body, more=True))
+        while pieces is not None:
+            piece = await anext(pieces, None)
+            if piece is None:
+                await send(_part(b"", more=False))
+                break
+            await send(_part(piece if left is None else piece[:left], more=True))
+            left = None if left is None else max(0, left - len(piece))
+            if left == 0:
+                await anyio.sleep_forever()  # until the client leaves
+        group.cancel_scope.cancel()
+
+
+async def _close(stream: AsyncIterator[bytes]) -> None:
+    """Lets a stream that may not have come to its end clean up."""
+    if isinstance(stream, AsyncGenerator):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_CHANCE):
+            await stream.aclose()
+
+
+async def _read(request: Request, limit: int) -> bytes:
     """Reads a body; one byte more than is allowed tells that it is too large."""
     from starlette.requests import ClientDisconnect
 
     content = bytearray()
     try:
         async for chunk in request.stream():
-            if len(content) <= MAX_BODY:
+            if len(content) <= limit:
                 content += chunk
     except ClientDisconnect:
         return bytes(content)
-    return bytes(content[: MAX_BODY + 1])
+    return bytes(content[: limit + 1])
 
 
 def _decoded(content: bytes) -> JsonValue:
@@ -299,7 +356,12 @@ def _read_json(content: bytes) -> Json:
     return body
 
 
-async def _read_form(request: Request, content: bytes) -> Mapping[str, str | tuple[str, str, bytes]]:
+async def read_form(headers: Headers, content: bytes) -> Mapping[str, str | tuple[str, str, bytes]]:
+    """Returns the fields of a multipart form; a file is its name, type and bytes.
+
+    Raises:
+        ApiError: If it is none.
+    """
     from starlette.exceptions import HTTPException
     from starlette.formparsers import MultiPartException
     from starlette.requests import Request
@@ -307,11 +369,11 @@ async def _read_form(request: Request, content: bytes) -> Mapping[str, str | tup
     async def replay() -> Message:
         return {"type": "http.request", "body": content, "more_body": False}
 
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "The body must be multipart/form-data")
     fields: dict[str, str | tuple[str, str, bytes]] = {}
     try:
-        async with Request(request.scope, replay).form() as form:
+        async with Request({"type": "http", "headers": headers.raw}, replay).form() as form:
             for name, value in form.multi_items():
                 if isinstance(value, str):
                     fields[name] = value

@@ -9,7 +9,7 @@ from deskhand.providers import Capability, ExternalComputer
 
 __all__ = ["Disk", "load_disk", "save_disk"]
 
-ARCHIVE = "/tmp/.orgo-disk.tar"  # noqa: S108 - on the simulated machine
+ARCHIVE = "/tmp/.simulated-disk.tar"  # noqa: S108 - on the simulated machine
 MOST_FILES = 10_000
 
 
