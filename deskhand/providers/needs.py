@@ -1,9 +1,11 @@
-"""What each input action needs of a computer."""
+"""What each input action needs of a computer: what it can do, and where its screen ends."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from deskhand.errors import InvalidInputError
 from deskhand.providers.actions import (
     Click,
     Drag,
@@ -17,9 +19,9 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
-from deskhand.providers.contract import Capability
+from deskhand.providers.contract import Capability, Screen
 
-__all__ = ["INPUT", "capabilities_for"]
+__all__ = ["INPUT", "capabilities_for", "check_points"]
 
 INPUT: Final = frozenset(
     {
@@ -64,3 +66,27 @@ def _is_beyond_basic(action: InputAction) -> bool:
             return action.x is None or bool(action.modifiers) or action.dx != 0
         case _:
             return False
+
+
+def check_points(action: InputAction, screen: Screen | None) -> None:
+    """Refuse an action at a point that the screen does not have; where no screen is known, none is refused.
+
+    Raises:
+        InvalidInputError: Naming the point and the screen's size.
+    """
+    if screen is None:
+        return
+    for x, y in _points(action):
+        if not (0 <= x < screen.width and 0 <= y < screen.height):
+            raise InvalidInputError(
+                f"the point {x},{y} is off the screen, which is {screen.width}x{screen.height}",
+                hint=f"x is 0 to {screen.width - 1}, y is 0 to {screen.height - 1}",
+            )
+
+
+def _points(action: InputAction) -> Sequence[tuple[int, int]]:
+    if isinstance(action, Drag):
+        return action.path
+    if isinstance(action, Click | Move | Scroll) and action.x is not None and action.y is not None:
+        return ((action.x, action.y),)
+    return ()

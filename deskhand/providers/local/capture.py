@@ -10,10 +10,11 @@ import anyio.to_thread
 import xcffib
 from xcffib.xproto import ImageFormat as XImageFormat
 
-from deskhand.errors import ComputerGoneError, ConfigError, InvalidInputError
+from deskhand.errors import ComputerGoneError, ConfigError
 from deskhand.providers.contract import Region, Screen
-from deskhand.providers.local.encode import Cursor, FrameEncoder, ImageFormat
+from deskhand.providers.local.encode import Cursor, FrameEncoder
 from deskhand.providers.local.xconnection import XConnection
+from deskhand.providers.pictures import ImageFormat, check_region
 
 __all__ = ["ScreenCapture"]
 
@@ -91,7 +92,8 @@ class ScreenCapture:
             InvalidInputError: If the region is empty or not within the screen.
         """
         region = region or Region(0, 0, *self._screen)
-        width, height = self._size(region)
+        check_region(region, self._screen)
+        width, height = region.right - region.left, region.bottom - region.top
         async with self._lock:
             segment = self._segment
             if segment is None:
@@ -114,15 +116,6 @@ class ScreenCapture:
         """Give the memory back, once nobody reads it; the connection is closed before, so that nobody waits for it."""
         async with self._lock:
             self._release()
-
-    def _size(self, region: Region) -> tuple[int, int]:
-        left, top, right, bottom = region
-        if not (0 <= left < right <= self._screen.width and 0 <= top < bottom <= self._screen.height):
-            raise InvalidInputError(
-                f"the region {left},{top} to {right},{bottom} is empty or not within the screen, "
-                f"which is {self._screen.width}x{self._screen.height}"
-            )
-        return right - left, bottom - top
 
     async def _pointer(self, region: Region) -> Cursor:
         image = await self._connection.reply(self._connection.fixes.GetCursorImage())

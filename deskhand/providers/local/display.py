@@ -20,10 +20,10 @@ from deskhand.providers.contract import Region, Screen
 from deskhand.providers.local.capture import ScreenCapture
 from deskhand.providers.local.damage import DamageTracker
 from deskhand.providers.local.desktop import PANEL
-from deskhand.providers.local.encode import image_format
 from deskhand.providers.local.input import InputPlayer
 from deskhand.providers.local.xconnection import XConnection, open_connection
 from deskhand.providers.local.xserver import ServerKind, XServer, open_server
+from deskhand.providers.pictures import image_format
 
 __all__ = ["Display", "open_display"]
 

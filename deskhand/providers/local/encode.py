@@ -12,13 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from types import ModuleType
-from typing import Literal
 
-from deskhand.errors import InvalidInputError
+from deskhand.providers.pictures import ImageFormat
 
-__all__ = ["Cursor", "FrameEncoder", "ImageFormat", "image_format"]
+__all__ = ["Cursor", "FrameEncoder"]
 
-ImageFormat = Literal["png", "jpeg", "auto"]
 """How a frame is encoded; ``auto`` is PNG, but JPEG where a photo-like PNG would be very large."""
 
 _JPEG_QUALITY = 80
@@ -36,18 +34,6 @@ class Cursor:
     width: int
     height: int
     pixels: Sequence[int]
-
-
-def image_format(name: str) -> ImageFormat:
-    """Return the format of that name.
-
-    Raises:
-        InvalidInputError: If there is none.
-    """
-    formats: dict[str, ImageFormat] = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "auto": "auto"}
-    if name not in formats:
-        raise InvalidInputError(f"{name!r} is not an image format; formats are png, jpeg, auto")
-    return formats[name]
 
 
 class FrameEncoder:

@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 
-from deskhand.errors import InvalidInputError
 from deskhand.providers.actions import (
     Click,
     Drag,
@@ -28,6 +27,7 @@ from deskhand.providers.contract import Screen
 from deskhand.providers.local.damage import DamageTracker
 from deskhand.providers.local.keyboard import Held, Keyboard, hold, send
 from deskhand.providers.local.xconnection import XConnection
+from deskhand.providers.needs import check_points
 
 __all__ = ["InputPlayer"]
 
@@ -69,7 +69,7 @@ class InputPlayer:
         Raises:
             InvalidInputError: If a point is off the screen.
         """
-        _check_points(action, screen)
+        check_points(action, screen)
         if isinstance(action, Wait):
             await anyio.sleep(action.duration)
             return
@@ -159,19 +159,3 @@ def _drag_points(path: Sequence[Point]) -> Iterator[Point]:
         steps = max(2, min(_DRAG_STEPS, math.ceil(math.dist((x0, y0), (x1, y1)) / _DRAG_STEP)))
         for step in range(1, steps + 1):
             yield x0 + round((x1 - x0) * step / steps), y0 + round((y1 - y0) * step / steps)
-
-
-def _check_points(action: InputAction, screen: Screen) -> None:
-    points: list[tuple[int | None, int | None]] = []
-    if isinstance(action, Drag):
-        points.extend(action.path)
-    elif isinstance(action, (Click, Move, Scroll)):
-        points.append((action.x, action.y))
-    for x, y in points:
-        if x is None or y is None:  # where the pointer is; half a point is none of the actions
-            continue
-        if not (0 <= x < screen.width and 0 <= y < screen.height):
-            raise InvalidInputError(
-                f"the point {x},{y} is off the screen, which is {screen.width}x{screen.height}",
-                hint=f"x is 0 to {screen.width - 1}, y is 0 to {screen.height - 1}",
-            )

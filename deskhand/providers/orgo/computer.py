@@ -38,10 +38,11 @@ from deskhand.providers.orgo.commands import INLINE, Commands, inline_input
 from deskhand.providers.orgo.discovery import TERMINAL, Facts, capabilities_of, learn_desktop, survey
 from deskhand.providers.orgo.files import Files
 from deskhand.providers.orgo.hands import Hands
-from deskhand.providers.orgo.pictures import check_format, check_region, converted, inline_image, size_of
+from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.readiness import until_status, until_up
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
+from deskhand.providers.pictures import check_region, converted, image_format, size_of
 
 __all__ = ["OrgoComputer"]
 
@@ -218,7 +219,7 @@ class OrgoComputer(ExternalComputer):
             UnsupportedError: If it is to be without the pointer.
         """
         self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
-        form = check_format(format)
+        form = image_format(format)
         if not cursor:
             raise UnsupportedError(
                 "orgo's screenshots cannot leave out the pointer", hint="take it with cursor=True", provider=NAME
@@ -229,7 +230,7 @@ class OrgoComputer(ExternalComputer):
             data = await self._picture()
         if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
             return data
-        return await anyio.to_thread.run_sync(converted, data, region, form, limiter=self._decoders)
+        return await anyio.to_thread.run_sync(converted, data, region, form, NAME, limiter=self._decoders)
 
     async def _picture(self) -> bytes:
         answer = await self._api.act("take a screenshot", self._info.id, "screenshot?response_format=base64")
@@ -237,7 +238,7 @@ class OrgoComputer(ExternalComputer):
         if isinstance(image, str):
             where = image if image.startswith("http") else self._api.http.below_origin(image)
             image = await self._api.http.fetch(OPERATIONS["fetch a screenshot"], where)
-        size = size_of(image)
+        size = size_of(image, NAME)
         if size != self._info.screen:
             self._info = replace(self._info, screen=size)
         return image

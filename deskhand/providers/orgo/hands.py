@@ -27,7 +27,7 @@ from deskhand.providers.actions import (
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.keys import Chord
 from deskhand.providers.keysyms import keysym_name
-from deskhand.providers.needs import capabilities_for
+from deskhand.providers.needs import capabilities_for, check_points
 from deskhand.providers.orgo.api import NAME, OrgoApi
 from deskhand.providers.orgo.commands import Commands
 
@@ -68,7 +68,7 @@ class Hands:
 
     async def perform(self, action: InputAction, screen: Screen | None) -> None:
         """Perform an action that the computer has the capabilities for; points off the screen are refused."""
-        _check_points(action, screen)
+        check_points(action, screen)
         is_beyond_routes = Capability.FULL_INPUT in capabilities_for(action)
         if self.display is not None and (is_beyond_routes or (isinstance(action, Key) and action.repeat > 1)):
             await self._compose(action)
@@ -226,16 +226,3 @@ def _way(path: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
     for (x0, y0), (x1, y1) in pairwise(path):
         for step in range(1, _STEPS + 1):
             yield round(x0 + (x1 - x0) * step / _STEPS), round(y0 + (y1 - y0) * step / _STEPS)
-
-
-def _check_points(action: InputAction, screen: Screen | None) -> None:
-    points = action.path if isinstance(action, Drag) else ()
-    if isinstance(action, Click | Move | Scroll) and action.x is not None and action.y is not None:
-        points = ((action.x, action.y),)
-    if screen is None:
-        return
-    for x, y in points:
-        if not (0 <= x < screen.width and 0 <= y < screen.height):
-            raise InvalidInputError(
-                f"{x},{y} is off the screen, which is {screen.width}x{screen.height}", provider=NAME
-            )
