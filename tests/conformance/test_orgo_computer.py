@@ -11,9 +11,12 @@ from deskhand import ComputerSpec
 from deskhand.providers import INPUT, Capability, Screen
 from deskhand.providers.local import LocalComputer
 from deskhand.providers.local.xserver import available_server
-from deskhand.testing.conformance import CASES, Case, Target, Verdict
+from deskhand.providers.orgo import OrgoProvider
+from deskhand.testing import FakeComputer
+from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
+from deskhand.testing.simulators import OrgoDialect
 from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.orgo.parts import Behind, orgo, shell_only
+from tests.providers.orgo.parts import Behind, orgo, shell_only, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.FILES, Capability.TERMINAL})
 HOSTED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
@@ -112,3 +115,25 @@ async def test_orgo_computer_without_a_desktop_conforms(case: Case) -> None:
     async with a_target(shell_only) as target:
         assert Capability.FULL_INPUT not in target.computer.capabilities
         assert await case.run(target) is Verdict.VERIFIED
+
+
+STORED = OrgoDialect(screenshot="path")
+"""Pictures come as files of their own, instead of in JSON."""
+
+
+@pytest.mark.parametrize(
+    ("case", "dialect"),
+    [
+        *[pytest.param(case, OrgoDialect(), id=case.name) for case in WIRE_CASES],
+        *[pytest.param(case, STORED, id=f"{case.name}-stored") for case in WIRE_CASES if "picture" in case.name],
+    ],
+)
+async def test_orgo_computer_tells_what_fails(case: Case, dialect: OrgoDialect) -> None:
+    """Whatever the vendor or the way to it does wrong is told, in time, and nothing is done twice."""
+    async with (
+        simulated(FakeComputer, dialect=dialect) as simulator,
+        Wire(simulator.base_url) as wire,
+        OrgoProvider(api_key=simulator.key, base_url=wire.base_url) as provider,
+    ):
+        computer = await provider.create(name="conformance")
+        assert await case.run(Target(computer, wire=wire)) is Verdict.VERIFIED

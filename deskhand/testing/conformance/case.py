@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,7 @@ import anyio
 
 from deskhand.errors import DeskhandError, UnsupportedError
 from deskhand.providers import Capability, ExternalComputer, Screen
+from deskhand.testing.conformance.wire import Fault, Request, Wire
 from deskhand.testing.received import GroundTruth, Received
 
 __all__ = ["Case", "ConformanceError", "Target", "Verdict"]
@@ -32,7 +33,7 @@ class Verdict(enum.Enum):
     UNSUPPORTED = "unsupported"
     """The computer lacks the capability, and says so as the contract wants it."""
     UNVERIFIED = "unverified"
-    """The target has no ground truth, so that nobody could tell what arrived."""
+    """The target has no ground truth, so that nobody could tell what arrived, or no wire that can be broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,12 @@ class Target:
     Attributes:
         computer: The computer, its screen at rest, nothing held.
         ground_truth: Who tells which input arrived on the machine; without it, input cannot be verified.
+        wire: What the computer's adapter talks to its vendor by, where that can be broken.
     """
 
     computer: ExternalComputer
     ground_truth: GroundTruth | None = None
+    wire: Wire | None = None
 
     @property
     def screen(self) -> Screen:
@@ -54,6 +57,12 @@ class Target:
         if screen is None:
             raise ConformanceError("a computer that takes pictures or input must have info.screen")
         return screen
+
+    def broken(self, fault: Fault) -> AbstractContextManager[list[Request]]:
+        """Break the wire for a block; see `Wire.broken`."""
+        if self.wire is None:
+            raise ConformanceError("this case needs a wire")
+        return self.wire.broken(fault)
 
     async def received(self) -> list[Received]:
         """Return the input that arrived since `forget`."""
@@ -79,6 +88,7 @@ class Case:
         says: The promise, one sentence.
         needs: The capabilities that it is about.
         needs_truth: Whether only a ground truth can tell.
+        needs_wire: Whether it breaks the wire between the adapter and its vendor.
         ends_computer: Whether the computer cannot be used afterwards.
         check: The check itself.
     """
@@ -89,6 +99,7 @@ class Case:
     needs_truth: bool
     ends_computer: bool
     check: Check
+    needs_wire: bool = False
 
     def __str__(self) -> str:
         """The name, for test ids."""
@@ -106,7 +117,7 @@ class Case:
                 with refuses(UnsupportedError, f"require({capability})"):
                     target.computer.require(capability)
             return Verdict.UNSUPPORTED
-        if self.needs_truth and target.ground_truth is None:
+        if (self.needs_truth and target.ground_truth is None) or (self.needs_wire and target.wire is None):
             return Verdict.UNVERIFIED
         await target.forget()
         try:
@@ -120,13 +131,13 @@ class Case:
 
 
 def case(
-    into: list[Case], *needs: Capability, truth: bool = False, ends_computer: bool = False
+    into: list[Case], *needs: Capability, truth: bool = False, ends_computer: bool = False, wire: bool = False
 ) -> Callable[[Check], Check]:
     """Make a case of a function and put it into a list."""
 
     def register(check: Check) -> Check:
         says = (check.__doc__ or "").strip()
-        into.append(Case(check.__name__, says, frozenset(needs), truth, ends_computer, check))
+        into.append(Case(check.__name__, says, frozenset(needs), truth, ends_computer, check, wire))
         return check
 
     return register
