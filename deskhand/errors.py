@@ -11,6 +11,7 @@ error                     code                  retryable effect  raised when
 ``ConfigError``           ``config``            no        no      a setting, key, extra or program is missing or wrong
 ``AuthError``             ``auth``              no        no      the other side refused the key
 ``PermissionDeniedError`` ``permission_denied`` no        no      the key or user is valid but may not do this
+``QuotaError``            ``quota``             no        no      the account's plan or balance allows no more
 ``NotFoundError``         ``not_found``         no        no      the named computer, run, model or tool is not there
 ``FileMissingError``      ``file_not_found``    no        no      a path on a computer is not there
 ``ConflictError``         ``conflict``          no        no      it is in use, or in a state that does not allow this
@@ -65,6 +66,7 @@ __all__ = [
     "ProtocolError",
     "ProviderError",
     "QuarantinedError",
+    "QuotaError",
     "RateLimitedError",
     "RefusedError",
     "RunStoppedError",
@@ -153,6 +155,13 @@ class PermissionDeniedError(DeskhandError, PermissionError):
     code = "permission_denied"
     hint: str | None = "see what this key or user may do"
     effect: Effect = "no"
+
+
+class QuotaError(PermissionDeniedError):
+    """Raised when the plan or the balance of the other side's account allows no more."""
+
+    code = "quota"
+    hint: str | None = "see the plan and the balance of this key's account"
 
 
 class NotFoundError(DeskhandError, LookupError):

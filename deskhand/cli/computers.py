@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from deskhand.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deskhand.cli.terminal import Terminal
-    from deskhand.providers.contract import ExternalComputer
+    from deskhand.providers.contract import ComputeProvider, ExternalComputer
 
 __all__ = ["existing", "named_computer"]
 
@@ -28,7 +30,7 @@ async def named_computer(
 
     Args:
         terminal: Where to tell what is waited for.
-        name: The provider, or the existing computer.
+        name: The provider, several with commas between them in the order of preference, or the existing computer.
         screen: The fresh computer's screen in pixels.
         label: The fresh computer's name.
         simulate: Whether a simulator takes the place of the provider's vendor.
@@ -39,10 +41,11 @@ async def named_computer(
         NotFoundError: If there is no such computer.
     """
     from contextlib import AsyncExitStack
+    from functools import partial
 
     from deskhand.cli.simulating import simulated
     from deskhand.providers.contract import ComputerSpec
-    from deskhand.providers.lookup import attach, provider
+    from deskhand.providers.lookup import attach, first_available, provider
 
     async with AsyncExitStack() as stack:
         if ":" in name:
@@ -53,10 +56,14 @@ async def named_computer(
             with terminal.waiting(f"reaching {name}"):
                 computer = await stack.enter_async_context(attach(name))
         else:
-            with terminal.waiting(f"starting a {name} computer"):
-                options = await stack.enter_async_context(simulated(name)) if simulate else {}
-                chosen = await stack.enter_async_context(provider(name, **options))
-                computer = await chosen.create(name=label, spec=ComputerSpec(screen=screen))
+            with terminal.waiting(f"starting a {name.replace(',', ' or ')} computer"):
+                asked: list[Callable[[], ComputeProvider]] = []
+                for one in name.split(","):
+                    options = await stack.enter_async_context(simulated(one)) if simulate else {}
+                    asked.append(partial(provider, one, **options))
+                computer = await first_available(stack, asked, label, ComputerSpec(screen=screen))
+            for error in computer.instead_of:
+                terminal.aside(f"not at {error.provider}: {error.message}")
         yield computer
 
 

@@ -68,7 +68,13 @@ def register(app: typer.Typer) -> None:
 def run(
     goal: Annotated[str, typer.Argument(metavar="GOAL", help="What the model is to reach, in plain words.")],
     computer: Annotated[
-        str, typer.Option("--computer", "-c", metavar="NAME", help="A provider for a fresh computer, or PROVIDER:ID.")
+        str,
+        typer.Option(
+            "--computer",
+            "-c",
+            metavar="NAME",
+            help="A provider for a fresh computer, or the first of several (orgo,local) that has one; or PROVIDER:ID.",
+        ),
     ] = "local",
     harness: Annotated[
         str,

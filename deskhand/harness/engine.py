@@ -70,7 +70,7 @@ class _Order:
     user: str | None = None
     workspace: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    provider: str = "local"
+    provider: str | Sequence[str] = "local"
     policy: OwnPolicy | None = None
     budget: BudgetLike = None
     secrets: Secrets | None = None
@@ -179,7 +179,7 @@ class Engine:
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -238,7 +238,7 @@ class Engine:
         computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
         tools: ToolRegistry | Sequence[Tool] | None = None,
         deps: DepsT | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -307,7 +307,7 @@ class Engine:
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -532,6 +532,8 @@ class Engine:
         for key, computer in state.computers.items():
             info = computer.computer.info
             data: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
+            before = computer.computer.instead_of
+            data["instead_of"] = [{"provider": error.provider, "code": error.code} for error in before]
             state.emit(ComputerStatusChanged, data, computer_id=key)
 
 

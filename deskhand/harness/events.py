@@ -670,13 +670,21 @@ class FrameDropped(EventBase):
         return f"frame {self.data.frame_id} dropped: {self.data.reason}"
 
 
+class InsteadOf(_Model):
+    """A provider that was asked for a computer before, and had none."""
+
+    provider: str | None = None
+    code: str
+
+
 class ComputerStatusData(_Model):
-    """A computer's status; ``boot`` in seconds."""
+    """A computer's status; ``boot`` in seconds; ``instead_of`` has the providers that had none."""
 
     computer_id: str
     status: str
     provider: str
     boot: float | None = None
+    instead_of: list[InsteadOf] = []
 
 
 class ComputerStatusChanged(EventBase):

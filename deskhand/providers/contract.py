@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import JsonValue, SecretStr
 
-from deskhand.errors import ConflictError, InvalidInputError, UnsupportedError
+from deskhand.errors import ConflictError, DeskhandError, InvalidInputError, UnsupportedError
 from deskhand.providers.actions import (
     Click,
     Drag,
@@ -301,6 +301,9 @@ class ExternalComputer(abc.ABC):
             Capability.PROMPT: "prompt",
         }
     )
+
+    instead_of: tuple[DeskhandError, ...] = ()
+    """Why providers that `open_computer` asked before had none."""
 
     _kept = False
     _leased_to: str | None = None

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Final
 
-from deskhand.errors import ConfigError, InvalidInputError
+from deskhand.errors import (
+    ConfigError,
+    ConnectionLostError,
+    DeskhandError,
+    InvalidInputError,
+    OverloadedError,
+    QuotaError,
+    RateLimitedError,
+)
 from deskhand.providers.contract import ComputeProvider, ComputerSpec, ExternalComputer
 
 __all__ = ["attach", "open_computer", "provider", "provider_names"]
 
 ENTRY_POINTS = "deskhand.providers"
 BUNDLED = "deskhand.providers."
+_UNAVAILABLE: Final = (QuotaError, RateLimitedError, OverloadedError, ConnectionLostError)
+"""Errors of a provider after which another may have what it has not."""
 
 
 def _registered() -> dict[str, EntryPoint]:
@@ -80,24 +93,70 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 @asynccontextmanager
 async def open_computer(
-    name: str = "local", *, label: str = "deskhand", spec: ComputerSpec | None = None, **vendor_options: object
+    name: str | Sequence[str] = "local",
+    *,
+    label: str = "deskhand",
+    spec: ComputerSpec | None = None,
+    **vendor_options: object,
 ) -> AsyncIterator[ExternalComputer]:
     """Create a computer and destroy it on leaving.
 
+    Of several providers the first that has one gives it: what has no quota or capacity left, asks to slow down or
+    cannot be reached is passed over, as long as it is certain that nothing was created there. The computer's
+    ``instead_of`` has their errors, and so has the event ``computer.status`` of a run.
+
     Args:
-        name: The provider's name.
+        name: The provider's name, or several in the order of preference.
         label: The computer's name.
         spec: Its portable settings.
-        **vendor_options: Options of the provider's own ``create``.
+        **vendor_options: Options of the provider's own ``create``; of several providers, each must know them.
 
     Raises:
         ConfigError: If there is no such provider.
-        InvalidInputError: If ``name`` names an existing computer (use `attach`).
+        InvalidInputError: If ``name`` names an existing computer (use `attach`), or nothing.
+        DeskhandError: Whatever `create` raised, of several providers the last; the others' errors are its notes.
     """
-    if ":" in name:
-        raise InvalidInputError(f"{name!r} names an existing computer", hint=f"borrow it: attach({name!r})")
-    async with provider(name) as chosen:
-        yield await chosen.create(name=label, spec=spec, **vendor_options)
+    names = [name] if isinstance(name, str) else [*name]
+    for one in names:
+        if ":" in one:
+            raise InvalidInputError(f"{one!r} names an existing computer", hint=f"borrow it: attach({one!r})")
+    async with AsyncExitStack() as stack:
+        asked = [partial(provider, one) for one in names]
+        yield await first_available(stack, asked, label, spec, vendor_options)
+
+
+async def first_available(
+    stack: AsyncExitStack,
+    providers: Sequence[Callable[[], ComputeProvider]],
+    label: str,
+    spec: ComputerSpec | None = None,
+    vendor_options: Mapping[str, object] = MappingProxyType({}),
+) -> ExternalComputer:
+    """Create a computer at the first provider that has one; see `open_computer`.
+
+    Args:
+        stack: Where the provider is entered, which owns the computer.
+        providers: What makes each, in the order of preference.
+        label: The computer's name.
+        spec: Its portable settings.
+        vendor_options: Options of the provider's own ``create``.
+    """
+    passed_over: list[DeskhandError] = []
+    for at, make in enumerate(providers, 1):
+        try:
+            async with AsyncExitStack() as entering:
+                chosen = await entering.enter_async_context(make())
+                computer = await chosen.create(name=label, spec=spec, **vendor_options)
+                computer.instead_of = tuple(passed_over)
+                await stack.enter_async_context(entering.pop_all())
+                return computer
+        except DeskhandError as error:
+            if not (isinstance(error, _UNAVAILABLE) and error.effect == "no") or at == len(providers):
+                for other in passed_over:
+                    error.add_note(f"before that: {other.message}")
+                raise
+            passed_over.append(error)
+    raise InvalidInputError("no provider is named", hint=f"use one of: {', '.join(provider_names())}")
 
 
 @asynccontextmanager

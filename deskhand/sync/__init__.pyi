@@ -749,7 +749,7 @@ class Engine:
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -765,7 +765,7 @@ class Engine:
         computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
         tools: ToolRegistry | Sequence[Tool] | None = None,
         deps: DepsT | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -783,7 +783,7 @@ class Engine:
         user: str | None = None,
         workspace: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        provider: str = "local",
+        provider: str | Sequence[str] = "local",
         policy: OwnPolicy | None = None,
         budget: BudgetLike = None,
         secrets: Secrets | None = None,
@@ -1340,7 +1340,11 @@ def dispatch(computer: ExternalComputer, name: str, arguments: Mapping[str, Json
     """Do one of the seven tools' calls on a computer."""
 
 def open_computer(
-    name: str = "local", *, label: str = "deskhand", spec: ComputerSpec | None = None, **vendor_options: object
+    name: str | Sequence[str] = "local",
+    *,
+    label: str = "deskhand",
+    spec: ComputerSpec | None = None,
+    **vendor_options: object,
 ) -> AbstractContextManager[ExternalComputer]:
     """Create a computer and destroy it on leaving."""
 

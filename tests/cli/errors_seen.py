@@ -37,6 +37,7 @@ from deskhand.harness.loops.openai import OpenAIComputerUseHarness
 from deskhand.harness.models.anthropic_door import ANTHROPIC
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, text, tool_use
+from deskhand.testing.simulators import OrgoPlan, OrgoSimulator
 from deskhand.tools.calls import ErrorInfo
 
 Case = Callable[[Path], Awaitable[object]]
@@ -134,6 +135,13 @@ async def _(folder: Path) -> object:
 @case("a key that may not do this")
 async def _(folder: Path) -> object:
     return await answered(403, "Your API key does not have permission to use this model.")
+
+
+@case("a plan that allows no more")
+async def _quota(_: Path) -> object:
+    async with OrgoSimulator(plan=OrgoPlan(computers=0)) as simulator, provider("orgo", **simulator.options()) as orgo:
+        await orgo.create(name="one more")
+    return None
 
 
 @case("a request that the API finds wrong")

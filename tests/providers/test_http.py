@@ -28,6 +28,7 @@ from deskhand.errors import (
     PermissionDeniedError,
     ProtocolError,
     ProviderError,
+    QuotaError,
     RateLimitedError,
     UnsupportedError,
 )
@@ -108,7 +109,7 @@ async def test_call_sends_json_and_key_and_returns_the_object() -> None:
     [
         (400, InvalidInputError, "no"),
         (401, AuthError, "no"),
-        (402, ProviderError, "no"),
+        (402, QuotaError, "no"),
         (403, PermissionDeniedError, "no"),
         (404, NotFoundError, "no"),
         (405, UnsupportedError, "no"),
@@ -194,6 +195,23 @@ async def test_retry_after_is_honoured_where_it_makes_sense(asked: str, waited: 
     async with script.client() as client:
         await client.call(READ, "/thing")
     assert script.waits == [pytest.approx(waited)]
+
+
+async def test_one_request_that_is_to_slow_down_slows_all_of_the_provider() -> None:
+    """A limit is the key's: what is asked later waits as long, but for what ends something; nothing waits in vain."""
+    script = Script(answer(429, retry_after="20"), answer())
+    async with script.client() as client:
+        with pytest.raises(RateLimitedError):
+            await client.call(CLICK, "/thing", {})
+        await client.call(DELETE, "/thing", is_urgent=True)
+        assert script.waits == []
+        await client.call(CLICK, "/thing", {})
+        assert [round(wait) for wait in script.waits] == [22]
+        with pytest.raises(RateLimitedError, match="has asked to slow down") as caught:
+            await client.call(CLICK, "/thing", {}, deadline=5)
+    assert caught.value.effect == "no"
+    assert caught.value.retry_at == pytest.approx(1_020, abs=1)
+    assert len(script.requests) == 3
 
 
 async def test_retry_after_beyond_the_cap_is_told_at_once() -> None:

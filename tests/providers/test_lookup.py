@@ -11,7 +11,20 @@ from typing import ClassVar, Self
 
 import pytest
 
-from deskhand.errors import ConfigError, InvalidInputError, NotFoundError
+from deskhand import Engine, ProbeHarness
+from deskhand.errors import (
+    AuthError,
+    ConfigError,
+    ConnectionLostError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    OverloadedError,
+    QuotaError,
+    RateLimitedError,
+)
+from deskhand.harness.events import ComputerStatusChanged
 from deskhand.providers import (
     ComputeProvider,
     ComputerInfo,
@@ -75,6 +88,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = {
         "third": f"{here}:ThirdParty",
         "open": f"{here}:Open",
+        "full": f"{here}:Full",
         "absent": "no_such_package:Provider",
         "nameless": f"{here}:Nothing",
         "function": f"{here}:installed",
@@ -165,6 +179,76 @@ async def test_attach_needs_an_id(name: str) -> None:
     with pytest.raises(InvalidInputError, match="names no computer"):
         async with attach(name):
             pytest.fail("it names no computer")
+
+
+class Full(ThirdParty):
+    """Has no room, or fails otherwise."""
+
+    name = "full"
+    error: ClassVar[DeskhandError]
+
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
+    ) -> ExternalComputer:
+        raise self.error
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("kind", [QuotaError, RateLimitedError, OverloadedError, ConnectionLostError])
+async def test_of_several_providers_the_first_that_has_a_computer_gives_it(kind: type[DeskhandError]) -> None:
+    """No quota, no capacity or no way there: the next one is asked, and the computer tells why; all are left."""
+    Full.error = kind("no room", provider="full", effect="no")
+    left = ThirdParty.left
+    async with open_computer(["full", "third"], label="mine") as computer:
+        assert computer.instead_of == (Full.error,)
+        assert ThirdParty.left == left + 1
+    assert ThirdParty.left == left + 2
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthError("a wrong key"),
+        InvalidInputError("a wrong size"),
+        OverloadedError("it may have been created", effect="unknown"),
+        OutcomeUnknownError("nobody knows"),
+    ],
+)
+async def test_no_other_provider_is_asked_after_a_mistake_or_what_may_have_taken_effect(error: DeskhandError) -> None:
+    """A second computer beside one that nobody knows of would be paid for twice."""
+    Full.error = error
+    ThirdParty.created.clear()
+    with pytest.raises(type(error)):
+        async with open_computer(["full", "third"]):
+            pytest.fail("the first one's error must come out")
+    assert ThirdParty.created == []
+
+
+@pytest.mark.usefixtures("installed")
+async def test_where_no_provider_has_a_computer_the_last_error_tells_of_all() -> None:
+    """The others' messages are its notes. No name, or the name of a computer, is refused."""
+    Full.error = QuotaError("no room", effect="no")
+    with pytest.raises(QuotaError, match="no room") as caught:
+        async with open_computer(["full", "full"]):
+            pytest.fail("there is no room")
+    assert caught.value.__notes__ == ["before that: no room"]
+    for names in ([], ["third", "third:cmp:1"]):
+        with pytest.raises(InvalidInputError):
+            async with open_computer(names):
+                pytest.fail("it names no provider")
+
+
+@pytest.mark.usefixtures("installed")
+async def test_run_records_which_provider_gave_its_computer() -> None:
+    """The event with the computer's status has the providers that had none."""
+    Full.error = QuotaError("no room", provider="full", effect="no")
+    async with Engine() as engine:
+        run = await engine.start(ProbeHarness(), ComputerSpec(), "look", provider=["full", "third"])
+        await run.result()
+        events = [event async for event in run.events(types=["computer.status"])]
+    assert isinstance(events[0], ComputerStatusChanged)
+    assert [one.model_dump() for one in events[0].data.instead_of] == [{"provider": "full", "code": "quota"}]
 
 
 @pytest.mark.usefixtures("installed")

@@ -57,6 +57,9 @@ _ERROR_LIMIT: Final = 1 << 20
 class HttpClient:
     """Speaks to one vendor: pooled, bounded in time, size and number, its answers decoded and its errors mapped.
 
+    All computers of a provider share it, and so one bound on requests at once; where the vendor asks one request to
+    slow down until a time that it names, all others wait too, but for those that end something.
+
     The key goes to the vendor's own origin and nowhere else, and no redirect is followed. An operation that must not
     arrive twice is sent once: where nobody can tell whether it took effect, `OutcomeUnknownError` says so.
 
@@ -111,6 +114,7 @@ class HttpClient:
         self._bearer = ("authorization", f"Bearer {secret}")
         self.has_key: bool = bool(secret)
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
+        self._held_until = 0.0
         self._stack: AsyncExitStack | None = None
         self._open: httpx2.AsyncClient | None = None
         self._library: ModuleType | None = None
@@ -237,8 +241,30 @@ class HttpClient:
                 bound.is_sent = True
                 return await self._persist(operation, url, headers, content, seconds)
             async with self._limiter:
+                await self._hold_back(operation, seconds)
                 bound.is_sent = True
                 return await self._persist(operation, url, headers, content, seconds)
+
+    async def _hold_back(self, operation: Operation, seconds: float) -> None:
+        """Wait as long as the vendor asked any request to wait: its limit is the key's, not one computer's."""
+        wait = self._held_until - self._clock.monotonic()
+        if wait <= 0:
+            return
+        if wait >= seconds:
+            raise RateLimitedError(
+                f"{self._provider} has asked to slow down, for longer than it may take to {operation.name}",
+                hint="do it later",
+                provider=self._provider,
+                retry_at=self._clock.wall() + wait,
+            )
+        await self._clock.sleep(wait * (1 + 0.1 * self._clock.random()))  # not all at once
+
+    def _note_limit(self, error: DeskhandError) -> None:
+        """Remember until when the vendor wants no requests; a time far off is the matter of that request alone."""
+        if isinstance(error, RateLimitedError) and error.retry_at is not None:
+            wait = error.retry_at - self._clock.wall()
+            if wait <= _WAIT_CAP:
+                self._held_until = max(self._held_until, self._clock.monotonic() + wait)
 
     async def _persist(
         self, operation: Operation, url: str, headers: list[tuple[str, str]], content: bytes | None, seconds: float
@@ -253,6 +279,7 @@ class HttpClient:
                     return status, got, data
                 raise self._reports.failure(operation, status, got, data)
             except DeskhandError as error:
+                self._note_limit(error)
                 if not (operation.may_repeat and error.retryable) or attempt >= operation.attempts:
                     raise
                 delay = self._delay(error, attempt)

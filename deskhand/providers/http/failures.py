@@ -22,6 +22,7 @@ from deskhand.errors import (
     PayloadTooLargeError,
     PermissionDeniedError,
     ProviderError,
+    QuotaError,
     RateLimitedError,
     UnsupportedError,
 )
@@ -96,7 +97,7 @@ class FailureRow:
 _COMMON: Final[Mapping[int, Failure]] = {
     400: Failure(InvalidInputError, "no"),
     401: Failure(AuthError, "no"),
-    402: Failure(ProviderError, "no", False, "see the plan and the balance of this key's account"),
+    402: Failure(QuotaError, "no"),
     403: Failure(PermissionDeniedError, "no"),
     404: Failure(NotFoundError, "no"),
     405: Failure(UnsupportedError, "no", hint="the other side has no such route; use another way"),

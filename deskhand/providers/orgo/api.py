@@ -21,6 +21,7 @@ from deskhand.errors import (
     OverloadedError,
     PermissionDeniedError,
     ProviderError,
+    QuotaError,
     UnsupportedError,
 )
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
@@ -89,13 +90,14 @@ ROWS: Final = (
     FailureRow(400, "not available", Failure(ConflictError, "no", True, "start it, or wait until it has started")),
     FailureRow(400, "invalid_model", Failure(InvalidInputError, "no", hint="see the models of Orgo's agent")),
     FailureRow(401, "", Failure(AuthError, "no", hint=KEY_HINT)),
-    FailureRow(402, "", Failure(ProviderError, "no", False, _CREDITS)),
+    FailureRow(402, "", Failure(QuotaError, "no", hint=_CREDITS)),
     FailureRow(
         403,
         "workspace_scope_mismatch",
         Failure(PermissionDeniedError, "no", hint="this key is for the workspace {key_workspace_id} alone: use that"),
     ),
-    FailureRow(403, "limit", Failure(PermissionDeniedError, "no", hint="the plan allows no more: destroy one first")),
+    FailureRow(403, "plan allows", Failure(QuotaError, "no", hint="the plan allows no more: destroy one first")),
+    FailureRow(403, "limit", Failure(QuotaError, "no", hint="the plan allows no more: destroy one first")),
     FailureRow(404, "computer_not_found", Failure(ComputerGoneError, "no")),
     FailureRow(404, "computer not found", Failure(ComputerGoneError, "no")),
     FailureRow(404, "", Failure(NotFoundError, "no", hint=_NOT_FOUND)),

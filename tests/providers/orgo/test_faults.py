@@ -22,6 +22,7 @@ from deskhand.errors import (
     PermissionDeniedError,
     ProtocolError,
     ProviderError,
+    QuotaError,
     RateLimitedError,
 )
 from deskhand.providers.orgo import OrgoComputer, OrgoProvider
@@ -48,7 +49,7 @@ USES: dict[str, Use] = {
 REFUSALS: dict[int, type[DeskhandError]] = {
     400: ConflictError,
     401: AuthError,
-    402: ProviderError,
+    402: QuotaError,
     403: PermissionDeniedError,
     409: ConflictError,
     422: InvalidInputError,

@@ -12,7 +12,7 @@ from deskhand.errors import (
     DeadlineExceededError,
     DeskhandError,
     OutcomeUnknownError,
-    ProviderError,
+    QuotaError,
 )
 from deskhand.providers import Click
 from deskhand.providers.orgo import OrgoProvider
@@ -213,7 +213,7 @@ async def test_desktop_that_cannot_come_up_is_destroyed_and_told() -> None:
     """What no waiting mends ends the creation at once."""
     async with orgo() as hosted:
         hosted.simulator.fail(402, route="bash")
-        with pytest.raises(ProviderError, match="402"):
+        with pytest.raises(QuotaError, match="402"):
             await hosted.create()
         assert not hosted.simulator.computers
 

@@ -16,6 +16,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
+    QuotaError,
 )
 from deskhand.providers import ComputerStatus, Screen
 from deskhand.testing.simulators import OrgoDialect, OrgoPlan, OrgoSimulator
@@ -264,8 +265,8 @@ async def test_what_cannot_be_destroyed_after_a_cancellation_is_logged(caplog: p
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [
-        (402, "You are out of credits.", DeskhandError),
-        (403, "Your plan allows 1 computers. Delete one, or upgrade.", PermissionDeniedError),
+        (402, "You are out of credits.", QuotaError),
+        (403, "Your plan allows 1 computers. Delete one, or upgrade.", QuotaError),
     ],
 )
 async def test_account_that_may_not_create_is_told_what_to_do(
