@@ -18,7 +18,8 @@ def masked(text: str, folder: Path) -> str:
     """Take out what differs from one time to the next."""
     text = text.replace(str(folder), "/home/me")
     text = re.sub(r"run_[0-9A-HJKMNP-TV-Z]{26}", "run_01KXAMPLE", text)
-    return re.sub(r"cmp_[0-9A-HJKMNP-TV-Z]{26}", "cmp_01KXAMPLE", text)
+    text = re.sub(r"cmp_[0-9A-HJKMNP-TV-Z]{26}", "cmp_01KXAMPLE", text)
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "01234567-89ab-cdef-0123-456789abcdef", text)
 
 
 def compare(golden: Path, text: str) -> None:
