@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from deskhand.cli.text import indented, visible
+from deskhand.cli.home import private_file, private_folder
+from deskhand.cli.text import indented
+from deskhand.text import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from deskhand.harness.blobs import BlobStore
 
 __all__ = ["approval_at"]
+
+REASON: Final = 2000
+"""Characters of a reason that are shown, on one line: nothing in it can pass for the call, or for the question."""
 
 NOBODY: Final = "nobody can be asked: standard input is no terminal"
 QUESTION: Final = "run it? [y]es  [n]o  [a]lways in this run  [e]dit the arguments"
@@ -33,13 +39,16 @@ def approval_at(terminal: Terminal, keyboard: Keyboard, blobs: BlobStore) -> OnA
     """
 
     async def ask(request: ApprovalRequest) -> Decision:
+        from deskhand.cli.lookalikes import lookalikes
         from deskhand.harness.approvals import Decision
 
         if not keyboard.there:
             return Decision("denied", "deskhand", NOBODY)
         terminal.wait_for(None)
-        terminal.aside(f"{_source(request)} {visible(request.reason)}")
-        terminal.aside(indented(visible(_shown(request)), "  "))
+        terminal.aside(f"{_source(request)} {one_line(request.reason, REASON)}")
+        terminal.aside(indented(_shown(request), "  "))
+        for warning in lookalikes(dict(request.arguments)):
+            terminal.aside(indented(f"look closely: {warning}", "  "))
         crop = await _crop(request, blobs)
         if crop is not None:
             terminal.aside(f"  around its target: {crop}")
@@ -70,35 +79,38 @@ def _shown(request: ApprovalRequest) -> str:
 
 
 async def _edited(terminal: Terminal, keyboard: Keyboard) -> dict[str, JsonValue] | None:
-    """Ask for other arguments until they are JSON; ``None`` where the person leaves it."""
+    """Ask for other arguments, read as strictly as a model's; ``None`` where the person leaves it."""
+    from deskhand.errors import InvalidInputError
+    from deskhand.tools.arguments import parse_arguments
+
     while True:
         line = await keyboard.line("the arguments as JSON, on one line (Escape leaves them as they are):")
         if line is None:
             return None
         try:
-            edited = json.loads(line)
-        except ValueError as error:
-            terminal.aside(f"that is no JSON: {error}")
-            continue
-        if isinstance(edited, dict):
-            return edited
-        terminal.aside('arguments are an object: {"name": value}')
+            return parse_arguments(line)
+        except InvalidInputError as error:
+            terminal.aside(visible(f"that does not do: {error.message}"))
 
 
 async def _crop(request: ApprovalRequest, blobs: BlobStore) -> str | None:
     """Put the part of the frame that the call is about into the run's folder, and return its path."""
-    import anyio
+    import anyio.to_thread
 
     from deskhand.cli.home import runs_path
     from deskhand.errors import DeskhandError
 
     if request.crop is None:
         return None
-    folder = anyio.Path(runs_path() / request.run_id / "approvals")
-    path = folder / f"{request.id.rsplit('/', 1)[1]}.png"
+    path = runs_path() / request.run_id / "approvals" / f"{request.id.rsplit('/', 1)[1]}.png"
     try:
-        await folder.mkdir(parents=True, exist_ok=True)
-        await path.write_bytes(await blobs.get(request.crop))
+        await anyio.to_thread.run_sync(_keep, path, await blobs.get(request.crop))
     except (OSError, DeskhandError):
         return None  # (evidence that cannot be shown is no reason not to ask)
     return str(path)
+
+
+def _keep(path: Path, image: bytes) -> None:
+    private_folder(path.parent)
+    with private_file(path) as file:
+        file.write(image)

@@ -14,8 +14,8 @@ from deskhand.cli.exits import Exit, exit_of_error
 from deskhand.cli.options import DebugOption, JsonOption
 from deskhand.cli.simulating import SIMULATED
 from deskhand.cli.terminal import Terminal
-from deskhand.cli.text import visible
 from deskhand.errors import InvalidInputError
+from deskhand.text import visible
 
 if TYPE_CHECKING:
     from deskhand.benchmark import Column

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deskhand.cli.exits import Exit, exit_of_outcome
-from deskhand.cli.text import indented, one_line
+from deskhand.cli.text import indented
 from deskhand.errors import ConflictError
+from deskhand.text import one_line
 
 if TYPE_CHECKING:
     from deskhand.cli.keyboard import Bindings, Keyboard

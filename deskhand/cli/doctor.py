@@ -9,8 +9,8 @@ import typer
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption
 from deskhand.cli.terminal import Terminal
-from deskhand.cli.text import one_line
 from deskhand.errors import InvalidInputError
+from deskhand.text import one_line
 
 if TYPE_CHECKING:
     from deskhand.cli.stopping import Stopper

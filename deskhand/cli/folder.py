@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import anyio
 import anyio.to_thread
 
-from deskhand.cli.home import private_folder
+from deskhand.cli.home import private_file, private_folder
 from deskhand.errors import DeskhandError, NotFoundError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RunFolder:
         self.path = path
         self._blobs = blobs
         self._warn = warn
-        self._events: TextIO | None = None
+        self._events: BinaryIO | None = None
         self._broken = False
         self._lacks = False
         self._meta: dict[str, JsonValue] = {}
@@ -96,10 +96,11 @@ class RunFolder:
 
         if self._events is None:
             private_folder(self.path / "frames")
-            self._events = (self.path / "events.jsonl").open("a", encoding="utf-8")
+            self._events = private_file(self.path / "events.jsonl", append=True)
         for name, image in images:
-            (self.path / "frames" / name).write_bytes(image)
-        self._events.writelines(event.to_json().decode() + "\n" for event in events)
+            with private_file(self.path / "frames" / name) as file:
+                file.write(image)
+        self._events.writelines(event.to_json() + b"\n" for event in events)
         self._events.flush()
         for event in events:
             if isinstance(event, RunStarted | RunFinished):
@@ -117,4 +118,5 @@ class RunFolder:
         else:
             self._meta["finished_at"] = whole["time"]
         self._meta |= data
-        (self.path / "meta.json").write_text(json.dumps(self._meta, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        with private_file(self.path / "meta.json") as file:
+            file.write((json.dumps(self._meta, indent=2, ensure_ascii=False) + "\n").encode())

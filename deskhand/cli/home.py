@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import BinaryIO
 
 from deskhand.errors import ConfigError
 
-__all__ = ["blobs_path", "home", "load_dotenv", "log_path", "private_folder", "runs_path"]
+__all__ = ["blobs_path", "home", "load_dotenv", "log_path", "private_file", "private_folder", "runs_path"]
 
 _LINE = re.compile(r"""^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^#]*?))\s*(?:\#.*)?$""")
 _OURS = re.compile(r"DESKHAND_[A-Z0-9_]+|[A-Z0-9]+_(?:API_KEY|AUTH_TOKEN)")
@@ -72,6 +73,22 @@ def private_folder(path: Path) -> Path:
             f"the folder {path} cannot be written to", hint="export DESKHAND_HOME to a folder that you can write to"
         )
     return path
+
+
+def private_file(path: Path, *, append: bool = False) -> BinaryIO:
+    """Open a file for writing that only its owner can read, whatever the umask is; a link in its place is not followed.
+
+    Raises:
+        OSError: If it cannot be made, or a link lies there.
+    """
+    how = os.O_APPEND if append else os.O_TRUNC
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | how, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+        return os.fdopen(handle, "ab" if append else "wb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def load_dotenv(path: Path, environment: MutableMapping[str, str]) -> None:

@@ -12,7 +12,8 @@ import typer
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption
 from deskhand.cli.terminal import Terminal
-from deskhand.cli.text import indented, one_line
+from deskhand.cli.text import indented
+from deskhand.text import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deskhand.cli.text import indented, one_line, visible
+from deskhand.cli.text import indented
 from deskhand.errors import DeskhandError
+from deskhand.text import one_line, visible
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -147,7 +147,7 @@ async def _print(chunk: ExecChunk) -> None:
 
 def _write(stream: Literal["stdout", "stderr"], data: bytes) -> None:
     """Print output: byte for byte into a file or pipe; on a terminal nothing in it is acted on."""
-    from deskhand.cli.text import visible
+    from deskhand.text import visible
 
     target = sys.stdout if stream == "stdout" else sys.stderr
     if target.isatty():

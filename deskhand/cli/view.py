@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deskhand.cli.text import indented, one_line
+from deskhand.cli.text import indented
+from deskhand.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, NotFoundError
 from deskhand.harness.events import ApprovalRequested, ApprovalResolved
+from deskhand.harness.lag import Lag
 from deskhand.tools.calls import Risk, SafetyCheck, ToolCall
 
 __all__ = ["ANSWER", "ApprovalRequest", "Approvals", "Decision", "OnApproval", "digest_of", "nobody"]
@@ -122,10 +123,12 @@ class Approvals:
     Args:
         run_id: The run.
         on_approval: Is asked; others may answer before it.
+        lag: Measures what it takes.
     """
 
-    def __init__(self, run_id: str, on_approval: OnApproval | None = None) -> None:
+    def __init__(self, run_id: str, on_approval: OnApproval | None = None, lag: Lag | None = None) -> None:
         self._run_id = run_id
+        self._lag = lag or Lag()
         self._on_approval = on_approval
         self._pending: dict[str, _Pending] = {}
         self._resolved: dict[str, Decision] = {}
@@ -226,7 +229,10 @@ class Approvals:
                     answer = Decision("approved" if answer is True else "denied", "on_approval")
                 pending.answer(answer)
 
-            tasks.start_soon(consult)
+            async def measured() -> None:
+                await self._lag.of("on_approval", consult())
+
+            tasks.start_soon(measured)
             await pending.answered.wait()
             tasks.cancel_scope.cancel()
 

@@ -30,6 +30,7 @@ from deskhand.harness.ending import GRACE, Ending, ending_of, finish
 from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
+from deskhand.harness.lag import Lag
 from deskhand.harness.log import EventLog, MemoryLog
 from deskhand.harness.past import Past, read_past
 from deskhand.harness.policy import OwnPolicy, strictest
@@ -460,6 +461,7 @@ class Engine:
             states[computer.info.id] = ComputerState(computer, tools, anyio.Lock(), watch=watch)
         given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
         secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
+        lag = Lag()
         return RunState(
             run_id=run_id,
             goal=order.goal,
@@ -468,7 +470,8 @@ class Engine:
             computers=states,
             limiter=self._limiter,
             frame_limits=order.frame_limits,
-            approvals=Approvals(run_id, self._on_approval),
+            approvals=Approvals(run_id, self._on_approval, lag),
+            lag=lag,
             policy=strictest(self._policy, order.policy),
             purse=Purse([*as_budgets(self._budget), *as_budgets(order.budget)]),
             secrets=secrets,
@@ -542,7 +545,7 @@ def _driver(harness: Harness[OutputT, DepsT]) -> Callable[[LiveRun], Awaitable[o
 
     async def drive(live: LiveRun) -> object:
         with anyio.CancelScope() as live.scope:
-            return await harness.drive(RunContext(live.state))
+            return await live.state.lag.of("the driver", harness.drive(RunContext(live.state)))
         raise RunStoppedError("the run was stopped", reason=live.stop_reason or "user")
 
     return drive

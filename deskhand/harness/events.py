@@ -29,6 +29,7 @@ __all__ = [
     "EventBase",
     "FrameCaptured",
     "FrameDropped",
+    "LoopBlocked",
     "ModelDelta",
     "ModelMessage",
     "RunCheckpoint",
@@ -760,6 +761,26 @@ class CustomEvent(EventBase):
         return self.data.name
 
 
+class LoopBlockedData(_Model):
+    """Which code it was, and for how many seconds it did not await anything."""
+
+    code: str
+    seconds: float
+
+
+class LoopBlocked(EventBase):
+    """Code of yours held the event loop: nothing else could happen meanwhile (transient)."""
+
+    durable: ClassVar[bool] = False
+    type: Literal["loop.blocked"] = "loop.blocked"
+    data: LoopBlockedData
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.data.code} held the event loop for {self.data.seconds:.1f} s"
+
+
 class StreamGapData(_Model):
     """The events that are gone, both ends included."""
 
@@ -812,6 +833,7 @@ _KNOWN: tuple[type[EventBase], ...] = (
     UsageRecorded,
     BudgetWarned,
     CustomEvent,
+    LoopBlocked,
     StreamGap,
 )
 
@@ -855,6 +877,7 @@ Event = Annotated[
     | Annotated[UsageRecorded, Tag("usage.recorded")]
     | Annotated[BudgetWarned, Tag("budget.warned")]
     | Annotated[CustomEvent, Tag("custom")]
+    | Annotated[LoopBlocked, Tag("loop.blocked")]
     | Annotated[StreamGap, Tag("stream.gap")]
     | Annotated[UnknownEvent, Tag("unknown")],
     Discriminator(_tag),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from deskhand.errors import ConfigError
+from deskhand.harness.persistence import outlives
 from deskhand.providers.contract import ComputerInfo
 from deskhand.tools.calls import EffectClass, Risk, ToolCall
 
@@ -70,6 +71,8 @@ class Rule(BaseModel):
         arguments: A glob for each of these arguments; text as it is, other values as JSON. A call without one of
             them does not match.
         risk: At least this risk.
+        persists: Whether it would outlive the run, as far as its arguments tell: a file that runs by itself later, a
+            key, a timer. What a command does cannot be judged fully; ask for the risk where it matters.
         computer: A glob for the computer as ``PROVIDER:ID``.
         reason: What a person and the model are told.
     """
@@ -80,6 +83,7 @@ class Rule(BaseModel):
     tool: str = "*"
     arguments: Mapping[str, str] = {}
     risk: Risk | None = None
+    persists: bool | None = None
     computer: str = "*"
     reason: str | None = None
 
@@ -91,6 +95,7 @@ class Rule(BaseModel):
             fnmatchcase(call.name, self.tool)
             and (self.risk is None or _RISKS[request.risk] >= _RISKS[self.risk])
             and fnmatchcase(f"{computer.provider}:{computer.id}", self.computer)
+            and (self.persists is None or self.persists == (outlives(call.name, given) is not None))
             and all(name in given and fnmatchcase(_text(given[name]), glob) for name, glob in self.arguments.items())
         )
 
@@ -150,12 +155,14 @@ class Policy:
         """
         try:
             read = _File.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{name} is no TOML: {error}", hint=_EXAMPLE) from error
+        except RecursionError as error:
+            raise ConfigError(f"{name} is no TOML: it is nested too deep", hint=_EXAMPLE) from error
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise ConfigError(f"{name}: {where}: {first['msg']}", hint=_EXAMPLE) from error
+        except ValueError as error:  # (also what Python itself refuses in it, such as a number of 5,000 digits)
+            raise ConfigError(f"{name} is no TOML: {error}", hint=_EXAMPLE) from error
         return cls(read.rule, default=read.default)
 
     @classmethod
@@ -182,6 +189,9 @@ reason = "it deletes files\""""
 
 def _why(rule: Rule, request: PolicyRequest) -> str:
     """Say what about a call a rule is about, where the rule does not say it itself."""
+    given = request.call.arguments
+    if rule.persists and isinstance(given, Mapping) and (reason := outlives(request.call.name, given)) is not None:
+        return reason
     if rule.risk is not None:
         return f"its risk is {request.risk}"
     return f"the policy has a rule about {rule.tool}" if rule.tool != "*" else "the policy has a rule about it"

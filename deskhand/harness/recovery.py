@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import anyio
@@ -24,6 +23,7 @@ from deskhand.harness.models.recorded import decode_answer
 from deskhand.harness.past import LOST, Past, PastAction
 from deskhand.harness.stages.effect import HOLDS, RELEASES
 from deskhand.harness.state import ComputerState, RunState
+from deskhand.logs import package_logger
 from deskhand.providers.contract import Capability
 from deskhand.tools.registry import ToolContext, ToolOutput
 
@@ -43,7 +43,7 @@ _ANOTHER: Final = (
 ANSWER: Final = 30.0
 """Seconds in which a computer must say whether something took effect."""
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 
 def too_often(past: Past) -> QuarantinedError | None:

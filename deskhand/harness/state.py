@@ -14,10 +14,11 @@ from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.budget import Metric, Purse, Reservation, Warned
 from deskhand.harness.control import Control, Stopwatch
-from deskhand.harness.events import BudgetWarned, EventBase, RunFinished, Usage
+from deskhand.harness.events import BudgetWarned, EventBase, LoopBlocked, RunFinished, Usage
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
+from deskhand.harness.lag import Lag
 from deskhand.harness.past import Past
 from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.secrets import Secrets
@@ -111,6 +112,7 @@ class RunState:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     inbox: Inbox = field(default_factory=Inbox)
     tally: Tally = field(default_factory=Tally)
+    lag: Lag = field(default_factory=Lag)
     turn: int = 0
     known_frames: dict[str, Frame] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
@@ -118,6 +120,15 @@ class RunState:
     whole: RunState | None = None
     calls_aside: int = 0
     past: Past | None = None
+
+    def __post_init__(self) -> None:
+        """Have it told, in the run as a whole, who holds the loop."""
+        if self.whole is None:
+            self.lag.tell = self._held
+            self.feed.lag = self.lag
+
+    def _held(self, code: str, seconds: float) -> None:
+        self.emit(LoopBlocked, {"code": code, "seconds": round(seconds, 3)})
 
     def emit(
         self,

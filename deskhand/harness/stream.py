@@ -7,6 +7,7 @@ Transient events live in the ring alone, so a subscriber that lags misses some o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import anyio.lowlevel
 
 from deskhand.errors import InvalidInputError, JournalError, NotFoundError
 from deskhand.harness.events import Event, EventBase, StreamGap
+from deskhand.harness.lag import Lag
 from deskhand.harness.log import EventLog, matches
 
 __all__ = ["EventStream", "Feed", "event_name", "subscribe"]
@@ -71,6 +73,7 @@ class Feed:
         self._refused: JournalError | None = None
         self._failed: JournalError | None = None
         self._over = False
+        self.lag: Lag | None = None
 
     @classmethod
     async def open(cls, log: EventLog, run_id: str, *, ring: int = RING) -> Self:
@@ -176,6 +179,12 @@ class Feed:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+            if self.lag is not None:  # behind those who were woken: what went by then is what they took
+                asyncio.get_running_loop().call_soon(self._took, self.lag, time.monotonic(), self.lag.spent)
+
+    @staticmethod
+    def _took(lag: Lag, since: float, spent: float) -> None:
+        lag.took("a subscriber, or other code on the loop", time.monotonic() - since - (lag.spent - spent))
 
     def ends_at(self, seq: int) -> bool:
         """Whether nothing comes behind a number any more."""

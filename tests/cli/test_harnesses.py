@@ -127,7 +127,11 @@ QUESTION = "[e]dit the arguments"
         (((QUESTION, b"xn"), ("why?", b"\n")), "denied", "denied by user"),
         (((QUESTION, b"n"), ("why?", "nicht näö".encode() + b"\x7f\x7fie\n")), "denied", "denied by user: nicht nie"),
         (((QUESTION, b"e"), ("as JSON", b'{"x": 7, "y": 8}\n'), (QUESTION, b"y")), "ok", "approved by user"),
-        (((QUESTION, b"e"), ("as JSON", b'{"x":\n'), ("no JSON", b"\x1b"), (QUESTION, b"y")), "ok", "approved by user"),
+        (
+            ((QUESTION, b"e"), ("as JSON", b'{"x":\n'), ("t JSON", b"\x1b"), (QUESTION, b"y")),
+            "ok",
+            "approved by user",
+        ),
     ],
 )
 async def test_person_at_the_terminal_is_asked(

@@ -14,10 +14,11 @@ from deskhand.cli.exits import EXIT_CODES, Exit, exit_of_outcome
 from deskhand.cli.hold import age
 from deskhand.cli.home import home, load_dotenv, private_folder
 from deskhand.cli.options import parse_screen
-from deskhand.cli.text import indented, one_line, visible
+from deskhand.cli.text import indented
 from deskhand.cli.view import cost_line, tokens
 from deskhand.errors import ConfigError, InvalidInputError
 from deskhand.harness.events import Usage
+from deskhand.text import one_line, visible
 
 DIRECTIONS = frozenset(["LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"])
 

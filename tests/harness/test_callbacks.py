@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import anyio
 import pytest
 
-from deskhand import MemoryLog, RunContext, ToolError
+from deskhand import MemoryLog, Policy, RunContext, ToolError
 from deskhand.errors import DeskhandError
-from deskhand.harness import Run
-from deskhand.harness.events import ActionFinished, Event
+from deskhand.harness import ApprovalRequest, Decision, Judgement, PolicyRequest, Rule, Run, lag
+from deskhand.harness.events import ActionFinished, Event, LoopBlocked
 from deskhand.tools import ToolRegistry
 from tests.harness.driving import Driver, computer_with_screen
+from tests.harness.logs import attribute
 
 
 class Odd(BaseException):
@@ -236,7 +238,6 @@ async def test_driver_that_waits_for_its_own_result_is_stopped_by_leaving() -> N
         await holder[0].result()
 
     from deskhand.harness import engine
-    from tests.harness.logs import attribute
 
     with anyio.fail_after(10), attribute(engine, "GRACE", 0.05):
         async with Driver(drive).start(computer_with_screen(), "wait") as run:
@@ -264,3 +265,124 @@ async def test_event_of_ones_own_that_is_no_json_is_refused_at_once() -> None:
 
     result = await Driver(drive).run(computer_with_screen(), "emit")
     assert len((result.output or "").split()) == 3
+
+
+HELD = 0.1
+
+
+def hold_the_loop() -> None:
+    """Do what no callback should."""
+    time.sleep(HELD)
+
+
+@pytest.mark.parametrize("who", ["the tool odd", "the policy", "on_approval", "the driver", "a subscriber"])
+async def test_callback_that_holds_the_loop_is_told_by_name(who: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, however often it does it: an event for whoever follows, a line in the program's log; the run goes on."""
+    registry = tools_that(hold_the_loop if who == "the tool odd" else lambda: "quick")
+
+    def policy(request: PolicyRequest) -> Judgement:
+        if who == "the policy":
+            hold_the_loop()
+        return Judgement("ask" if request.call.name == "odd" else "allow")
+
+    async def on_approval(request: ApprovalRequest) -> bool:
+        if who == "on_approval":
+            hold_the_loop()
+        return True
+
+    async def drive(run: RunContext) -> str:
+        for _ in range(3):
+            if who == "the driver":
+                hold_the_loop()
+            await run.act("odd")
+            await anyio.lowlevel.checkpoint()
+        return "done"
+
+    told: list[LoopBlocked] = []
+    with anyio.fail_after(20), attribute(lag, "LIMIT", HELD / 2):
+        async with Driver(drive).start(
+            computer_with_screen(), "hold", tools=registry, policy=policy, on_approval=on_approval
+        ) as run:
+            async for event in run.events():
+                if isinstance(event, LoopBlocked):
+                    told.append(event)
+                if who == "a subscriber" and event.type == "action.finished":
+                    hold_the_loop()
+            assert (await run.result()).output == "done"
+    names = [event.data.code for event in told if event.data.code.startswith(who)]
+    assert 1 <= len(names) <= 2  # (a second time only where it was held twice as long)
+    assert told[0].data.seconds >= HELD / 2
+    assert told[0].seq is None
+    assert f"{names[0]} held the event loop" in caplog.text
+
+
+async def test_code_that_awaits_is_not_told_of() -> None:
+    """However long it takes: the loop is free meanwhile."""
+
+    async def drive(run: RunContext) -> str:
+        for _ in range(3):
+            await anyio.sleep(0.05)
+            await run.act("left_click", x=1, y=1)
+        return "done"
+
+    with anyio.fail_after(20):
+        async with Driver(drive).start(computer_with_screen(), "wait") as run:
+            events = [event async for event in run.events()]
+    assert not [event for event in events if isinstance(event, LoopBlocked)]
+
+
+@pytest.mark.parametrize("where", ["on_approval", "policy"])
+@pytest.mark.parametrize("now", [False, True], ids=["gracefully", "now"])
+async def test_callback_may_stop_the_run_that_asks_it(where: str, now: bool) -> None:
+    """From within the question: the call is not run, nothing hangs, and the run is stopped."""
+    holder: list[Run[str]] = []
+    started = anyio.Event()
+
+    async def stop() -> None:
+        await holder[0].stop(now=now, reason="enough")
+
+    async def policy(request: PolicyRequest) -> Judgement:
+        if where == "policy":
+            await stop()
+        return Judgement("ask")
+
+    async def on_approval(request: ApprovalRequest) -> bool:
+        await stop()
+        return True
+
+    async def drive(run: RunContext) -> None:
+        await started.wait()
+        await run.act("left_click", x=1, y=1)
+
+    computer = computer_with_screen()
+    with anyio.fail_after(10):
+        async with Driver(drive).start(computer, "stop", policy=policy, on_approval=on_approval) as run:
+            holder.append(run)
+            started.set()
+            result = await run.result()
+    assert (result.outcome, result.reason) == ("stopped", "enough")
+    assert computer.performed == []
+
+
+async def test_callback_that_answers_its_own_question_twice_is_told_so() -> None:
+    """By the handle and by what it returns: the first counts, and the run goes on."""
+    holder: list[Run[str]] = []
+    started = anyio.Event()
+
+    async def on_approval(request: ApprovalRequest) -> Decision:
+        await holder[0].deny(str(request.call.id), "by the handle", actor="ann")
+        return Decision("approved", "bob")
+
+    async def drive(run: RunContext) -> str:
+        await started.wait()
+        return (await run.act("left_click", x=1, y=1)).text
+
+    computer = computer_with_screen()
+    policy = Policy([Rule(verdict="ask", tool="left_click")])
+    with anyio.fail_after(10):
+        async with Driver(drive).start(computer, "ask", policy=policy, on_approval=on_approval) as run:
+            holder.append(run)
+            started.set()
+            result = await run.result()
+    assert result.output == "Not executed: denied by ann: by the handle"
+    assert computer.performed == []

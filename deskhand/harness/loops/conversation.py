@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,6 +36,7 @@ from deskhand.harness.models.recorded import decode_answer, encode_answer
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.harness.past import LOST
+from deskhand.logs import package_logger
 from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import shows_why
@@ -45,7 +45,7 @@ __all__ = ["Conversation", "Rules"]
 
 OutputT = TypeVar("OutputT", default=str)
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 _BYTES_A_TOKEN: Final = 3
 _IMAGE: Final = 5_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -14,13 +13,14 @@ from deskhand.errors import ProtocolError, TruncatedStreamError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Delta, Json, Stop, Turn, TurnDecoder
 from deskhand.harness.models.transcript import encode_json
+from deskhand.logs import package_logger
 from deskhand.tools.arguments import parse_arguments
 from deskhand.tools.calls import ToolCall
 from deskhand.tools.formats import call_from_anthropic
 
 __all__ = ["AnthropicDecoder"]
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -14,13 +13,14 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Delta, Json, Stop, Turn, TurnDecoder
 from deskhand.harness.models.openai_door import OPENAI
 from deskhand.harness.models.transcript import encode_json
+from deskhand.logs import package_logger
 from deskhand.tools.calls import ToolCall
 from deskhand.tools.formats import call_from_openai
 from deskhand.tools.openai_actions import calls_from_openai_computer
 
 __all__ = ["INCOMPLETE", "ResponsesDecoder", "known_function", "usage_of"]
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 _DELTAS: Final[Mapping[str, Literal["text", "thinking", "arguments"]]] = {
     "response.output_text.delta": "text",

@@ -27,18 +27,16 @@ async def policy(call: ToolCall, action: Action) -> ToolCall | Observation:
     if run.policy is None:
         return call
     tool = action.with_tool
-    judgement = await judge(
-        run.policy,
-        PolicyRequest(
-            call=call,
-            risk=tool.risk,
-            effect=tool.effect,
-            computer=action.on.computer.info,
-            run_id=run.run_id,
-            user=run.user,
-            workspace=run.workspace,
-        ),
+    request = PolicyRequest(
+        call=call,
+        risk=tool.risk,
+        effect=tool.effect,
+        computer=action.on.computer.info,
+        run_id=run.run_id,
+        user=run.user,
+        workspace=run.workspace,
     )
+    judgement = await run.lag.of("the policy", judge(run.policy, request))
     if judgement.verdict == "deny":
         return _denied(call, "policy_denied", f"the policy refuses it: {judgement.reason}")
     action.ask = judgement.reason if judgement.verdict == "ask" else None

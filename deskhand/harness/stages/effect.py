@@ -121,7 +121,8 @@ async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     )
     assert action.arguments is not None  # noqa: S101 (the stages' order)
     try:
-        result = await target.tools.perform(tool, action.arguments, context)
+        work = target.tools.perform(tool, action.arguments, context)
+        result = await run.lag.of(f"the tool {tool.name}", work)
     finally:
         if tool.on_screen and tool.effect != "pure":
             target.touched = time.monotonic()

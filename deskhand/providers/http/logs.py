@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from deskhand.logs import log_field, package_logger
 from deskhand.redaction import MASK, Redactor
 
 __all__ = ["SecretFilter", "private_logger", "redacted_logs", "redacted_url", "speaking_for"]
@@ -48,7 +49,7 @@ class SecretFilter(logging.Filter):
         redactor = _redactor.get()
         if redactor is not None or self._always:
             text = redacted_url(record.getMessage())
-            record.msg, record.args = (redactor or Redactor()).text(text), None
+            record.msg, record.args = log_field((redactor or Redactor()).text(text)), None
         return True
 
 
@@ -78,7 +79,7 @@ def speaking_for(redactor: Redactor) -> Iterator[None]:
 
 def private_logger(name: str) -> logging.Logger:
     """Return a logger of this package's own whose records hold no token."""
-    logger = logging.getLogger(name)
+    logger = package_logger(name)
     if not any(isinstance(present, SecretFilter) for present in logger.filters):
         logger.addFilter(SecretFilter(always=True))
     return logger

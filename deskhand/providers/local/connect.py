@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, ProtocolError
+from deskhand.logs import package_logger
 from deskhand.providers.local import wire
 from deskhand.providers.local.register import socket_path
 
@@ -21,7 +22,7 @@ OPEN_DEADLINE = 10.0
 CLOSE_DEADLINE = 2.0
 PING_INTERVAL = 20.0
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = package_logger(__name__)
 _LOGGER.addHandler(logging.NullHandler())
 
 

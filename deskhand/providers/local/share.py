@@ -22,6 +22,7 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from deskhand.errors import ConfigError
+from deskhand.logs import package_logger
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, ExternalComputer
 from deskhand.providers.local.companion import companion
 from deskhand.providers.local.register import live_entries, registered, runtime_folder
@@ -39,7 +40,7 @@ PING_INTERVAL = 20.0
 CLOSE_DEADLINE = 2.0
 END_DEADLINE = 8.0
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = package_logger(__name__)
 _LOGGER.addHandler(logging.NullHandler())  # a stranger's garbage on the socket is no news for whoever holds it
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from deskhand.errors import (
     PermissionDeniedError,
     ProtocolError,
 )
+from deskhand.logs import package_logger
 from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, JsonObject, OrgoApi, computer_info
@@ -36,7 +36,7 @@ from deskhand.providers.orgo.request import creation_body, unique_name
 
 __all__ = ["OrgoProvider"]
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 BASE_URL: Final = "https://www.orgo.ai/api"
 AGENT_MODEL: Final = "claude-sonnet-4.6"
