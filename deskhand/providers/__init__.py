@@ -36,6 +36,7 @@ from deskhand.providers.contract import (
 from deskhand.providers.keys import MODIFIERS, NAMED_KEYS, Chord, parse_chord, parse_key
 from deskhand.providers.lookup import attach, open_computer, provider, provider_names
 from deskhand.providers.needs import INPUT, capabilities_for
+from deskhand.providers.shell_desktop import ShellDesktop
 
 __all__ = [
     "INPUT",
@@ -65,6 +66,7 @@ __all__ = [
     "Screen",
     "Scroll",
     "Shell",
+    "ShellDesktop",
     "ShellEndpoint",
     "Source",
     "Specs",

@@ -43,6 +43,7 @@ from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.readiness import until_status, until_up
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.xdotool import INSTALL_HINT
 
 __all__ = ["OrgoComputer"]
 
@@ -95,7 +96,7 @@ class OrgoComputer(ExternalComputer):
         if capability is Capability.PORTS:
             return "Orgo lets nobody in from outside: serve from elsewhere, or look with the computer's own browser"
         if capability in {Capability.FULL_INPUT, Capability.CURSOR}:
-            return "apt-get install xdotool on the computer, then get it again"
+            return INSTALL_HINT
         if capability is Capability.CLONE:
             return "the plan of this key has no clones, see https://www.orgo.ai/pricing"
         if capability in {Capability.SHELL, Capability.EXEC_STREAM}:

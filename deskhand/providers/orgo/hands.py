@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Iterator
-from itertools import pairwise
 from typing import Final
 
 import anyio
 
-from deskhand.errors import DeskhandError, InvalidInputError, ProviderError, UnsupportedError
+from deskhand.errors import DeskhandError, UnsupportedError
 from deskhand.providers.actions import (
     Click,
     Drag,
     HoldKey,
     InputAction,
     Key,
-    MouseButton,
     MouseDown,
     MouseUp,
     Move,
@@ -30,23 +28,20 @@ from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.needs import capabilities_for, check_points
 from deskhand.providers.orgo.api import NAME, OrgoApi
 from deskhand.providers.orgo.commands import Commands
+from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
-__all__ = ["Hands", "key_name"]
+__all__ = ["Hands"]
 
-_BUTTONS: Final[dict[MouseButton, int]] = {"left": 1, "middle": 2, "right": 3, "back": 8, "forward": 9}
-_UP, _DOWN, _LEFT, _RIGHT = 4, 5, 6, 7
-_STEPS: Final = 8
 _NOTCHES: Final = 100
 """Notches of the wheel that one request turns."""
 _TYPED_A_SECOND: Final = 20
 """Characters that are typed a second at least: the server waits 12 ms after each."""
 
 _OWN_NAMES: Final = frozenset({"ctrl", "alt", "shift", "super"})
-"""Keys that the vendor's documents call as we do, and xdotool too; all others have X's names."""
+"""Keys that the vendor's documents call as we do; all others have X's names."""
 
 
-def key_name(key: str) -> str:
-    """Return a canonical key's name as both Orgo and xdotool take it."""
+def _key_name(key: str) -> str:
     return key if key in _OWN_NAMES else keysym_name(key)
 
 
@@ -95,13 +90,7 @@ class Hands:
 
     async def position(self) -> tuple[int, int]:
         """Return where the pointer is."""
-        found = dict(
-            line.split("=", 1) for line in (await self._xdotool("getmouselocation --shell")).split() if "=" in line
-        )
-        try:
-            return int(found["X"]), int(found["Y"])
-        except (KeyError, ValueError) as error:
-            raise ProviderError("xdotool does not tell where the pointer is", provider=NAME, effect="no") from error
+        return place(await self._xdotool("getmouselocation --shell"), NAME)
 
     async def _do(self, operation: str, route: str, body: dict[str, object], *, seconds: float | None = None) -> None:
         await self._api.do(operation, self._computer_id, route, body, deadline=seconds)
@@ -126,29 +115,22 @@ class Hands:
         if len(keys) == 1 and len(keys[0]) == 1:  # a character is typed: not each has a name that both sides know
             await self._type(keys[0])
             return
-        await self._do("strike a key", "key", {"key": "+".join(key_name(key) for key in keys)})
+        await self._do("strike a key", "key", {"key": "+".join(_key_name(key) for key in keys)})
 
     # What no route is there for
 
     async def _compose(self, action: InputAction) -> None:
-        if isinstance(action, HoldKey):
-            await self._hold(action)
-        else:
-            await self._xdotool(" ".join(_words(action)))
-
-    async def _hold(self, action: HoldKey) -> None:
-        down = " ".join(f"keydown {key_name(key)}" for key in action.keys)
-        up = " ".join(f"keyup {key_name(key)}" for key in reversed(action.keys))
-
         async def release() -> None:
-            await self._xdotool(up)
+            await self._xdotool(let_go(action))
 
-        try:
-            # Timed where the key is, so that it is let go of although nobody here can be heard any more.
-            await self._xdotool(f"{down} sleep {action.duration:.3f} {up}", seconds=action.duration)
-        except (DeskhandError, anyio.get_cancelled_exc_class()):
-            await self._api.in_background(release)
-            raise
+        for call in calls(action):
+            try:
+                # Timed where the keys are, so that they are let go of although nobody here can be heard any more.
+                await self._xdotool(call, seconds=seconds(action))
+            except (DeskhandError, anyio.get_cancelled_exc_class()) as error:
+                if let_go(action) and not (isinstance(error, DeskhandError) and error.effect == "no"):
+                    await self._api.in_background(release)
+                raise
 
     async def _xdotool(self, words: str, *, seconds: float = 0.0) -> str:
         """Run xdotool.
@@ -160,11 +142,7 @@ class Hands:
             f"exec xdotool {words}", timeout=math.ceil(seconds) + 30.0, env={"DISPLAY": self.display or ""}
         )
         if not result.ok:
-            raise ProviderError(
-                f"xdotool failed on the computer: {result.error or result.output.strip()[:300] or result.exit_code}",
-                hint="look at the screen before it is done again",
-                provider=NAME,
-            )
+            raise failure(result, NAME)
         return result.output
 
 
@@ -185,44 +163,3 @@ def _portions(amount: int) -> Iterator[int]:
     while amount > 0:
         yield min(amount, _NOTCHES)
         amount -= _NOTCHES
-
-
-def _words(action: InputAction) -> Iterator[str]:
-    """Return an action in xdotool's words, as one chain: nothing comes in between."""
-    held = [key_name(name) for name in getattr(action, "modifiers", ())]
-    if isinstance(action, Click | Scroll) and action.x is not None:
-        yield f"mousemove {action.x} {action.y}"
-    if isinstance(action, Drag):
-        yield f"mousemove {action.path[0][0]} {action.path[0][1]}"
-    yield from (f"keydown {name}" for name in held)
-    match action:
-        case Click():
-            yield f"click --repeat {action.count} --delay 20 {_BUTTONS[action.button]}"
-        case MouseDown():
-            yield f"mousedown {_BUTTONS[action.button]}"
-        case MouseUp():
-            yield f"mouseup {_BUTTONS[action.button]}"
-        case Scroll():
-            for count, wheel in (
-                (action.dy, _DOWN if action.dy > 0 else _UP),
-                (action.dx, _RIGHT if action.dx > 0 else _LEFT),
-            ):
-                if count:
-                    yield f"click --repeat {abs(count)} --delay 2 {wheel}"
-        case Drag():
-            yield f"mousedown {_BUTTONS[action.button]}"
-            yield from (f"mousemove {x} {y} sleep 0.01" for x, y in _way(action.path))
-            yield f"mouseup {_BUTTONS[action.button]}"
-        case Key():
-            struck = "+".join(key_name(key) for key in action.keys)
-            yield " ".join(f"key --delay 2 {struck}" for _ in range(action.repeat))
-        case _:
-            raise InvalidInputError(f"{action} is no input that can be composed")
-    yield from (f"keyup {name}" for name in reversed(held))
-
-
-def _way(path: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
-    """Return the points that a drag passes, its corners among them."""
-    for (x0, y0), (x1, y1) in pairwise(path):
-        for step in range(1, _STEPS + 1):
-            yield round(x0 + (x1 - x0) * step / _STEPS), round(y0 + (y1 - y0) * step / _STEPS)

@@ -1,0 +1,326 @@
+"""A desktop from a shell: what is found, what is sent, what a failure says, and what is left behind."""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+
+import anyio
+import pytest
+from PIL import Image
+
+from deskhand.errors import (
+    DeskhandError,
+    FileMissingError,
+    PayloadTooLargeError,
+    ProtocolError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers import (
+    INPUT,
+    Capability,
+    Click,
+    Drag,
+    ExecResult,
+    HoldKey,
+    InputAction,
+    Key,
+    MouseDown,
+    MouseUp,
+    Move,
+    Screen,
+    Scroll,
+    Type,
+    Wait,
+)
+from deskhand.providers.local import LocalProvider
+from deskhand.providers.local.xserver import available_server
+from deskhand.testing import FakeComputer
+from deskhand.testing.received import typed_text
+from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.providers.shell_machines import FilesMachine, ShellMachine, a_machine
+
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+SEEN = {Capability.SCREENSHOT, Capability.REGION}
+USED = INPUT | {Capability.CURSOR}
+ACTIONS: list[InputAction] = [
+    Click(1, 2),
+    Click(count=3, button="back", modifiers=("ctrl", "shift")),
+    Move(3, 4),
+    MouseDown("right"),
+    MouseUp("right"),
+    Drag(tuple((n % 700, n % 500) for n in range(1000))),
+    Scroll(1, 2, dx=-400, dy=600, modifiers=("alt",)),
+    Key("ctrl+plus", repeat=100),
+    HoldKey("shift+Ñ", 300),
+    Type("-n $HOME 'ü'\n漢"),
+]
+
+
+def said(output: str, code: int | None = 0, error: str | None = None) -> ExecResult:
+    """Return what a command gave."""
+    return ExecResult(output, None, None, code, error)
+
+
+@asynccontextmanager
+async def told(found: str = "desktop :7 800 600 xdotool scrot base64\n") -> AsyncIterator[ShellMachine]:
+    """Open a computer on which looking for a desktop gives this, and xdotool always works."""
+    async with FakeComputer() as behind:
+        machine = ShellMachine(behind)
+        machine.instead = lambda command: said("" if "xdotool getdisplaygeometry" not in command else found)
+        await machine.find_desktop()
+        machine.asked.clear()
+        yield machine
+
+
+@pytest.mark.parametrize(
+    ("found", "more"),
+    [
+        ("desktop :7 800 600 xdotool scrot base64\n", SEEN | USED),
+        ("motd\ndesktop :7 800 600 xdotool base64\n", USED),
+        ("desktop :7 800 600 scrot base64\n", SEEN),
+        ("desktop :7 800 600 scrot\n", set()),
+        ("desktop :7 800 600\n", set()),
+        ("", set()),
+    ],
+)
+async def test_capabilities_are_what_was_found(found: str, more: set[Capability]) -> None:
+    """Without a program that it needs, a capability is absent, and the hint says which programs there must be."""
+    async with told(found) as machine:
+        assert machine.capabilities == {Capability.EXEC} | more
+        assert machine.screen == (Screen(800, 600) if found else None)
+        for capability in (SEEN | USED) - more:
+            with pytest.raises(UnsupportedError, match="apt-get install xdotool scrot"):
+                machine.require(capability)
+
+
+async def test_computer_that_was_not_looked_at_has_no_desktop() -> None:
+    """Nothing is promised before it was asked for."""
+    async with FakeComputer() as behind:
+        machine = ShellMachine(behind)
+        assert machine.capabilities == {Capability.EXEC}
+        assert machine.screen is None
+        with pytest.raises(UnsupportedError):
+            await machine.left_click(1, 1)
+        assert machine.asked == []
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action)[:40])
+async def test_action_is_one_command(action: InputAction) -> None:
+    """Nothing comes in between, whatever the action; a command line can hold it."""
+    async with told() as machine:
+        await machine.perform(action)
+        (command,) = machine.asked
+        assert command.startswith("exec xdotool ")
+        assert len(command.encode()) < 100_000
+
+
+async def test_long_text_is_several_commands_none_too_long() -> None:
+    """However much of it has to be quoted."""
+    async with told() as machine:
+        await machine.type("'漢" * 20_000)
+        assert len(machine.asked) > 1
+        assert max(len(command.encode()) for command in machine.asked) < 100_000
+
+
+async def test_waiting_and_typing_nothing_send_nothing() -> None:
+    """There is nothing to be done on the computer."""
+    async with told() as machine:
+        await machine.perform(Wait(0))
+        await machine.type("")
+        assert machine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("result", "effect"),
+    [
+        (said("bash: xdotool: command not found", 127), "no"),
+        (said("Error: Can't open display: :7", 1), "no"),
+        (said("X Error of failed request", 1), "unknown"),
+        (said("", None, "timed out after 30 s"), "unknown"),
+    ],
+)
+async def test_failed_action_says_what_is_certain(result: ExecResult, effect: str) -> None:
+    """What did not start has done nothing; of what ended in its midst nobody knows, and what it held is let go of."""
+    async with told() as machine:
+        machine.instead = lambda command: said("") if "keyup" in command.split("keydown")[0] else result
+        with pytest.raises(ProviderError, match="xdotool failed") as caught:
+            await machine.left_click(1, 1, modifiers=("ctrl",))
+        assert caught.value.effect == effect
+        assert caught.value.hint
+        wanted = [] if effect == "no" else ["exec xdotool mouseup 1 keyup Control_L"]
+        assert machine.asked[1:] == wanted
+
+
+async def test_part_of_a_text_that_was_typed_is_told() -> None:
+    """That the second command did not start does not mean that nothing was typed."""
+    async with told() as machine:
+        machine.instead = lambda _: said("") if len(machine.asked) < 2 else said("not found", 127)
+        with pytest.raises(ProviderError) as caught:
+            await machine.type("'漢" * 20_000)
+        assert (caught.value.effect, caught.value.retryable) == ("yes", False)
+
+
+async def test_error_of_exec_is_passed_on() -> None:
+    """What the computer's own class knows of a failure is not made another."""
+    async with told() as machine:
+
+        def refuse(_: str) -> ExecResult:
+            raise DeskhandError("the line is cut", effect="unknown")
+
+        machine.instead = refuse
+        with pytest.raises(DeskhandError, match="the line is cut") as caught:
+            await machine.left_click(1, 1)
+        assert caught.value.effect == "unknown"
+        assert machine.asked[-1] == "exec xdotool mouseup 1"
+
+
+async def test_cancelled_action_lets_go() -> None:
+    """Although nobody waits any more."""
+    async with told() as machine:
+        with anyio.CancelScope() as scope:
+            began = len(machine.asked)
+
+            def cancel(_: str) -> None:
+                if len(machine.asked) == began + 1:
+                    scope.cancel()
+
+            machine.instead = cancel
+            await machine.hold_key("ctrl+a", 60)
+        assert scope.cancelled_caught
+        assert machine.asked[-1] == "exec xdotool keyup a keyup Control_L"
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "text"),
+    [
+        ("", ProtocolError, "no size"),
+        ("picture of 3\nAAA\n", ProtocolError, "of 3 bytes"),
+        ("picture of 4\nAA*=\n", ProtocolError, "of 4 bytes"),
+        (f"picture of 4\n{base64.b64encode(b'html').decode()}\n", ProtocolError, "neither PNG nor JPEG"),
+        (f"picture of {2**40}\n", PayloadTooLargeError, "bytes"),
+    ],
+)
+async def test_answer_that_is_no_picture_is_an_error(output: str, error: type[DeskhandError], text: str) -> None:
+    """Nothing broken is passed on, and nothing that is too large is fetched."""
+    async with told() as machine:
+        machine.instead = lambda _: said(output)
+        with pytest.raises(error, match=text):
+            await machine.screenshot()
+        assert len(machine.asked) <= 2
+
+
+async def test_failed_picture_says_what_scrot_said() -> None:
+    """It has done nothing and may be taken again."""
+    async with told() as machine:
+        machine.instead = lambda _: said("giblib error: Can't open X display", 2)
+        with pytest.raises(ProviderError, match="giblib error") as caught:
+            await machine.screenshot()
+        assert (caught.value.effect, caught.value.retryable) == ("no", True)
+
+
+# With a real shell behind
+
+
+class BrokenFiles(FilesMachine):
+    """Loses the line while it reads a file."""
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Fail."""
+        raise DeskhandError(f"the line is cut at {path}")
+
+
+def noise(width: int = 400, height: int = 300) -> bytes:
+    """Return a picture that cannot be packed."""
+    packed = BytesIO()
+    Image.frombytes("RGB", (width, height), random.Random(7).randbytes(width * height * 3)).save(packed, "PNG")
+    return packed.getvalue()
+
+
+@asynccontextmanager
+async def photographed(picture: bytes, kind: type[ShellMachine] = ShellMachine) -> AsyncIterator[ShellMachine]:
+    """Open a real machine whose scrot gives this picture; no picture may be left on it."""
+    async with LocalProvider() as provider:
+        behind = await provider.create(name="behind", desktop=False)
+        await behind.write_file("picture.png", picture)
+        machine = kind(behind, setup='scrot() { cp ~/picture.png "${@: -1}"; }\n')
+        machine.instead = lambda _: said("desktop :7 400 300 scrot base64\n") if not machine.asked[1:] else None
+        await machine.find_desktop()
+        yield machine
+        paths = set(re.findall(r"/tmp/deskhand-[0-9a-f]{16}[.]png", "\n".join(machine.asked)))
+        assert paths
+        for path in paths:
+            with pytest.raises(FileMissingError):
+                await behind.stat(path)
+
+
+@pytest.mark.parametrize(("kind", "commands"), [(ShellMachine, 11), (FilesMachine, 2)])
+async def test_large_picture_comes_whole(kind: type[ShellMachine], commands: int) -> None:
+    """In parts that each fit into a command's output, or as a file; it is removed afterwards."""
+    picture = noise()
+    async with photographed(picture, kind) as machine:
+        machine.asked[1:] = []
+        assert await machine.screenshot() == picture
+        assert len(machine.asked[1:]) == commands
+        assert machine.screen == Screen(400, 300)
+
+
+async def test_small_picture_is_one_command() -> None:
+    """Which removes the file too."""
+    picture = noise(40, 30)
+    async with photographed(picture) as machine:
+        assert await machine.screenshot() == picture
+        assert len(machine.asked[1:]) == 1
+        assert machine.screen == Screen(40, 30)
+
+
+async def test_picture_that_cannot_be_read_is_removed() -> None:
+    """Whatever goes wrong in between."""
+    async with photographed(noise(), BrokenFiles) as machine:
+        with pytest.raises(DeskhandError, match="the line is cut"):
+            await machine.screenshot()
+
+
+async def test_picture_that_nobody_waits_for_is_removed() -> None:
+    """Cancelled in the midst of its parts."""
+    async with photographed(noise()) as machine:
+        with anyio.CancelScope() as scope:
+            before = machine.instead
+
+            def cancel(command: str) -> ExecResult | None:
+                if command.startswith("tail -c +90001 "):
+                    scope.cancel()
+                return before(command)
+
+            machine.instead = cancel
+            await machine.screenshot()
+        assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("text", ["--help", "-n", "key Return", "--args 2 -- x", "$(x) `y` %s", "ÀÑÞßÿ ÑÑ", "\t\n\n"])
+@pytest.mark.needs_x
+@without_x_skipped
+async def test_text_that_looks_like_something_else_is_typed(text: str) -> None:
+    """Options, commands, expansions and letters that X pairs are text."""
+    async with a_machine() as (machine, behind):
+        assert behind.x_access is not None
+        async with x_ground_truth(*behind.x_access) as truth:
+            await machine.type(text)
+            assert typed_text(await truth.events()) == text
+
+
+@pytest.mark.needs_x
+@without_x_skipped
+async def test_display_is_found_by_its_name() -> None:
+    """The named one alone is looked at, and forgotten where it is none."""
+    async with a_machine() as (machine, behind):
+        assert behind.x_access is not None
+        assert await machine.find_desktop(behind.x_access[0]) == machine.screen == behind.info.screen
+        for name in (":9876", "$(echo no)", "a b"):
+            assert await machine.find_desktop(name) is None
+            assert machine.capabilities == {Capability.EXEC}
