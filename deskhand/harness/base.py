@@ -83,7 +83,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
     @asynccontextmanager
     async def start(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer],
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -104,7 +104,8 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
         """Start a run; leaving the block before it has ended stops it.
 
         Args:
-            computer: What it may use: one computer or several, borrowed.
+            computer: What it may use: one computer, several, or several by the names that the run is to call them;
+                borrowed.
             goal: What it is to reach.
             tools: Tools besides the computer's own and the harness's.
             deps: What the tools and the driver get as ``deps``.
@@ -145,7 +146,7 @@ class Harness(abc.ABC, Generic[OutputT, DepsT]):
 
     async def run(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer],
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,

@@ -151,6 +151,11 @@ class OnComputer:
         self._run_state = run
         self._computer_id = computer_id
 
+    @property
+    def tools(self) -> ToolRegistry:
+        """The computer's tools, the user's own included; those of the run's first one where none is named."""
+        return self._run_state.computer(self._computer_id).tools
+
     async def look(self) -> Frame:
         """Take a screenshot and return its frame.
 
@@ -230,11 +235,6 @@ class RunContext(OnComputer, Generic[DepsT]):
     def computers(self) -> Mapping[str, ComputerInfo]:
         """What is known of the run's computers, by id, the first being the default."""
         return {key: state.computer.info for key, state in self._run_state.computers.items()}
-
-    @property
-    def tools(self) -> ToolRegistry:
-        """The tools of the run's first computer, the user's own included."""
-        return self._run_state.computer(None).tools
 
     @property
     def deps(self) -> DepsT:

@@ -27,7 +27,7 @@ from deskhand.harness.blobs import BlobStore, MemoryBlobs
 from deskhand.harness.budget import BudgetLike, Purse, as_budgets
 from deskhand.harness.context import RunContext
 from deskhand.harness.ending import GRACE, Ending, ending_of, finish
-from deskhand.harness.events import ComputerStatusChanged, EventBase, RunStarted
+from deskhand.harness.events import EventBase, RunStarted
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
 from deskhand.harness.lag import Lag
@@ -60,7 +60,7 @@ _RESIZERS = 2
 class _Order:
     """What a run was asked to be."""
 
-    computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec
+    computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec
     goal: str
     harness_name: str
     model: str | None = None
@@ -172,7 +172,7 @@ class Engine:
     async def start(
         self,
         harness: Harness[OutputT, DepsT],
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -190,7 +190,8 @@ class Engine:
 
         Args:
             harness: What drives it.
-            computer: What it may use: live computers are borrowed; a spec is created by ``provider``, owned by the run.
+            computer: What it may use: one live computer, several, or several by the names that the run is to call them,
+                all borrowed; a spec is created by ``provider``, owned by the run.
             goal: What it is to reach.
             tools: Tools besides the computer's own and the harness's.
             deps: What the tools and the driver get as ``deps``.
@@ -236,7 +237,7 @@ class Engine:
         run_id: str,
         *,
         harness: Harness[OutputT, DepsT],
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         tools: ToolRegistry | Sequence[Tool] | None = None,
         deps: DepsT | None = None,
         provider: str | Sequence[str] = "local",
@@ -299,7 +300,7 @@ class Engine:
     @asynccontextmanager
     async def open(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -444,21 +445,15 @@ class Engine:
         given = order.computer
         if isinstance(given, ComputerSpec):
             given = await stack.enter_async_context(open_computer(order.provider, spec=given))
-        computers = [given] if isinstance(given, ExternalComputer) else list(given)
-        if not computers:
-            raise InvalidInputError("a run needs at least one computer")
-        ids = [computer.info.id for computer in computers]
-        if len(set(ids)) < len(ids):
-            raise InvalidInputError(f"two of the computers have the same id: {', '.join(ids)}", hint="name each once")
         states: dict[str, ComputerState] = {}
-        for computer in computers:
+        for key, computer in _named(given).items():
             await stack.enter_async_context(computer.lease(run_id))
             tools = computer_tools(computer)
             for more in (order.own_tools, order.tools):
                 if more is not None:
                     tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
             watch = Watch(order.stuck if self._stuck is None else self._stuck)
-            states[computer.info.id] = ComputerState(computer, tools, anyio.Lock(), watch=watch)
+            states[key] = ComputerState(key, computer, tools, anyio.Lock(), watch=watch)
         given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
         secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
         lag = Lag()
@@ -532,12 +527,34 @@ class Engine:
                 "settings": dict(order.settings) or None,
             },
         )
-        for key, computer in state.computers.items():
-            info = computer.computer.info
-            data: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
-            before = computer.computer.instead_of
-            data["instead_of"] = [{"provider": error.provider, "code": error.code} for error in before]
-            state.emit(ComputerStatusChanged, data, computer_id=key)
+        for computer in state.computers.values():
+            state.tell_status(computer)
+
+
+def _named(
+    given: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
+) -> dict[str, ExternalComputer]:
+    """Return the computers of a run by what it calls them: the names that they were given, or else their ids.
+
+    Raises:
+        InvalidInputError: If there is none, or one is given twice.
+    """
+    if isinstance(given, Mapping):
+        named = dict(given)
+        if not all(named):
+            raise InvalidInputError("a computer's name is empty", hint="give it one, or give the computers as a list")
+    else:
+        computers = [given] if isinstance(given, ExternalComputer) else list(given)
+        named = {computer.info.id: computer for computer in computers}
+        if len(named) < len(computers):
+            ids = ", ".join(computer.info.id for computer in computers)
+            raise InvalidInputError(
+                f"two of the computers have the same id: {ids}",
+                hint="name each once, or give them names: {name: computer}",
+            )
+    if not named:
+        raise InvalidInputError("a run needs at least one computer")
+    return named
 
 
 def _driver(harness: Harness[OutputT, DepsT]) -> Callable[[LiveRun], Awaitable[object]]:
@@ -593,7 +610,7 @@ class _Block:
 
 @asynccontextmanager
 async def open_run(
-    computer: ExternalComputer | Sequence[ExternalComputer],
+    computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
     goal: str,
     *,
     tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -616,7 +633,8 @@ async def open_run(
     Leaving the block ends the run as completed (`OpenRun.finish` sets the output), an exception as failed.
 
     Args:
-        computer: What it may use: one computer or several, borrowed.
+        computer: What it may use: one computer, several, or several by the names that the run is to call them;
+            borrowed.
         goal: What it is to reach.
         tools: Tools besides the computer's own.
         deps: What the tools get as ``deps``.

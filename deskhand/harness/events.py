@@ -679,13 +679,23 @@ class InsteadOf(_Model):
 
 
 class ComputerStatusData(_Model):
-    """A computer's status; ``boot`` in seconds; ``instead_of`` has the providers that had none."""
+    """A computer's status.
+
+    Attributes:
+        computer_id: What the run calls it.
+        status: Its status.
+        provider: Whose it is.
+        boot: Seconds until it was there.
+        instead_of: The providers that had none, where some had not.
+        own_id: Its provider's id, where the run calls it otherwise.
+    """
 
     computer_id: str
     status: str
     provider: str
     boot: float | None = None
-    instead_of: list[InsteadOf] = []
+    instead_of: list[InsteadOf] | None = None
+    own_id: str | None = None
 
 
 class ComputerStatusChanged(EventBase):
@@ -697,7 +707,10 @@ class ComputerStatusChanged(EventBase):
     @property
     def summary(self) -> str:
         """One line for people."""
-        return f"{self.data.provider}:{self.data.computer_id} {self.data.status}"
+        data = self.data
+        if data.own_id is None:
+            return f"{data.provider}:{data.computer_id} {data.status}"
+        return f"{data.computer_id} is {data.provider}:{data.own_id}, {data.status}"
 
 
 class UsageRecordedData(_Model):

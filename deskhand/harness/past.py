@@ -101,7 +101,7 @@ class Past:
     requests: dict[str, ApprovalRequested] = field(default_factory=dict)
     answers: dict[str, ApprovalResolved] = field(default_factory=dict)
     amended: list[str] = field(default_factory=list)
-    computers: list[str] = field(default_factory=list)
+    computers: dict[str, str] = field(default_factory=dict)
     paused: bool = False
     taken_by: str | None = None
     intents: int = 0
@@ -178,9 +178,8 @@ class Past:
     def _take_computer(self, event: ComputerStatusChanged) -> None:
         """Take note of the computers that the run has: told at its start, and where it was recovered with others."""
         if not self._introduced:
-            self.computers, self._introduced = [], True
-        if event.data.computer_id not in self.computers:
-            self.computers.append(event.data.computer_id)
+            self.computers, self._introduced = {}, True
+        self.computers[event.data.computer_id] = event.data.own_id or event.data.computer_id
 
     def _take_turn(self, event: ModelMessage | TurnFinished) -> None:
         turn = self.turns.get(event.turn or 0)

@@ -73,7 +73,7 @@ class Rule(BaseModel):
         risk: At least this risk.
         persists: Whether it would outlive the run, as far as its arguments tell: a file that runs by itself later, a
             key, a timer. What a command does cannot be judged fully; ask for the risk where it matters.
-        computer: A glob for the computer as ``PROVIDER:ID``.
+        computer: A glob for the computer as ``PROVIDER:ID``, or for the name that the run calls it by.
         reason: What a person and the model are told.
     """
 
@@ -94,8 +94,11 @@ class Rule(BaseModel):
         return (
             fnmatchcase(call.name, self.tool)
             and (self.risk is None or _RISKS[request.risk] >= _RISKS[self.risk])
-            and fnmatchcase(f"{computer.provider}:{computer.id}", self.computer)
             and (self.persists is None or self.persists == (outlives(call.name, given) is not None))
+            and any(
+                fnmatchcase(name, self.computer)
+                for name in (f"{computer.provider}:{computer.id}", call.computer_id or "")
+            )
             and all(name in given and fnmatchcase(_text(given[name]), glob) for name, glob in self.arguments.items())
         )
 

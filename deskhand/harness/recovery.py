@@ -10,7 +10,6 @@ from pydantic import JsonValue
 from deskhand.errors import Effect, QuarantinedError
 from deskhand.harness.events import (
     ActionFinished,
-    ComputerStatusChanged,
     ControlReturned,
     ErrorData,
     EventBase,
@@ -242,11 +241,9 @@ def _return_control(state: RunState, past: Past) -> None:
 def _introduce(state: RunState, past: Past) -> None:
     """Tell the agent where it has another computer than before, before it goes on with what it planned on that one."""
     assert past.started is not None  # noqa: S101 (read_past sees to it)
-    known = past.computers or past.started.data.computers
-    if list(state.computers) == known:
+    known = past.computers or {key: key for key in past.started.data.computers}
+    if {key: one.computer.info.id for key, one in state.computers.items()} == known:
         return
     _write(state, past, RunSteered, {"actor": "deskhand", "text": _ANOTHER, "when": "now"})
-    for key, computer in state.computers.items():
-        info = computer.computer.info
-        status: dict[str, JsonValue] = {"computer_id": key, "status": info.status.value, "provider": info.provider}
-        state.emit(ComputerStatusChanged, status, computer_id=key)
+    for computer in state.computers.values():
+        state.tell_status(computer)

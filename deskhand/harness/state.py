@@ -14,7 +14,14 @@ from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.budget import Metric, Purse, Reservation, Warned
 from deskhand.harness.control import Control, Stopwatch
-from deskhand.harness.events import BudgetWarned, EventBase, LoopBlocked, RunFinished, Usage
+from deskhand.harness.events import (
+    BudgetWarned,
+    ComputerStatusChanged,
+    EventBase,
+    LoopBlocked,
+    RunFinished,
+    Usage,
+)
 from deskhand.harness.frames import FrameLimits
 from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
@@ -42,6 +49,7 @@ class ComputerState:
     """One computer of a run: the handle, the tools it can back, and what the run knows of its screen.
 
     Attributes:
+        id: What the run calls it: the name that it was given, its own id where it was given none.
         computer: The handle.
         tools: What it can back.
         lock: Held by the action that has it.
@@ -55,6 +63,7 @@ class ComputerState:
         watch: Whether what the run does on it goes in circles.
     """
 
+    id: str
     computer: ExternalComputer
     tools: ToolRegistry
     lock: anyio.Lock
@@ -66,11 +75,6 @@ class ComputerState:
     held: set[MouseButton] = field(default_factory=set)
     overtaken: str | None = None
     watch: Watch = field(default_factory=Watch)
-
-    @property
-    def id(self) -> str:
-        """The computer's id."""
-        return self.computer.info.id
 
 
 @dataclass(eq=False)
@@ -157,6 +161,19 @@ class RunState:
         if self.tally.finished is None:
             self.feed.emit(event)
         return event
+
+    def tell_status(self, computer: ComputerState) -> None:
+        """Tell that the run has a computer, and which it is where it has a name of its own for it."""
+        info = computer.computer.info
+        data: dict[str, JsonValue] = {
+            "computer_id": computer.id,
+            "status": info.status.value,
+            "provider": info.provider,
+            "instead_of": [{"provider": error.provider, "code": error.code} for error in computer.computer.instead_of]
+            or None,
+            "own_id": info.id if info.id != computer.id else None,
+        }
+        self.emit(ComputerStatusChanged, data, computer_id=computer.id)
 
     def spend(self, amounts: Mapping[Metric, float]) -> None:
         """Count in the run's budgets what is about to be done, and the time that went by.

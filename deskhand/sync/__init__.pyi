@@ -214,6 +214,10 @@ class Run(Generic[OutputT]):
 class OnComputer:
     """The same run, on one of its computers."""
 
+    @property
+    def tools(self) -> ToolRegistry:
+        """The computer's tools, the user's own included; those of the run's first one where none is named."""
+
     def look(self) -> Frame:
         """Take a screenshot and return its frame."""
 
@@ -282,10 +286,6 @@ class RunContext(OnComputer, Generic[DepsT]):
         """What is known of the run's computers, by id, the first being the default."""
 
     @property
-    def tools(self) -> ToolRegistry:
-        """The tools of the run's first computer, the user's own included."""
-
-    @property
     def deps(self) -> DepsT:
         """What ``start(deps=...)`` was given."""
 
@@ -350,6 +350,58 @@ class RunContext(OnComputer, Generic[DepsT]):
 
     def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AbstractContextManager[TurnContext]:
         """Frame one of a driver's own model calls: turn events, usage and budgets as for the bundled loops."""
+
+class EventLog:
+    """Where the events of runs are kept; an async context manager."""
+
+    def __enter__(self) -> Self:
+        """Open the log."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Write what is waiting, and close."""
+
+    def close(self) -> None:
+        """Leave it now, rather than at exit."""
+
+    def claim(self, run_id: str, listener: Committed | None = None) -> int:
+        """Become the run's writer: raise its epoch and return it; older writers are fenced."""
+
+    def release(self, run_id: str, epoch: int) -> None:
+        """Be no longer the run's writer: its listener is told nothing more, and nothing of it is kept in memory."""
+
+    def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
+        """Number events and hand them over to be written."""
+
+    def check(self) -> None:
+        """Refuse what would add to a log that is full."""
+
+    def barrier(self, run_id: str) -> None:
+        """Wait until everything appended so far is on stable storage."""
+
+    def read(
+        self, run_id: str, after: int = 0, *, limit: int = 1000, types: Collection[str] | None = None
+    ) -> list[Event]:
+        """Read committed events of a run with numbers above ``after``, oldest first; ``types`` are globs."""
+
+    def bounds(self, run_id: str) -> tuple[int, int]:
+        """Return the run's first and last kept numbers; ``(1, 0)`` where there are none."""
+
+    def wait(self, run_id: str, after: int) -> None:
+        """Wait until a number above ``after`` is committed."""
+
+    def wait_all(self, after: int) -> None:
+        """Wait until an event of any run with a position above ``after`` is committed."""
+
+    def trim(self, run_id: str, before: int) -> None:
+        """Forget the run's events with numbers below ``before``; readers are told of the gap."""
+
+    def runs(self, *, limit: int = 100) -> list[RunSummary]:
+        """List the log's runs, newest first."""
+
+    def read_all(self, after: int = 0, *, limit: int = 1000) -> list[LogEntry]:
+        """Read committed events of all runs with positions above ``after``, in the order of their commit."""
 
 class ExecStream:
     """A running command: an async iterator of its output chunks."""
@@ -572,58 +624,6 @@ class ExternalComputer:
     def kept(self) -> bool:
         """Whether `keep` was called."""
 
-class EventLog:
-    """Where the events of runs are kept; an async context manager."""
-
-    def __enter__(self) -> Self:
-        """Open the log."""
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Write what is waiting, and close."""
-
-    def close(self) -> None:
-        """Leave it now, rather than at exit."""
-
-    def claim(self, run_id: str, listener: Committed | None = None) -> int:
-        """Become the run's writer: raise its epoch and return it; older writers are fenced."""
-
-    def release(self, run_id: str, epoch: int) -> None:
-        """Be no longer the run's writer: its listener is told nothing more, and nothing of it is kept in memory."""
-
-    def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
-        """Number events and hand them over to be written."""
-
-    def check(self) -> None:
-        """Refuse what would add to a log that is full."""
-
-    def barrier(self, run_id: str) -> None:
-        """Wait until everything appended so far is on stable storage."""
-
-    def read(
-        self, run_id: str, after: int = 0, *, limit: int = 1000, types: Collection[str] | None = None
-    ) -> list[Event]:
-        """Read committed events of a run with numbers above ``after``, oldest first; ``types`` are globs."""
-
-    def bounds(self, run_id: str) -> tuple[int, int]:
-        """Return the run's first and last kept numbers; ``(1, 0)`` where there are none."""
-
-    def wait(self, run_id: str, after: int) -> None:
-        """Wait until a number above ``after`` is committed."""
-
-    def wait_all(self, after: int) -> None:
-        """Wait until an event of any run with a position above ``after`` is committed."""
-
-    def trim(self, run_id: str, before: int) -> None:
-        """Forget the run's events with numbers below ``before``; readers are told of the gap."""
-
-    def runs(self, *, limit: int = 100) -> list[RunSummary]:
-        """List the log's runs, newest first."""
-
-    def read_all(self, after: int = 0, *, limit: int = 1000) -> list[LogEntry]:
-        """Read committed events of all runs with positions above ``after``, in the order of their commit."""
-
 class Harness(Generic[OutputT, DepsT]):
     """Decides the next tool call."""
 
@@ -660,7 +660,7 @@ class Harness(Generic[OutputT, DepsT]):
 
     def start(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer],
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -682,7 +682,7 @@ class Harness(Generic[OutputT, DepsT]):
 
     def run(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer],
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -741,7 +741,7 @@ class Engine:
     def start(
         self,
         harness: Harness[OutputT, DepsT],
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -762,7 +762,7 @@ class Engine:
         run_id: str,
         *,
         harness: Harness[OutputT, DepsT],
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         tools: ToolRegistry | Sequence[Tool] | None = None,
         deps: DepsT | None = None,
         provider: str | Sequence[str] = "local",
@@ -774,7 +774,7 @@ class Engine:
 
     def open(
         self,
-        computer: ExternalComputer | Sequence[ExternalComputer] | ComputerSpec,
+        computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec,
         goal: str,
         *,
         tools: ToolRegistry | Sequence[Tool] | None = None,
@@ -1349,7 +1349,7 @@ def open_computer(
     """Create a computer and destroy it on leaving."""
 
 def open_run(
-    computer: ExternalComputer | Sequence[ExternalComputer],
+    computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
     goal: str,
     *,
     tools: ToolRegistry | Sequence[Tool] | None = None,

@@ -355,4 +355,6 @@ def _plain(value: object) -> object:
         return value._ready()
     if isinstance(value, list | tuple) and any(isinstance(item, Blocking) for item in value):
         return [_plain(item) for item in value]
+    if isinstance(value, dict) and any(isinstance(item, Blocking) for item in value.values()):
+        return {key: _plain(item) for key, item in value.items()}
     return value

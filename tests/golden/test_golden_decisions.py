@@ -33,7 +33,7 @@ async def decided_otherwise(path: Path) -> list[str]:
 
         async def drive(run: RunContext) -> None:
             async with harness.adapter(run) as codec:
-                found.extend(await differences(history, codec, run.tools))
+                found.extend(await differences(history, codec))
 
         run = await engine.start(Driver(drive), computer_with_screen(), "check", tools=harness.own_tools)
         (await run.result()).raise_for_outcome()

@@ -29,6 +29,7 @@ from deskhand.harness.models.adapter import Json, ModelAdapter
 from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request
 from deskhand.tools.registry import Arguments, ToolOutput
 from tests.tools.recording import RecordingComputer
@@ -147,7 +148,7 @@ class Loop(ModelHarness[str]):
     @asynccontextmanager
     async def adapter(self, run: RunContext) -> AsyncIterator[ModelAdapter]:
         settings = Settings(self.model, DEFAULT_PROFILE, self.instructions, 1000)
-        yield AnthropicCodec(settings, run.tools, ScriptedDoor())
+        yield AnthropicCodec(settings, Toolbox.of(run), ScriptedDoor())
 
 
 async def work(log: str, blobs: str, socket: str, run_id: str) -> None:

@@ -24,6 +24,7 @@ from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import profile_of
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers import Click, Screen
@@ -103,7 +104,7 @@ async def test_answer_cut_at_any_byte_is_no_answer(clean: bool) -> None:
     async with anthropic.AsyncAnthropic(
         api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
     ) as client:
-        codec = AnthropicCodec(settings, registry, AnthropicDoor(client))
+        codec = AnthropicCodec(settings, Toolbox({"box": registry}), AnthropicDoor(client))
         request = codec.transcript().request()
         for after in range(len(whole)):
             data = whole[:after]

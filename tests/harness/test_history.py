@@ -80,7 +80,7 @@ async def test_recorded_answers_are_decided_about_as_they_were(mode: str) -> Non
 
         async def drive(again: RunContext) -> None:
             async with harness.adapter(again) as codec:
-                found.extend(await differences(history, codec, again.tools))
+                found.extend(await differences(history, codec))
 
         more = harness.own_tools
         assert (await (await engine.start(Driver(drive), computer_with_screen(), "check", tools=more)).result()).ok

@@ -20,6 +20,7 @@ from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import OPENAI, OpenAIDoor
 from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import profile_of
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers import Click, Screen
@@ -105,7 +106,7 @@ async def test_answer_cut_at_any_byte_is_no_answer(api: str, clean: bool) -> Non
     def respond(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Cut(data, clean=clean))
 
-    tools = computer_tools(small_computer())
+    tools = Toolbox({"box": computer_tools(small_computer())})
     async with openai.AsyncOpenAI(
         api_key="k", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
     ) as client:

@@ -248,7 +248,7 @@ async def test_run_records_which_provider_gave_its_computer() -> None:
         await run.result()
         events = [event async for event in run.events(types=["computer.status"])]
     assert isinstance(events[0], ComputerStatusChanged)
-    assert [one.model_dump() for one in events[0].data.instead_of] == [{"provider": "full", "code": "quota"}]
+    assert [one.model_dump() for one in events[0].data.instead_of or ()] == [{"provider": "full", "code": "quota"}]
 
 
 @pytest.mark.usefixtures("installed")

@@ -19,6 +19,7 @@ from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.anthropic_door import AnthropicDoor, load, own_client
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import ModelProfile, platform_of, profile_of
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
 
@@ -37,7 +38,10 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
 
     That is the computer toolset, or where a model or its platform takes no such, the newest older tool that it takes.
 
-    A harness holds settings only and serves any number of runs. It uses the run's first computer.
+    The API takes one computer tool a request: in a run with several computers all that they can do is function tools,
+    under names such as ``left__left_click``.
+
+    A harness holds settings only and serves any number of runs.
 
     Args:
         model: The model's name.
@@ -100,7 +104,7 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     async def adapter(self, run: RunContext) -> AsyncIterator[ModelAdapter]:
         """Connect to Anthropic's API for one run."""
         async with self._door() as door:
-            yield AnthropicCodec(self._settings(), run.tools, door)
+            yield AnthropicCodec(self._settings(), Toolbox.of(run), door)
 
     @asynccontextmanager
     async def _door(self) -> AsyncIterator[AnthropicDoor]:

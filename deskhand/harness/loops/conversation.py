@@ -104,7 +104,7 @@ class Conversation(Generic[OutputT]):
     transcript: Transcript = field(init=False)
     waiting: list[Turn] = field(default_factory=list)
     used: set[str | None] = field(default_factory=set)
-    shown: str | None = None
+    shown: dict[str, str] = field(default_factory=dict)
     repeats: int = 0
     cuts: int = 0
     repaired: bool = False
@@ -154,14 +154,23 @@ class Conversation(Generic[OutputT]):
             await retell(cast("Conversation[object]", self), self.run.history)
             self.codec.unbind()
         said: list[str | Observation] = [self.run.goal]
+        if introduction := self.codec.toolbox.introduction:
+            said.append(self._told(introduction))
         if self.run.secrets:
             names = ", ".join(f"{{{{secret:{name}}}}}" for name in self.run.secrets)
             said.append(self._told(f"{_SECRETS} {names}"))
-        if self.codec.shows_screen:
-            seen = await self.run.act("screenshot")
-            said.append(seen)
-            self.see(seen)
-        self.transcript.append(self.codec.encode(said))
+        self.transcript.append(self.codec.encode([*said, *await self._look_around()]))
+
+    async def _look_around(self) -> list[Observation]:
+        """Look at all screens."""
+        seen = await self._shots([ToolCall("screenshot", computer_id=key) for key in self.codec.screens])
+        for one in seen:
+            self.see(one)
+        return seen
+
+    async def _shots(self, looks: list[ToolCall]) -> list[Observation]:
+        """Take screenshots, those of different computers at once; one alone is not put off for an urgent word."""
+        return [await self.run.act(looks[0])] if len(looks) == 1 else await self.run.act_batch(looks)
 
     def _look_back(self) -> None:
         """In a run that was recovered, begin where it began: what the log knows is not asked and not done again."""
@@ -199,7 +208,7 @@ class Conversation(Generic[OutputT]):
         """Remember the frame to which the model's next coordinates refer."""
         self.pictured += len(observation.image or b"") * 4 // 3
         if observation.frame is not None and (observation.call.name == "screenshot" or shows_why(observation)):
-            self.shown = observation.frame.id
+            self.shown[self.codec.toolbox.computer_of(observation.call)] = observation.frame.id
 
     async def _ask(self) -> Turn | None:
         """Have one turn of the model, asked for again where that may help; none where a person broke in."""
@@ -341,10 +350,10 @@ class Conversation(Generic[OutputT]):
         self.codec.remember(self.transcript, turn)
 
     def pending(self, turn: Turn | None) -> tuple[list[Turn], list[ToolCall]]:
-        """Return the turns that the next results answer, and their calls."""
+        """Return the turns that the next results answer, and their calls, each for its computer."""
         turns = self.waiting if turn is None else [*self.waiting, turn]
         self.waiting = []
-        return turns, [call for one in turns for call in one.calls]
+        return turns, [self.codec.toolbox.addressed(call) for one in turns for call in one.calls]
 
     def answer(self, turn: Turn, text: str) -> None:
         """Run nothing of an answer, and say something."""
@@ -369,29 +378,40 @@ class Conversation(Generic[OutputT]):
 
     async def _look_anew(self) -> None:
         """Show the screen after a crash: nobody knows what of the last actions took effect."""
-        said: list[str | Observation] = [self._told(_RECOVERED)]
-        if self.codec.shows_screen:
-            seen = await self.run.act("screenshot")
-            said.append(seen)
-            self.see(seen)
-        self.transcript.append(self.codec.encode(said))
+        told = self._told(_RECOVERED)
+        self.transcript.append(self.codec.encode([told, *await self._look_around()]))
 
     def _planned(self, call: ToolCall) -> ToolCall:
-        """Name the frame that a call's coordinates refer to: the last one that the model has seen."""
-        return replace(call, frame_id=self.shown) if self.codec.is_on_screen(call) else call
+        """Name the frame that a call's coordinates refer to: the last one that the model has seen of that screen."""
+        shown = self.shown.get(self.codec.toolbox.computer_of(call))
+        return replace(call, frame_id=shown) if self.codec.is_on_screen(call) else call
 
     async def _look(self, observations: list[Observation]) -> list[Observation]:
-        """Put a screenshot into a batch's last result where the model would have to ask for it: it saves a turn."""
-        index = self.codec.wants_look(observations)
+        """Put a screenshot into a batch's last result where the model would have to ask for it: it saves a turn.
+
+        Of several computers each has its own, in the last result of what was done on its screen.
+        """
+        computer_of = self.codec.toolbox.computer_of
         asked = any(seen.call.checks for seen in observations)
-        if index is None or (not asked and any(shows_why(seen) for seen in observations)):
-            return observations
+        shown = set() if asked else {computer_of(seen.call) for seen in observations if shows_why(seen)}
+        wanted = [
+            index
+            for index in self.codec.wants_looks(observations)
+            if computer_of(observations[index].call) not in shown
+        ]
         # A call that failed before a person was asked waits for its acknowledgement all the same.
-        look = await self.run.act(ToolCall("screenshot", checks=unasked(observations)))
-        heed([look])
-        observations = with_look(observations, index, look)
-        if look.frame is not None and look.ok:
-            self.shown = look.frame.id
+        checks = unasked(observations)
+        looks = await self._shots(
+            [
+                ToolCall("screenshot", computer_id=computer_of(observations[index].call), checks=checks)
+                for index in wanted
+            ]
+        )
+        heed(looks)
+        for index, look in zip(wanted, looks, strict=True):
+            observations = with_look(observations, index, look)
+            if look.frame is not None and look.ok:
+                self.shown[computer_of(look.call)] = look.frame.id
         return observations
 
     def _finish(self, turn: Turn) -> tuple[OutputT] | None:

@@ -1,6 +1,7 @@
 """Several computers under one goal, each with a loop of its own: one run, one stream of events, one budget, one switch.
 
-A model's API takes one computer a request. So each computer gets its own conversation, all at once.
+Each computer gets its own conversation, all at once, and with it the vendor's computer tool, of which an API takes one
+a request. Where one model is to have all computers in one conversation, any bundled loop with functions does.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class ModelHarness(Harness[OutputT]):
     """Lets a model use a computer: asks, acts, and shows what came of it, until the model is done.
 
     A subclass says by `adapter` how its vendor is spoken to. A harness holds settings only and serves any number of
-    runs. It uses the run's first computer.
+    runs.
 
     Args:
         model: The model's name.

@@ -21,6 +21,7 @@ from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import Api, OpenAIDoor, load, own_client
 from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import OPENAI_API, PROFILES, ModelProfile, profile_of
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers.contract import ComputerInfo, Screen
 from deskhand.tools.openai_actions import OPENAI_ACTION_TOOLS
@@ -112,7 +113,7 @@ class _OpenAIHarness(ModelHarness[OutputT]):
 class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
     """Lets a model of OpenAI use a computer through the Responses API's computer tool, with function tools beside it.
 
-    A harness holds settings only and serves any number of runs. It uses the run's first computer. What the vendor wants
+    A harness holds settings only and serves any number of runs. It takes a run with one computer. What the vendor wants
     a person to know before a call is run becomes an approval request; it is acknowledged only where a person approved
     it, and a denial ends the run.
 
@@ -188,21 +189,27 @@ class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
         """Connect to OpenAI's API for one run.
 
         Raises:
-            ConfigError: If the computer has no screen to be shown.
+            ConfigError: If the computer has no screen to be shown, or there are several computers.
         """
+        if len(run.computers) > 1:
+            raise ConfigError(
+                f"the API takes one computer tool a request, and this run has {len(run.computers)} computers",
+                hint="use FleetHarness, which gives each a loop of its own, or OpenAIFunctionHarness",
+            )
         if "screenshot" not in run.tools or not run.tools.get("screenshot").on_screen:
             raise ConfigError(
                 "the computer tool needs a screen, and this computer has none", hint="use OpenAIFunctionHarness"
             )
         display = _display(next(iter(run.computers.values())), self.frame_limits)
         async with self._door() as door:
-            yield ResponsesCodec(self._settings(display, native=True), run.tools, door)
+            yield ResponsesCodec(self._settings(display, native=True), Toolbox.of(run), door)
 
 
 class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
     """Lets any model that can call functions use a computer: over the Responses API or over Chat Completions.
 
-    A harness holds settings only and serves any number of runs. It uses the run's first computer.
+    In a run with several computers the functions bear the computer's name, as in ``left__left_click``. A harness holds
+    settings only and serves any number of runs.
 
     Args:
         model: The model's name.
@@ -270,7 +277,7 @@ class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
         """Connect to the API for one run."""
         codec = ChatCodec if self._api == "chat" else ResponsesCodec
         async with self._door() as door:
-            yield codec(self._settings(), run.tools, door)
+            yield codec(self._settings(), Toolbox.of(run), door)
 
 
 def _display(info: ComputerInfo, limits: FrameLimits) -> tuple[Screen, str] | None:

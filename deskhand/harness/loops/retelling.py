@@ -30,7 +30,7 @@ from deskhand.tools.calls import Observation, ToolCall
 if TYPE_CHECKING:
     from deskhand.harness.loops.conversation import Conversation
     from deskhand.harness.models.adapter import ModelAdapter, Turn
-    from deskhand.tools.registry import ToolRegistry
+    from deskhand.harness.models.toolbox import Toolbox
 
 __all__ = ["differences", "read_answer", "retell"]
 
@@ -41,11 +41,11 @@ _GO_ON: Final = "Go on."
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One recorded answer with what followed it: the actions, and what the model was told."""
+    """One recorded answer with what followed it: the actions, a look a computer, and what the model was told."""
 
     answer: Answer
     acted: Mapping[str, Acted]
-    look: Acted | None
+    looks: Mapping[str | None, Acted]
     told: Sequence[Told | Acted]
 
 
@@ -59,7 +59,7 @@ def _rounds(steps: Sequence[Step]) -> tuple[list[Step], list[_Round]]:
         after = steps[begin + 1 : end]
         own = {call.call_id for call in answer.calls}
         told: list[Told | Acted] = []
-        look: Acted | None = None
+        looks: dict[str | None, Acted] = {}
         for one in after:
             if isinstance(one, Told):
                 told.append(one)
@@ -67,12 +67,12 @@ def _rounds(steps: Sequence[Step]) -> tuple[list[Step], list[_Round]]:
                 if told:  # (what is looked at after a word goes with it)
                     told.append(one)
                 else:
-                    look = look or one
+                    looks.setdefault(one.computer_id, one)
         rounds.append(
             _Round(
                 answer,
                 {one.call_id: one for one in after if isinstance(one, Acted)},
-                look,
+                looks,
                 told,
             )
         )
@@ -113,7 +113,7 @@ async def retell(conversation: Conversation[object], history: History) -> None:
         conversation.codec.fit(conversation.transcript)
         conversation.measure()
         await _retell(conversation, history, one, last=index == len(rounds) - 1)
-    conversation.shown = None  # (frames are numbered anew)
+    conversation.shown.clear()  # (frames are numbered anew)
 
 
 async def _open(conversation: Conversation[object], history: History, steps: Sequence[Step]) -> None:
@@ -192,9 +192,13 @@ async def _settle(
     found += codec.refuse(calls[len(found) : MAX_CALLS], _NOT_RUN, found)
     heed(found)
     found += codec.refuse(calls[MAX_CALLS:], TOO_MANY, found)
-    index = codec.wants_look(found)
-    if index is not None and one.look is not None:
-        look = await history.observation(one.look, ToolCall("screenshot", checks=unasked(found)))
+    for index in codec.wants_looks(found):
+        known = next(iter(one.looks.values()), None)
+        if codec.toolbox.several:
+            known = one.looks.get(found[index].call.computer_id)
+        if known is None:
+            continue
+        look = await history.observation(known, ToolCall("screenshot", checks=unasked(found)))
         if look is not None:
             found = with_look(found, index, look)
     for seen in found:
@@ -204,13 +208,12 @@ async def _settle(
     conversation.transcript.append(codec.encode_results(turns, found))
 
 
-async def differences(history: History, codec: ModelAdapter, tools: ToolRegistry) -> list[str]:
+async def differences(history: History, codec: ModelAdapter) -> list[str]:
     """Decide about every recorded answer anew, and say what is decided otherwise than it was.
 
     Args:
         history: The record.
-        codec: Speaks the vendor's protocol.
-        tools: What the model could call.
+        codec: Speaks the vendor's protocol, and knows what the model could call.
 
     Returns:
         A line a difference: in which calls there are, in whether they are run, in the arguments they are run with.
@@ -237,9 +240,9 @@ async def differences(history: History, codec: ModelAdapter, tools: ToolRegistry
         lines += [f"{where}: {line}" for line in _decided(step, one, last=index == len(rounds) - 1)]
         if isinstance(step, Act | Resume | GoOn | Finish):
             used.update(turn.call_ids)
-            waiting += turn.calls
+            waiting += map(codec.toolbox.addressed, turn.calls)
         if isinstance(step, Act):
-            lines += [f"{where}: {line}" for line in _planned(waiting, one, tools)]
+            lines += [f"{where}: {line}" for line in _planned(waiting, one, codec.toolbox)]
         if isinstance(step, Act | GoOn | Finish):
             waiting = []
     return lines
@@ -257,7 +260,7 @@ def _decided(step: Next | DeskhandError, one: _Round, *, last: bool) -> list[str
     return []
 
 
-def _planned(calls: Sequence[ToolCall], one: _Round, tools: ToolRegistry) -> list[str]:
+def _planned(calls: Sequence[ToolCall], one: _Round, toolbox: Toolbox) -> list[str]:
     """Compare the calls as they would be run with those that were."""
     lines: list[str] = []
     for call in calls[:MAX_CALLS]:
@@ -266,10 +269,11 @@ def _planned(calls: Sequence[ToolCall], one: _Round, tools: ToolRegistry) -> lis
             continue
         started = acted.started.data
         try:
-            plain = tools.validate(call.name, call.arguments).model_dump(mode="json", exclude_none=True)
+            checked = toolbox.registry_of(call).validate(call.name, call.arguments)
         except DeskhandError as error:
             lines.append(f"{call.name} would be refused ({error.message}), and was run")
             continue
+        plain = checked.model_dump(mode="json", exclude_none=True)
         if (started.name, started.arguments) != (call.name, plain):
             lines.append(f"{call.name} {plain} would be run, {started.name} {started.arguments} was")
     return lines

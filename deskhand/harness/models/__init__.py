@@ -3,6 +3,7 @@
 from deskhand.harness.models.adapter import Delta, Json, ModelAdapter, Stop, Turn, TurnDecoder
 from deskhand.harness.models.layout import ImageForm, Item, Layout
 from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript, encode_json
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Pruned",
     "Request",
     "Stop",
+    "Toolbox",
     "Transcript",
     "Turn",
     "TurnDecoder",

@@ -15,6 +15,7 @@ from deskhand.errors import InvalidInputError, ProtocolError, UnsupportedError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
 
@@ -142,27 +143,37 @@ class TurnDecoder(abc.ABC):
 
 
 class ModelAdapter(abc.ABC):
-    """Speaks one vendor's protocol: everything but `stream` is pure."""
+    """Speaks one vendor's protocol: everything but `stream` is pure.
+
+    Args:
+        toolbox: What the model may call, on which computers.
+    """
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self.toolbox: Toolbox = toolbox
 
     @property
-    @abc.abstractmethod
-    def shows_screen(self) -> bool:
-        """Whether the model is shown the screen, so that a run begins with a look at it."""
+    def screens(self) -> Sequence[str]:
+        """The computers whose screens the model is shown, so that a run begins with a look at them."""
+        return self.toolbox.screens
 
-    @abc.abstractmethod
     def is_on_screen(self, call: ToolCall) -> bool:
         """Whether a call looks at the screen or acts on it: its coordinates are those of the last frame shown."""
+        return self.toolbox.is_on_screen(call)
 
-    def wants_look(self, observations: Sequence[Observation]) -> int | None:
-        """Return which result is to carry a look at the screen after a batch; ``None`` where there is no need.
+    def wants_looks(self, observations: Sequence[Observation]) -> list[int]:
+        """Return which results are to carry a look at the screen after a batch: one a computer at most.
 
-        By default the last one on the screen, if it changed something: the model would have to ask for a look else.
+        By default the last one on its screen, if it changed something: the model would have to ask for a look else.
         """
-        found = [index for index, seen in enumerate(observations) if self.is_on_screen(seen.call)]
-        if not self.shows_screen or not found:
-            return None
-        last = observations[found[-1]]
-        return None if not last.ok or last.call.name in LOOKS else found[-1]
+        last: dict[str, int] = {}
+        for index, seen in enumerate(observations):
+            computer_id = self.toolbox.computer_of(seen.call)
+            if computer_id in self.screens and self.is_on_screen(seen.call):
+                last[computer_id] = index
+        return [
+            index for index in last.values() if observations[index].ok and observations[index].call.name not in LOOKS
+        ]
 
     def refuse(self, calls: Sequence[ToolCall], text: str, after: Sequence[Observation] = ()) -> list[Observation]:
         """Return the observations of calls that are not run, so that every call is answered.

@@ -17,11 +17,11 @@ from deskhand.harness.models.layout import Item
 from deskhand.harness.models.offer import Settings, offer
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import TOOL_BETAS, Platform, amend, named_tool
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import HALTED, observation_to_anthropic, said, shows_why
-from deskhand.tools.registry import ToolRegistry
 
 __all__ = ["AnthropicCodec"]
 
@@ -56,25 +56,29 @@ class Door(Protocol):
 class AnthropicCodec(ModelAdapter):
     """Writes and reads the Messages API.
 
+    The API takes one computer tool a request: where there are several computers, all that they can do is functions.
+
     Args:
         settings: What is asked of the model.
-        tools: What it may call.
+        toolbox: What it may call.
         door: How requests are sent.
 
     Raises:
         ConfigError: If a tool has a name that the API keeps for itself.
     """
 
-    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
+    def __init__(self, settings: Settings, toolbox: Toolbox, door: Door) -> None:
+        super().__init__(toolbox)
+        if toolbox.several:
+            settings = replace(settings, native=False)
         self._door = door
         self._settings = settings
-        self._tools = tools
         self._display = DISPLAY
         self._tried = {settings.profile.computer_tool}
         self._asked = False
         self._unbound = False
         self._loose = False
-        self._offer = self._sent = offer(settings, tools, self._display)
+        self._offer = self._sent = offer(settings, toolbox.offered, self._display)
 
     @property
     def members(self) -> frozenset[str]:
@@ -82,27 +86,27 @@ class AnthropicCodec(ModelAdapter):
         return self._offer.members
 
     @property
-    def shows_screen(self) -> bool:
-        """Whether the model is shown the screen: it has the toolset's ``screenshot``."""
-        return "screenshot" in self.members
+    def screens(self) -> Sequence[str]:
+        """The computers whose screens the model is shown: it has the toolset's ``screenshot``, or functions alone."""
+        return super().screens if "screenshot" in self.members or not self._settings.native else ()
 
     def is_on_screen(self, call: ToolCall) -> bool:
-        """Whether a call is one of the vendor's own computer tool."""
-        return call.format in _NATIVE
+        """Whether a call is one of the vendor's own computer tool, or of a function that acts on a screen."""
+        return _is_native(call) or (not self._settings.native and super().is_on_screen(call))
 
     def refuse(self, calls: Sequence[ToolCall], text: str, after: Sequence[Observation] = ()) -> list[Observation]:
         """Return the observations of calls that are not run.
 
         Once a member of the toolset has failed, the API wants one exact text of each further member of that turn.
         """
-        halted = any(self.is_on_screen(seen.call) and not seen.ok for seen in after)
+        halted = any(_is_native(seen.call) and not seen.ok for seen in after)
         observations: list[Observation] = []
         for call in calls:
-            if halted and self.is_on_screen(call):
+            if halted and _is_native(call):
                 observations.append(Observation(call, "skipped", "no", text=HALTED))
             else:
                 observations.append(Observation(call, "error", "no", text=text))
-            halted = halted or self.is_on_screen(call)
+            halted = halted or _is_native(call)
         return observations
 
     def transcript(self) -> Transcript:
@@ -135,7 +139,7 @@ class AnthropicCodec(ModelAdapter):
             return None
         self._tried.add(tool)
         self._settings = replace(settings, profile=amend(settings.model, self._door.platform, tool))
-        self._offer = offer(self._settings, self._tools, self._display)
+        self._offer = offer(self._settings, self.toolbox.offered, self._display)
         return tool
 
     def _see(self, observation: Observation) -> None:
@@ -147,7 +151,7 @@ class AnthropicCodec(ModelAdapter):
         if size != self._display:
             self._display = size
             if self._settings.profile.computer_tool in TOOL_BETAS:
-                self._offer = offer(self._settings, self._tools, size)
+                self._offer = offer(self._settings, self.toolbox.offered, size)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Send a request and receive its events."""
@@ -162,6 +166,8 @@ class AnthropicCodec(ModelAdapter):
                 blocks.append(_text(item))
             elif item.image is not None and item.frame is not None:
                 self._see(item)
+                if caption := self.toolbox.caption(item):
+                    blocks.append(_text(caption))
                 blocks.append(encode_image(item.image, item.frame.mime))
                 images += 1
         return user_item(blocks, images=images)
@@ -200,6 +206,11 @@ class AnthropicCodec(ModelAdapter):
         """Have thinking given up where it does not fit to what stands before it."""
         self._asked = True
         self._loose = self._settings.profile.prefix_bound
+
+
+def _is_native(call: ToolCall) -> bool:
+    """Whether a call is one of the vendor's own computer tool."""
+    return call.format in _NATIVE
 
 
 def _text(text: str) -> bytes:

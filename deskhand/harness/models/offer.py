@@ -56,6 +56,7 @@ class Settings:
         max_tokens: The most that one answer may have.
         effort: How much thought it should take; the model's default where not given.
         schema: The JSON Schema of the final answer; free text where not given.
+        native: Whether it gets the vendor's computer tool; functions alone where not.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Settings:
     max_tokens: int
     effort: str | None = None
     schema: Json | None = None
+    native: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def offer(settings: Settings, tools: ToolRegistry, display: Screen) -> Offer:
         ConfigError: If a tool has a name that the API keeps for itself.
     """
     kind = settings.profile.computer_tool
-    able = frozenset(name for name in MEMBERS if name in tools and tools.get(name).on_screen)
+    able = frozenset(name for name in MEMBERS if settings.native and name in tools and tools.get(name).on_screen)
     members = able if kind in ZOOMING else able - {"zoom"}
     betas: list[str] = []
     entries: list[JsonValue] = []

@@ -16,6 +16,7 @@ from deskhand.harness.models.openai_codec import Door, OpenAICodec, Settings
 from deskhand.harness.models.openai_decoder import known_function, usage_of
 from deskhand.harness.models.openai_door import OPENAI
 from deskhand.harness.models.openai_items import ChatForm, joined
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.ids import new_id
 from deskhand.tools.calls import Observation
@@ -159,14 +160,14 @@ class ChatCodec(OpenAICodec[ChatForm]):
 
     Args:
         settings: What is asked of the model.
-        tools: What it may call.
+        toolbox: What it may call.
         door: How requests are sent.
     """
 
-    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
-        super().__init__(settings, tools, door, ChatForm(settings.profile.detail))
-        self._functions: frozenset[str] = frozenset(tools.names)
-        self._params: Json = _parameters(settings, tools)
+    def __init__(self, settings: Settings, toolbox: Toolbox, door: Door) -> None:
+        super().__init__(settings, toolbox, door, ChatForm(settings.profile.detail))
+        self._functions: frozenset[str] = frozenset(toolbox.offered.names)
+        self._params: Json = _parameters(settings, toolbox.offered)
 
     def transcript(self) -> Transcript:
         """Begin a history, with the instructions."""
@@ -213,7 +214,7 @@ class ChatCodec(OpenAICodec[ChatForm]):
             entries.append(self._form.tool_message(str(seen.call.provider_call_id), words))
             if seen.image is not None and seen.frame is not None:
                 parts += [
-                    self._form.text(f"The screenshot of {seen.call.name}:"),
+                    self._form.text(f"The screenshot of {self.toolbox.shown_name(seen.call)}:"),
                     self._form.image(seen.image, seen.frame.mime),
                 ]
                 images += 1

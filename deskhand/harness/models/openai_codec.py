@@ -12,10 +12,10 @@ from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_items import joined
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import ModelProfile
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.providers.contract import Screen
-from deskhand.tools.calls import Observation, ToolCall
-from deskhand.tools.registry import ToolRegistry
+from deskhand.tools.calls import Observation
 
 __all__ = ["Door", "OpenAICodec", "Settings"]
 
@@ -84,26 +84,16 @@ class OpenAICodec(ModelAdapter, Generic[FormT]):
 
     Args:
         settings: What is asked of the model.
-        tools: What it may call.
+        toolbox: What it may call.
         door: How requests are sent.
         form: How entries of the history are written.
     """
 
-    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door, form: FormT) -> None:
+    def __init__(self, settings: Settings, toolbox: Toolbox, door: Door, form: FormT) -> None:
+        super().__init__(toolbox)
         self._door = door
         self._settings = settings
         self._form: FormT = form
-        self._sees: bool = "screenshot" in tools and tools.get("screenshot").on_screen
-        self._screen: frozenset[str] = frozenset(tool.name for tool in tools if tool.on_screen)
-
-    @property
-    def shows_screen(self) -> bool:
-        """Whether the model is shown the screen: there is one."""
-        return self._sees
-
-    def is_on_screen(self, call: ToolCall) -> bool:
-        """Whether a call is of a function that acts on the screen."""
-        return call.name in self._screen
 
     def fit(self, transcript: Transcript) -> Pruned:
         """Bring a history into a form that can be sent; return what that cost."""
@@ -121,6 +111,8 @@ class OpenAICodec(ModelAdapter, Generic[FormT]):
             if isinstance(item, str):
                 parts.append(self._form.text(item))
             elif item.image is not None and item.frame is not None:
+                if caption := self.toolbox.caption(item):
+                    parts.append(self._form.text(caption))
                 parts.append(self._form.image(item.image, item.frame.mime))
                 images += 1
         return joined([self._form.message(parts)], images=images)

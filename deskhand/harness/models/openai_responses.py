@@ -17,6 +17,7 @@ from deskhand.harness.models.openai_decoder import INCOMPLETE, ResponsesDecoder
 from deskhand.harness.models.openai_items import ResponsesForm, joined
 from deskhand.harness.models.planner import Pruned
 from deskhand.harness.models.profiles import OPENAI_API, amend, named_tool
+from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.tools.calls import Observation, ToolCall
 from deskhand.tools.formats import acknowledged, failures, said
@@ -36,13 +37,13 @@ class ResponsesCodec(OpenAICodec[ResponsesForm]):
 
     Args:
         settings: What is asked of the model.
-        tools: What it may call.
+        toolbox: What it may call.
         door: How requests are sent.
     """
 
-    def __init__(self, settings: Settings, tools: ToolRegistry, door: Door) -> None:
-        super().__init__(settings, tools, door, ResponsesForm(settings.profile.detail))
-        self._offered = ToolRegistry(tool for tool in tools if not (settings.native and tool.name in self._screen))
+    def __init__(self, settings: Settings, toolbox: Toolbox, door: Door) -> None:
+        super().__init__(settings, toolbox, door, ResponsesForm(settings.profile.detail))
+        self._offered = ToolRegistry(tool for tool in toolbox.offered if not (settings.native and tool.on_screen))
         self._functions: frozenset[str] = frozenset(self._offered.names)
         self._params: Json = _parameters(settings, self._offered)
         self._tried: set[str | None] = {settings.profile.computer_tool}
@@ -52,13 +53,13 @@ class ResponsesCodec(OpenAICodec[ResponsesForm]):
         """Whether a call is an action of the computer tool, or of a function that acts on the screen."""
         return call.format == "openai_computer" or super().is_on_screen(call)
 
-    def wants_look(self, observations: Sequence[Observation]) -> int | None:
-        """Return which result is to carry a look at the screen: the computer tool's always, also after a failure."""
+    def wants_looks(self, observations: Sequence[Observation]) -> list[int]:
+        """Return which results are to carry a look at the screen: the computer tool's always, also after a failure."""
         found = [index for index, seen in enumerate(observations) if seen.call.format == "openai_computer"]
         if not found:
-            return super().wants_look(observations)
+            return super().wants_looks(observations)
         last = observations[found[-1]]
-        return None if last.ok and last.call.name == "screenshot" and last.image is not None else found[-1]
+        return [] if last.ok and last.call.name == "screenshot" and last.image is not None else [found[-1]]
 
     def transcript(self) -> Transcript:
         """Begin a history."""

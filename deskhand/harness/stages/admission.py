@@ -8,6 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from deskhand.errors import NotFoundError
 from deskhand.harness.stages.action import Action
 from deskhand.tools.calls import Observation, ToolCall
 
@@ -15,8 +16,17 @@ __all__ = ["gate", "lock", "recheck", "validate"]
 
 
 async def validate(call: ToolCall, action: Action) -> ToolCall | Observation:
-    """Find the computer and the tool, and check the arguments against the tool's schema."""
+    """Find the computer and the tool, and check the arguments against the tool's schema.
+
+    Raises:
+        NotFoundError: If there is no such tool, and where there are several computers, none of them is named.
+    """
     action.target = action.run.computer(call.computer_id)
+    if call.computer_id is None and len(action.run.computers) > 1 and call.name not in action.target.tools:
+        raise NotFoundError(
+            f"no tool is called {call.name!r}, and no computer is named",
+            hint=f"say which computer it is for: {', '.join(action.run.computers)}",
+        )
     action.tool = action.target.tools.get(call.name)
     action.arguments = action.target.tools.validate(call.name, call.arguments)
     plain = cast("dict[str, JsonValue]", action.arguments.model_dump(mode="json", exclude_none=True))

@@ -50,7 +50,8 @@ def watch(observation: Observation, action: Action) -> None:
     if finding is not None:
         _tell(action, observation.call, "nudged", finding)
         with suppress(InvalidInputError):  # (a hundred messages wait: one more would not be heard either)
-            action.run.inbox.put(f"{finding.text} {_ADVICE}")
+            where = f"On the computer {action.target.id}: " if len(action.run.computers) > 1 else ""
+            action.run.inbox.put(f"{where}{finding.text} {_ADVICE}")
 
 
 def step_of(observation: Observation, action: Action) -> Step | None:
