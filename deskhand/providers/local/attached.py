@@ -48,6 +48,10 @@ _T = TypeVar("_T")
 
 _CARRIED = frozenset(Capability) - {Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT}
 
+_UNDER_WAY = 0.1
+"""Seconds that a question takes at most, so that what was drawn in these is not left out; less than a look waits for a
+screen to be quiet, so that what the look had waited for does not count as drawn since."""
+
 _GONE_DEADLINE = 15.0
 """Seconds that an owner gets to end a computer that it was told to destroy."""
 
@@ -169,6 +173,11 @@ class SharedComputer(ExternalComputer):
         """Wait until the screen has been quiet."""
         given = _arguments(operations.Settle, quiet=quiet, limit=limit)
         return _value(operations.SECONDS, await self._link.call("settle", given, pure=True))
+
+    async def changed(self, region: Region, *, within: float) -> bool | None:
+        """Tell whether anything but carets was drawn in a region in the last ``within`` seconds."""
+        given = _arguments(operations.Changed, region=region, within=within + _UNDER_WAY)
+        return _value(operations.MAYBE, await self._link.call("changed", given, pure=True))
 
     # Files
 

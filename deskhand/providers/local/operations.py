@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
@@ -30,6 +30,7 @@ __all__ = [
     "FILES",
     "FILE_INFO",
     "MARGIN",
+    "MAYBE",
     "OPENING",
     "OPERATIONS",
     "POSITION",
@@ -38,6 +39,7 @@ __all__ = [
     "TEXT",
     "Arguments",
     "Capture",
+    "Changed",
     "Code",
     "Command",
     "Delete",
@@ -58,6 +60,7 @@ MARGIN = 30.0
 EXEC_RESULT = TypeAdapter(ExecResult)
 FILE_INFO = TypeAdapter(FileInfo)
 FILES = TypeAdapter(list[FileInfo])
+MAYBE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
 POSITION = TypeAdapter(tuple[int, int])
 SECONDS = TypeAdapter(float)
 SHELL_ENDPOINT = TypeAdapter(ShellEndpoint)
@@ -148,6 +151,13 @@ class Input(Arguments):
         """What the action says, and time to type long texts."""
         action = decode_action(self.action)
         return DEFAULT_TIMEOUT + (action.duration if isinstance(action, HoldKey | Wait) else 0)
+
+
+class Changed(Arguments):
+    """A part of the screen, and for how many seconds back it is asked about."""
+
+    region: Region
+    within: float
 
 
 class Settle(Arguments):
@@ -254,6 +264,10 @@ async def _settle(computer: ExternalComputer, given: Settle, _: bytes | None) ->
     return await computer.settle(quiet=given.quiet, limit=given.limit)
 
 
+async def _changed(computer: ExternalComputer, given: Changed, _: bytes | None) -> JsonValue:
+    return await computer.changed(given.region, within=given.within)
+
+
 async def _read_bytes(computer: ExternalComputer, given: Path, _: bytes | None) -> bytes:
     return await computer.read_bytes(given.path)
 
@@ -351,6 +365,7 @@ OPERATIONS: Mapping[str, Operation[Any]] = MappingProxyType(
         "cursor_position": Operation(Nothing, _cursor_position, pure=True),
         "perform": Operation(Input, _perform),
         "settle": Operation(Settle, _settle, pure=True),
+        "changed": Operation(Changed, _changed, pure=True),
         "read_bytes": Operation(Path, _read_bytes, pure=True),
         "write_file": Operation(Path, _write_file),
         "list_dir": Operation(Path, _list_dir, pure=True),

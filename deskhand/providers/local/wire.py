@@ -49,7 +49,7 @@ __all__ = [
     "unpack",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of what is said; both sides must speak the same, as both are parts of one installed package."""
 
 LONGEST_MESSAGE: Final = 16 * 1024 * 1024

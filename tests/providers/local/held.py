@@ -28,6 +28,7 @@ from deskhand.providers import (
     ExecResult,
     ExecStream,
     FileInfo,
+    Region,
     Screen,
     Shell,
     ShellEndpoint,
@@ -201,6 +202,9 @@ class HeldComputer(RecordingComputer):
 
     async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
         return quiet + limit
+
+    async def changed(self, region: Region, *, within: float) -> bool | None:
+        return None if region.left else within > 5
 
     async def resize(self, width: int, height: int) -> None:
         self._info = replace(self._info, screen=Screen(width, height))

@@ -228,13 +228,16 @@ async def test_perform_keeps_the_order_in_which_it_was_asked() -> None:
 
 
 async def test_screen_is_captured_and_measured() -> None:
-    """Screenshots byte for byte, regions, the pointer, settling, resizing."""
+    """Screenshots byte for byte, regions, the pointer, settling, what was drawn, resizing."""
     async with held() as (computer, attached):
         assert await attached.screenshot() == computer.image
         assert await attached.screenshot(region=Region(1, 2, 3, 4), cursor=False, format="jpeg") == computer.image
         assert computer.regions == [None, Region(1, 2, 3, 4)]
         assert await attached.cursor_position() == (3, 4)
         assert await attached.settle(quiet=0.25, limit=1.5) == 1.75
+        assert await attached.changed(Region(0, 2, 3, 4), within=6) is True
+        assert await attached.changed(Region(0, 2, 3, 4), within=4) is False
+        assert await attached.changed(Region(1, 2, 3, 4), within=6) is None
         await attached.resize(1024, 768)
         assert attached.info.screen == Screen(1024, 768)
 
