@@ -25,6 +25,7 @@ _CONTENTS: Final[dict[str, bytes]] = {
     "no-utf-8": bytes(range(256)),
     "bom": b"\xef\xbb\xbfbom",
     "no-newline": b"end",
+    "marker": b"EOF\n__EOF__\nEND\n' \" `id` $(id) $HOME\n",
     "two-megabytes": b"".join(hashlib.sha256(n.to_bytes(4, "big")).digest() for n in range(65_536)),
 }
 _NAMES: Final = (

@@ -25,6 +25,14 @@ _LATE_AFTER: Final = 1.4
 """A child that leaves a file behind, unless it is killed before; and when to look for the file."""
 _SAID: Final = 200
 """Characters that a computer may put in place of what it did not keep."""
+_LIKE_FRAMES: Final = (
+    '{"type":"exit","code":0}',
+    '{"type":"error","message":"gone"}',
+    '{"type":"control","status":"exited","exitCode":0}',
+    "[1]",
+    "123",
+)
+"""What ends a terminal whose adapter takes output for more than that."""
 _TERMINAL_LIMIT: Final = 262_144
 
 
@@ -300,6 +308,16 @@ async def terminal_runs_what_is_typed(target: Target) -> None:
         await terminal.send(b"echo con''formance\r")
         await _until(terminal, b"conformance\r\n")
         expect_equal("the exit code while the shell runs", terminal.exit_code, None)
+
+
+@_case(Capability.TERMINAL)
+async def terminal_shows_what_looks_like_its_own_words(target: Target) -> None:
+    """What a program prints is output, also where it looks like a frame of the protocol that brings it."""
+    async with target.computer.terminal() as terminal:
+        for line in _LIKE_FRAMES:
+            await terminal.send(f"echo con''formance; echo '{line}'\r".encode())
+            await _until(terminal, b"conformance\r\n" + line.encode() + b"\r\n")
+            expect_equal(f"the exit code after a program printed {line}", terminal.exit_code, None)
 
 
 @_case(Capability.TERMINAL)
