@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from deskhand.providers import INPUT, Capability
 from deskhand.providers.local.xserver import available_server
 from deskhand.testing.conformance import CASES, Case, Target, Verdict, keyboard, life, pointer, screen
 from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.shell_machines import FilesMachine, ShellMachine, a_machine
+from tests.providers.shell_machines import FilesMachine, ShellMachine, a_bare_machine, a_machine
 
 DESKTOP = INPUT | {Capability.EXEC, Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
-GROUPS: dict[str, tuple[type[ShellMachine], list[Case]]] = {
-    "screen": (ShellMachine, screen.CASES),
+SLOW = {"type_many_different_characters", "type_five_hundred_characters"}
+"""What takes many seconds at the pace of keys that are bound for a stroke; the plain shell does it."""
+BARE: dict[str, list[Case]] = {"screen": screen.CASES, "pointer": pointer.CASES, "keyboard": keyboard.CASES}
+MANAGED: dict[str, tuple[type[ShellMachine], list[Case]]] = {
     "screen through files": (FilesMachine, screen.CASES),
     "pointer": (ShellMachine, pointer.CASES),
-    "keyboard": (ShellMachine, keyboard.CASES),
+    "keyboard": (ShellMachine, [case for case in keyboard.CASES if case.name not in SLOW]),
     "life": (ShellMachine, [case for case in life.CASES if not case.ends_computer]),
 }
-pytestmark = [
-    pytest.mark.needs_x,
-    pytest.mark.slow,
-    pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed"),
-]
+pytestmark = [pytest.mark.needs_x, pytest.mark.slow]
+with_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
-async def check(cases: list[Case], kind: type[ShellMachine] = ShellMachine) -> None:
+async def check(cases: list[Case], target: Target) -> None:
     """Run cases one after the other; what is about something that a shell does not give must be said to be missing."""
+    capabilities = target.computer.capabilities
+    assert capabilities >= DESKTOP
+    for case in cases:
+        wanted = Verdict.VERIFIED if case.needs <= capabilities else Verdict.UNSUPPORTED
+        assert await case.run(target) is wanted, case.name
+
+
+@with_xvfb
+@pytest.mark.parametrize("group", BARE)
+async def test_desktop_through_a_plain_shell_conforms(group: str) -> None:
+    """Beside an X server and nothing else, its screen is seen, and every kind of input arrives as asked for."""
+    async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
+        await check(BARE[group], Target(machine, truth))
+
+
+@without_x_skipped
+@pytest.mark.parametrize("group", MANAGED)
+async def test_desktop_through_a_shell_conforms(group: str) -> None:
+    """On a desktop with a window manager and applications likewise."""
+    kind, cases = MANAGED[group]
     async with a_machine(kind) as (machine, behind):
-        assert machine.capabilities >= DESKTOP
         assert behind.x_access is not None
         async with x_ground_truth(*behind.x_access) as truth:
-            for case in cases:
-                wanted = Verdict.VERIFIED if case.needs <= machine.capabilities else Verdict.UNSUPPORTED
-                assert await case.run(Target(machine, truth)) is wanted, case.name
+            await check(cases, Target(machine, truth))
 
 
-@pytest.mark.parametrize("group", GROUPS)
-async def test_desktop_through_a_shell_conforms(group: str) -> None:
-    """Its screen is seen, and every kind of input arrives on it as asked for."""
-    kind, cases = GROUPS[group]
-    await check(cases, kind)
-
-
+@without_x_skipped
 @pytest.mark.parametrize("case", [case for case in CASES if case.ends_computer], ids=str)
 async def test_desktop_through_a_shell_ends_as_others_do(case: Case) -> None:
     """What is asked of it afterwards is refused as everywhere."""
-    await check([case])
+    async with a_machine() as (machine, _):
+        await check([case], Target(machine))

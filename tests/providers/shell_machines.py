@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import anyio
+
 from deskhand import ComputerSpec
-from deskhand.providers import ComputerInfo, ExecResult, ExternalComputer, Screen, ShellDesktop
+from deskhand.providers import ComputerInfo, ComputerStatus, ExecResult, ExternalComputer, Screen, ShellDesktop
 from deskhand.providers.local import LocalComputer, LocalProvider
 
 SCREEN = Screen(1000, 700)
@@ -75,3 +79,52 @@ async def a_machine(
         machine = kind(behind)
         await machine.find_desktop()
         yield machine, behind
+
+
+class BareMachine(ShellDesktop):
+    """A plain shell beside an X server that has no window manager; stdout and stderr stay apart."""
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of it."""
+        return ComputerInfo("bare", "bare", "bare", "external", ComputerStatus.RUNNING, screen=self.screen)
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command."""
+        given = {"PATH": os.environ["PATH"], **(env or {})}
+        with anyio.move_on_after(timeout or 120):
+            done = await anyio.run_process(["sh", "-c", command], input=stdin or b"", cwd=cwd, env=given, check=False)
+            out, err = done.stdout.decode(), done.stderr.decode()
+            return ExecResult(out + err, out, err, done.returncode)
+        return ExecResult("", "", "", None, "timed out")
+
+    async def destroy(self) -> None:
+        """Leave it to whoever opened it."""
+
+
+@asynccontextmanager
+async def a_bare_machine(*, screen: Screen = SCREEN) -> AsyncIterator[tuple[BareMachine, str]]:
+    """Start an Xvfb, and give what runs commands beside it and the display's name."""
+    size = f"{screen.width}x{screen.height}x24"
+    server = await anyio.open_process(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp", "-noreset"], stderr=subprocess.DEVNULL
+    )
+    try:
+        assert server.stdout is not None
+        display = f":{(await server.stdout.receive()).decode().strip()}"
+        machine = BareMachine()
+        await machine.find_desktop(display)
+        yield machine, display
+    finally:
+        with anyio.CancelScope(shield=True):
+            server.terminate()
+            await server.wait()
+            await server.aclose()

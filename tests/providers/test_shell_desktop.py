@@ -33,6 +33,7 @@ from deskhand.providers import (
     MouseDown,
     MouseUp,
     Move,
+    Region,
     Screen,
     Scroll,
     Type,
@@ -97,6 +98,22 @@ async def test_capabilities_are_what_was_found(found: str, more: set[Capability]
         for capability in (SEEN | USED) - more:
             with pytest.raises(UnsupportedError, match="apt-get install xdotool scrot"):
                 machine.require(capability)
+
+
+class Photographer(ShellMachine):
+    """Has a way of its own to take pictures."""
+
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Take one."""
+        return b"mine"
+
+
+async def test_way_of_ones_own_needs_no_program() -> None:
+    """What a class overrides it can do, whatever is found."""
+    async with FakeComputer() as behind:
+        machine = Photographer(behind)
+        assert machine.capabilities == {Capability.EXEC} | SEEN
+        assert await machine.screenshot() == b"mine"
 
 
 async def test_computer_that_was_not_looked_at_has_no_desktop() -> None:
@@ -321,6 +338,6 @@ async def test_display_is_found_by_its_name() -> None:
     async with a_machine() as (machine, behind):
         assert behind.x_access is not None
         assert await machine.find_desktop(behind.x_access[0]) == machine.screen == behind.info.screen
-        for name in (":9876", "$(echo no)", "a b"):
+        for name in (":9876", f":9876 {behind.x_access[0]}", "$(exit)"):
             assert await machine.find_desktop(name) is None
             assert machine.capabilities == {Capability.EXEC}
