@@ -100,7 +100,7 @@ class TurnContext:
         self.usage = self.usage + used
         if stop_reason is not None:
             self.stop_reason = stop_reason
-        blobs = [None if data is None else await self._run.blobs.put(data) for data in (raw, answer)]
+        blobs = await self._run.keep(raw, answer)
         self._run.emit(
             ModelMessage,
             {
@@ -347,7 +347,7 @@ class RunContext(OnComputer, Generic[DepsT]):
             JournalError: If it cannot be kept.
         """
         self._run_state.emit(RunCheckpoint, {"value": self._checked(value)})
-        await self._run_state.feed.barrier()
+        await self._run_state.barrier()
 
     @property
     def restored(self) -> JsonValue:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from pydantic import JsonValue
 
 from deskhand.errors import NotFoundError
-from deskhand.harness.blobs import BlobStore
+from deskhand.harness.blobs import LOST_BLOB, BlobStore
 from deskhand.harness.events import (
     ActionFinished,
     ActionFinishedData,
@@ -210,7 +210,7 @@ class History:
         if frame is not None:
             try:
                 image = await self.blobs.get(frame.sha256)
-            except NotFoundError:
+            except LOST_BLOB:
                 frame = None
         error = data.error
         return Observation(
@@ -231,7 +231,7 @@ class History:
             return data.text
         try:
             return (await self.blobs.get(data.text_blob)).decode()
-        except NotFoundError:
+        except LOST_BLOB:
             return data.text
 
 

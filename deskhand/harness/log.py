@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import anyio
 
@@ -51,7 +51,13 @@ Committed = Callable[[int], None]
 
 
 class EventLog(abc.ABC):
-    """Where the events of runs are kept; an async context manager."""
+    """Where the events of runs are kept; an async context manager.
+
+    Attributes:
+        durable: Whether what it has taken outlives a power cut once `barrier` has returned.
+    """
+
+    durable: ClassVar[bool] = False
 
     @abc.abstractmethod
     async def __aenter__(self) -> Self:

@@ -11,9 +11,10 @@ from typing import Final
 from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, CorruptJournalError, NotFoundError
-from deskhand.harness.blobs import BlobStore
+from deskhand.harness.blobs import LOST_BLOB, BlobStore
 from deskhand.harness.events import (
     ActionFinished,
+    ActionFinishedData,
     ActionStarted,
     ApprovalRequested,
     ApprovalResolved,
@@ -308,7 +309,7 @@ class Past:
             ),
             outcome=data.outcome,
             effect=data.effect,
-            text=data.text if data.text_blob is None else (await blobs.get(data.text_blob)).decode(),
+            text=await _text(data, blobs),
             frame=frame,
             image=None if frame is None else await _image(frame, blobs),
             error=ErrorInfo(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
@@ -352,8 +353,16 @@ async def _image(frame: Frame, blobs: BlobStore) -> bytes | None:
     """Return a frame's image; none where it is no longer kept, as that of a frame that was dropped."""
     try:
         return await blobs.get(frame.sha256)
-    except NotFoundError:
+    except LOST_BLOB:
         return None
+
+
+async def _text(data: ActionFinishedData, blobs: BlobStore) -> str:
+    """Return a result's whole text; what its event holds of it where the rest is no longer kept."""
+    try:
+        return data.text if data.text_blob is None else (await blobs.get(data.text_blob)).decode()
+    except LOST_BLOB:
+        return data.text
 
 
 def _fold(past: Past, events: Iterable[EventBase]) -> None:

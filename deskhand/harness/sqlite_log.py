@@ -95,6 +95,8 @@ class SqliteLog(EventLog):
         path: The file; made, with its folder, where it is not there.
     """
 
+    durable = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._known: dict[str, _Known] = {}

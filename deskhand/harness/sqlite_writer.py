@@ -18,6 +18,7 @@ import anyio
 from deskhand.errors import CorruptJournalError, DeskhandError, FencedError, JournalError
 from deskhand.harness.events import EventBase
 from deskhand.harness.log import fenced
+from deskhand.harness.stable import sync_way_to
 
 __all__ = ["Job", "News", "Rows", "Writer", "advice", "mapped"]
 
@@ -106,7 +107,7 @@ class Writer:
         self._path = path
         self.tell: Callable[[News], None] = lambda news: None
         self._pending: deque[Rows] = deque()
-        self._unsynced = False
+        self._unsynced = True  # a process that died may have left what it had not synced
         self._wal = -1
         self._files: list[tuple[int, int]] = []
         self._broken: JournalError | None = None
@@ -124,7 +125,7 @@ class Writer:
         self._wal = os.open(self._wal_path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._files = self._identities()
-            self._sync_folder()
+            sync_way_to(self._path)  # the files may be new, and the folders
             going = True
             while going:
                 items = [self._queue.get()]
@@ -156,6 +157,7 @@ class Writer:
             with mapped(self._path), connection:
                 assert job.do is not None  # noqa: S101 (barriers are handled apart)
                 job.value = job.do(connection)
+            self._unsynced = True
         except DeskhandError as error:
             job.error = error
         self.tell(News(jobs=[job]))
@@ -235,15 +237,6 @@ class Writer:
                 raise self._broken from error
             self._unsynced = False
         self._check_files()
-
-    def _sync_folder(self) -> None:
-        """Make sure that the files themselves, if they are new, outlive a power cut."""
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with suppress(OSError):  # some file systems cannot, and need not
-                os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _check_files(self) -> None:
         """Refuse to call durable what went to files that were removed or replaced under the open log."""

@@ -175,6 +175,28 @@ class RunState:
         }
         self.emit(ComputerStatusChanged, data, computer_id=computer.id)
 
+    async def keep(self, *parts: bytes | None) -> list[str | None]:
+        """Keep bytes that the next event names, as safe as the log is, and return their keys.
+
+        Raises:
+            JournalError: If they cannot be kept.
+        """
+        keys = [None if part is None else await self.blobs.put(part) for part in parts]
+        if self.feed.durable:
+            await self.blobs.sync()
+        return keys
+
+    async def barrier(self) -> None:
+        """Wait until everything emitted so far is on stable storage, with the blobs that it names.
+
+        Raises:
+            FencedError: If another writer owns the run.
+            JournalError: If it cannot be.
+        """
+        if self.feed.durable:
+            await self.blobs.sync()
+        await self.feed.barrier()
+
     def spend(self, amounts: Mapping[Metric, float]) -> None:
         """Count in the run's budgets what is about to be done, and the time that went by.
 

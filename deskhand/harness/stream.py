@@ -94,6 +94,11 @@ class Feed:
         return self._last
 
     @property
+    def durable(self) -> bool:
+        """Whether the log outlives a power cut."""
+        return self._log.durable
+
+    @property
     def wakes(self) -> int:
         """How often those who wait were woken, all at once each time."""
         return self._wakes

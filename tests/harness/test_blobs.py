@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from deskhand import RunContext
 from deskhand.errors import CorruptJournalError, JournalError, NotFoundError
 from deskhand.harness import BlobStore, DirectoryBlobs, MemoryBlobs
+from deskhand.harness import blobs as blobs_module
 from deskhand.harness.events import FrameDropped
 from deskhand.providers import Click
 from tests.harness.disks import SmallDisk, small_disk
 from tests.harness.driving import Driver, computer_with_screen
+from tests.harness.logs import attribute
 
 MakeBlobs = Callable[[Path], BlobStore]
 STORES: dict[str, MakeBlobs] = {
@@ -100,6 +104,56 @@ async def test_blob_that_lost_its_content_is_kept_anew(tmp_path: Path) -> None:
     file.write_bytes(b"")
     assert await blobs.put(b"a screenshot") == key
     assert await blobs.get(key) == b"a screenshot"
+
+
+async def test_blob_of_the_right_length_and_another_content_is_kept_anew(tmp_path: Path) -> None:
+    """A power cut may leave a file's length without its content."""
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    key = await blobs.put(b"a screenshot")
+    [file] = files_in(tmp_path)
+    file.write_bytes(bytes(len(b"a screenshot")))
+    assert await blobs.put(b"a screenshot") == key
+    assert await blobs.get(key) == b"a screenshot"
+
+
+async def test_sync_waits_for_what_another_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs that share a store: what the second put, the first may be about to sync."""
+    began, let = threading.Event(), threading.Event()
+    really = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        began.set()
+        assert let.wait(20)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    blobs, returned = DirectoryBlobs(tmp_path / "blobs"), list[str]()
+
+    async def synced(name: str) -> None:
+        await blobs.sync()
+        returned.append(name)
+
+    await blobs.put(b"content")
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(synced, "first")
+            await anyio.to_thread.run_sync(began.wait)
+            tasks.start_soon(synced, "second")
+            await anyio.wait_all_tasks_blocked()
+            assert returned == []
+            let.set()
+    assert sorted(returned) == ["first", "second"]
+
+
+async def test_store_that_nobody_syncs_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits to be synced is, once too much waits."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    with attribute(blobs_module, "_UNSYNCED_LIMIT", 10):
+        blobs = DirectoryBlobs(tmp_path / "blobs")
+        for number in range(25):
+            await blobs.put(b"%d" % number)
+    assert len(synced) == 20
 
 
 async def test_blobs_are_readable_by_their_owner_alone(tmp_path: Path) -> None:

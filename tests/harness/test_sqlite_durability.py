@@ -6,13 +6,14 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from deskhand import RunContext, SqliteLog, ToolCall
+from deskhand import DirectoryBlobs, RunContext, SqliteLog, ToolCall
 from deskhand.errors import JournalError
 from deskhand.harness import Run, sqlite_log
 from deskhand.harness.events import ActionStarted
@@ -129,6 +130,84 @@ async def test_barrier_with_nothing_new_costs_no_sync(tmp_path: Path, monkeypatc
         assert len(disk.syncs) == 1
         await log.barrier("a")
         assert len(disk.syncs) == 2
+
+
+# Blobs that events name
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are synced, in order."""
+    names: list[str] = []
+    really = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        really(descriptor)
+        names.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    return names
+
+
+async def look_and_click(run: RunContext) -> None:
+    """Have a frame kept, and do something twice."""
+    await run.look()
+    await run.act("left_click", x=1, y=1)
+    await run.act("left_click", x=2, y=2)
+
+
+async def test_frames_are_synced_with_the_next_intent(tmp_path: Path, synced: list[str]) -> None:
+    """Before the log that names them; what is synced is not synced again."""
+    computer = computer_with_screen()
+    async with SqliteLog(tmp_path / "log.db") as log:
+        blobs = DirectoryBlobs(tmp_path / "blobs")
+        result = await Driver(look_and_click).run(computer, "click", log=log, blobs=blobs)
+    result.raise_for_outcome()
+    assert result.last_frame is not None
+    assert synced == [result.last_frame.sha256, "log.db-wal", "log.db-wal", "log.db-wal"]
+
+
+async def test_answer_is_synced_before_the_event_that_names_it(tmp_path: Path, synced: list[str]) -> None:
+    """So that a log that outlives a power cut can always be taken up."""
+
+    async def drive(run: RunContext) -> None:
+        async with run.turn() as turn:
+            await turn.record("hello", raw=b"the items", answer=b"the rest")
+            at_once.extend(synced)
+
+    at_once: list[str] = []
+    async with SqliteLog(tmp_path / "log.db") as log:
+        blobs = DirectoryBlobs(tmp_path / "blobs")
+        (await Driver(drive).run(computer_with_screen(), "say", log=log, blobs=blobs)).raise_for_outcome()
+    assert sorted(at_once) == sorted(sha256(part).hexdigest() for part in (b"the items", b"the rest"))
+
+
+async def test_blobs_of_a_run_that_no_power_cut_outlives_are_not_synced(tmp_path: Path, synced: list[str]) -> None:
+    """A log in memory is gone with them."""
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    (await Driver(look_and_click).run(computer_with_screen(), "click", blobs=blobs)).raise_for_outcome()
+    assert synced == []
+
+
+async def test_blobs_that_cannot_be_synced_stop_all_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For good, as with the log: a later success would prove nothing."""
+
+    def fail(descriptor: int) -> None:
+        if not os.readlink(f"/proc/self/fd/{descriptor}").endswith("-wal"):
+            raise OSError(errno.EIO, "Input/output error")
+
+    computer = computer_with_screen()
+    async with SqliteLog(tmp_path / "log.db") as log:
+        blobs = DirectoryBlobs(tmp_path / "blobs")
+        for patched in (True, False):
+            with monkeypatch.context() as patch:
+                if patched:
+                    patch.setattr(os, "fdatasync", fail)
+                result = await Driver(look_and_click).run(computer, "click", log=log, blobs=blobs)
+            assert (result.outcome, result.reason) == ("failed", "journal")
+            assert result.error is not None
+            assert "cannot be synced: Input/output error" in result.error.message
+    assert computer.performed == []
 
 
 # Full disks

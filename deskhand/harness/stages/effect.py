@@ -95,7 +95,7 @@ async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
     if tool.effect == "pure":
         run.feed.check()
     else:
-        await run.feed.barrier()
+        await run.barrier()
     return call
 
 
