@@ -344,7 +344,10 @@ class StalledError(DeskhandError):
 
 
 class JournalError(DeskhandError):
-    """Raised when the event log cannot be written or read; no effect is sent without a durable intent."""
+    """Raised when the event log cannot be written or read; no effect is sent without a durable intent.
+
+    It is ``retryable`` where only space lacks.
+    """
 
     code = "journal"
     hint: str | None = "see that the log's folder has space and can be written"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -23,6 +24,7 @@ LOST_BLOB: Final = (NotFoundError, CorruptJournalError)
 """What `BlobStore.get` raises of one that was cleaned up, or that a power cut took, whole or in part."""
 
 GONE = "see whether the store was moved or cleaned up"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNSYNCED_LIMIT = 1_000
 """Files that wait for somebody to want them synced; then they are."""
 
@@ -149,7 +151,9 @@ class DirectoryBlobs:
                 self._write(target, data)
         except OSError as error:
             raise JournalError(
-                f"a blob of {len(data)} bytes cannot be kept: {error.strerror}", hint="free some space"
+                f"a blob of {len(data)} bytes cannot be kept: {error.strerror}",
+                hint="free some space",
+                retryable=error.errno in _FULL,
             ) from error
         with self._noting:  # (one that was there already may be that of a process that died before it synced it)
             self._unsynced.add(target)

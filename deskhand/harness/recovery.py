@@ -123,13 +123,13 @@ async def settle_all(state: RunState, past: Past, *, again: bool) -> None:
     under_way = past.unsettled
     calls = [action.started.data.call_id for action in under_way if action.started is not None]
     _write(state, past, RunRecovered, {"recoveries": past.recoveries + 1, "unsettled": list[JsonValue](calls)})
-    await state.barrier()
+    await state.sync()
     for action in under_way:
         await _settle(state, past, action, again=again)
     await _end_turns(state, past)
     _return_control(state, past)
     _introduce(state, past)
-    await state.barrier()
+    await state.sync()
 
 
 def _write(

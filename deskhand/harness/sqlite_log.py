@@ -284,7 +284,9 @@ class SqliteLog(EventLog):
         """Refuse further actions while too much waits to be written; see `EventLog.check`."""
         if self._waiting >= PENDING_LIMIT:
             raise JournalError(
-                f"{self._waiting} events wait to be written to {self._path}", hint="free some space on that disk"
+                f"{self._waiting} events wait to be written to {self._path}",
+                hint="free some space on that disk",
+                retryable=True,
             )
 
     async def barrier(self, run_id: str) -> None:

@@ -42,7 +42,10 @@ def mapped(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise JournalError(f"the log {path} cannot be used: {error}", hint=advice(str(error))) from error
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        raise JournalError(
+            f"the log {path} cannot be used: {error}", hint=advice(str(error)), retryable=full
+        ) from error
     except sqlite3.ProgrammingError as error:
         raise JournalError(f"the log {path} cannot be used: {error}", hint="open it again") from error
     except sqlite3.DatabaseError as error:

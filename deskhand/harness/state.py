@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 import anyio
 import anyio.lowlevel
 from pydantic import JsonValue
 
-from deskhand.errors import ConflictError, InvalidInputError
+from deskhand.errors import ConflictError, InvalidInputError, JournalError
 from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
 from deskhand.harness.budget import Metric, Purse, Reservation, Warned
@@ -17,6 +20,7 @@ from deskhand.harness.control import Control, Stopwatch
 from deskhand.harness.events import (
     BudgetWarned,
     ComputerStatusChanged,
+    CustomEvent,
     EventBase,
     LoopBlocked,
     RunFinished,
@@ -38,7 +42,19 @@ from deskhand.redaction import Redactor
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolRegistry
 
-__all__ = ["ComputerState", "RunState", "Tally"]
+__all__ = ["SPACE_LIMIT", "WAITED", "ComputerState", "RunState", "Tally"]
+
+WAITED: Final = "log.waited"
+"""The event that says that the run stood still while a disk was full, and for how many seconds."""
+
+SPACE_LIMIT = 3600.0
+"""Seconds that a run waits for space on a full disk before it fails."""
+
+SPACE_POLL = 1.0
+"""Seconds between two looks whether there is space."""
+
+_log = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 
 _INSTANT = 1e-6
 """Seconds: what is left of a budget of time must be more."""
@@ -176,18 +192,47 @@ class RunState:
         self.emit(ComputerStatusChanged, data, computer_id=computer.id)
 
     async def keep(self, *parts: bytes | None) -> list[str | None]:
-        """Keep bytes that the next event names, as safe as the log is, and return their keys.
+        """Keep bytes that the next event names, as safe as the log is, and return their keys; waits for space.
 
         Raises:
             JournalError: If they cannot be kept.
+            RunStoppedError: If the run was stopped while it waited.
         """
-        keys = [None if part is None else await self.blobs.put(part) for part in parts]
-        if self.feed.durable:
-            await self.blobs.sync()
-        return keys
+
+        async def put() -> list[str | None]:
+            keys = [None if part is None else await self.blobs.put(part) for part in parts]
+            if self.feed.durable:
+                await self.blobs.sync()
+            return keys
+
+        return await self._given_space(put)
+
+    async def room(self) -> None:
+        """Wait until the log can take more.
+
+        Raises:
+            FencedError: If another writer owns the run.
+            JournalError: If it never will.
+            RunStoppedError: If the run was stopped while it waited.
+        """
+
+        async def check() -> None:
+            self.feed.check()
+
+        await self._given_space(check)
 
     async def barrier(self) -> None:
-        """Wait until everything emitted so far is on stable storage, with the blobs that it names.
+        """Wait until everything emitted so far is on stable storage, with the blobs that it names; waits for space.
+
+        Raises:
+            FencedError: If another writer owns the run.
+            JournalError: If it cannot be.
+            RunStoppedError: If the run was stopped while it waited.
+        """
+        await self._given_space(self.sync)
+
+    async def sync(self) -> None:
+        """Bring everything emitted so far to stable storage, with the blobs that it names, or fail at once.
 
         Raises:
             FencedError: If another writer owns the run.
@@ -196,6 +241,29 @@ class RunState:
         if self.feed.durable:
             await self.blobs.sync()
         await self.feed.barrier()
+
+    async def _given_space(self, do: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Do what needs space on a disk; while there is none, the run stands still, as if it were paused."""
+        began: float | None = None
+        while True:
+            try:
+                result = await do()
+            except JournalError as error:
+                now = time.monotonic()
+                if not error.retryable or self.control.stopping or (began is not None and now - began >= SPACE_LIMIT):
+                    raise
+                if began is None:
+                    began = now
+                    _log.warning("the run %s waits for space: %s", self.run_id, error)
+            else:
+                if began is not None:
+                    waited = round(time.monotonic() - began, 3)
+                    self.emit(CustomEvent, {"name": WAITED, "value": {"seconds": waited}})
+                    _log.warning("the run %s goes on after %.1f s: there is space", self.run_id, waited)
+                return result
+            with self.stopwatch.held(), anyio.move_on_after(SPACE_POLL):
+                await self.control.stopped()
+            self.control.check()
 
     def spend(self, amounts: Mapping[Metric, float]) -> None:
         """Count in the run's budgets what is about to be done, and the time that went by.

@@ -15,6 +15,8 @@ class SmallDisk(Protocol):
     """A folder whose files can be kept from growing."""
 
     path: Path
+    is_real: bool
+    """Whether it is full as disks are."""
 
     def fill(self) -> None:
         """Let no file grow any more."""
@@ -25,6 +27,8 @@ class SmallDisk(Protocol):
 
 class SmallFileSystem:
     """A file system of its own, in memory, filled by a file."""
+
+    is_real = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,6 +49,8 @@ class SmallFileSystem:
 
 class LimitedFiles:
     """The limit on the size of files that this process may write, for those who may not mount anything."""
+
+    is_real = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

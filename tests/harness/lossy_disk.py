@@ -101,6 +101,7 @@ class LossyDisk:
         self._live: dict[str, _File] = {}  # as programs see them
         self._namings: list[_Naming] = []  # what lies between the two
         self._read = 0
+        self._left: dict[str, tuple[int, int, int]] = {}  # how the last cut left the files
 
     @property
     def environment(self) -> dict[str, str]:
@@ -135,15 +136,16 @@ class LossyDisk:
         self._live, self._namings, self._read = dict(self._names), [], 0
 
     def _restore(self, changed: set[str]) -> None:
-        """Bring the folder to what the disk has."""
+        """Bring the folder to what the disk has; what was done and not yet noted is lost too."""
         for path in self._paths():
             if path not in self._names:
                 os.unlink(path)
         for path, file in self._names.items():
             if file.folder:
                 os.makedirs(path, exist_ok=True)
-            elif path in changed or path.endswith(_SHARED_MEMORY):
+            elif path in changed or self._left.get(path) != _stamp(path):
                 Path(path).write_bytes(file.stable)
+                self._left[path] = _stamp(path)
 
     def _paths(self) -> list[str]:
         return [os.path.join(folder, name) for folder, _, names in os.walk(self.folder) for name in names]
@@ -202,6 +204,13 @@ class LossyDisk:
             self._read += data + size - begin
             yield _Note(chr(what), journal[name:data].decode(), at, journal[data : data + size], place)
             begin = data + size
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    if not os.path.exists(path):
+        return (0, 0, 0)
+    found = os.stat(path)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _is_unnoted(path: str, file: _File) -> bool:

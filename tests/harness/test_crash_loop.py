@@ -194,9 +194,9 @@ def test_sixty_kills_repeat_nothing_and_lose_nothing(tmp_path: Path) -> None:
     repeat(tmp_path, tmp_path, 1, 60)
 
 
-def test_sixty_power_cuts_repeat_nothing_and_lose_nothing(tmp_path: Path) -> None:
+def test_thirty_power_cuts_repeat_nothing_and_lose_nothing(tmp_path: Path) -> None:
     """An outcome that was not synced becomes unknown; no effect is repeated, none is without its intent."""
-    cut_off(tmp_path, 3, 60)
+    cut_off(tmp_path, 3, 30)
 
 
 @pytest.mark.long

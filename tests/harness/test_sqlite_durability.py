@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ import pytest
 
 from deskhand import DirectoryBlobs, RunContext, SqliteLog, ToolCall
 from deskhand.errors import JournalError
-from deskhand.harness import Run, sqlite_log
-from deskhand.harness.events import ActionStarted
+from deskhand.harness import Run, sqlite_log, state
+from deskhand.harness.events import ActionFinished, ActionStarted, ModelMessage
 from deskhand.providers import Click, MouseDown, MouseUp
 from tests.harness.disks import SmallDisk, small_disk
 from tests.harness.driving import Driver, computer_with_screen
@@ -238,14 +239,117 @@ async def test_full_disk_is_told_and_nothing_is_lost_when_space_returns(disk: Sm
         assert [value_of(event) for event in await log.read("a")] == [1, 2, 3, 4]
 
 
+@pytest.fixture
+def short_of_space(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> SmallDisk:
+    """A disk to fill, for runs that look often whether there is space."""
+    if not disk.is_real:
+        pytest.skip("only root may mount a disk that can be full; a limit on files is another error")
+    monkeypatch.setattr(state, "SPACE_POLL", 0.01)
+    return disk
+
+
+class Heard(logging.Handler):
+    """Hears what is logged of runs: ``waits`` is set once one waits for space."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = anyio.Event()
+        self.goes_on = anyio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        (self.waits if "waits for space" in record.getMessage() else self.goes_on).set()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """Hear."""
+    handler, logger = Heard(), logging.getLogger(state.__name__)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+async def test_run_waits_while_the_disk_is_full(short_of_space: SmallDisk, heard: Heard) -> None:
+    """No click without a kept intent; once there is space it is sent, once, and the log says that the run waited."""
+
+    async def drive(run: RunContext) -> None:
+        short_of_space.fill()
+        await run.act("left_click", x=1, y=1)
+        await run.act("left_click", x=2, y=2)
+
+    computer = computer_with_screen()
+    async with SqliteLog(short_of_space.path / "log.db") as log:
+        with anyio.fail_after(20):
+            async with Driver(drive).start(computer, "click", log=log) as run:
+                await heard.waits.wait()
+                assert computer.performed == []
+                short_of_space.free()
+                (await run.result()).raise_for_outcome()
+        assert computer.performed == [Click(1, 1), Click(2, 2)]
+        [waited] = await log.read(run.id, types=["custom"])
+        events = await log.read(run.id)
+    value = value_of(waited)
+    assert isinstance(value, dict)
+    assert list(value) == ["seconds"]
+    assert [event.type for event in events].count("run.finished") == 1
+    assert heard.goes_on.is_set()
+
+
+async def test_answer_waits_while_the_disk_is_full(short_of_space: SmallDisk, heard: Heard) -> None:
+    """It is paid for: it is kept once there is space."""
+
+    async def drive(run: RunContext) -> None:
+        async with run.turn() as turn:
+            short_of_space.fill()
+            await turn.record("hello", raw=bytes(range(256)) * 100, answer=b"the rest")
+
+    blobs = DirectoryBlobs(short_of_space.path / "blobs")
+    async with SqliteLog(short_of_space.path / "log.db") as log:
+        with anyio.fail_after(20):
+            async with Driver(drive).start(computer_with_screen(), "say", log=log, blobs=blobs) as run:
+                await heard.waits.wait()
+                short_of_space.free()
+                (await run.result()).raise_for_outcome()
+        [message] = await log.read(run.id, types=["model.message"])
+    assert isinstance(message, ModelMessage)
+    assert message.data.raw is not None
+    assert await blobs.get(message.data.raw) == bytes(range(256)) * 100
+
+
+async def test_run_that_waits_for_space_can_be_stopped(short_of_space: SmallDisk, heard: Heard) -> None:
+    """Its action was not sent, and the end is written when there is space."""
+
+    async def drive(run: RunContext) -> None:
+        short_of_space.fill()
+        await run.act("left_click", x=1, y=1)
+
+    computer = computer_with_screen()
+    async with SqliteLog(short_of_space.path / "log.db") as log:
+        with anyio.fail_after(20):
+            async with Driver(drive).start(computer, "click", log=log) as run:
+                await heard.waits.wait()
+                await run.stop()
+                result = await run.result()
+                assert (result.outcome, result.reason) == ("stopped", "user")
+            short_of_space.free()
+            await log.barrier(run.id)
+        [finished] = await log.read(run.id, types=["action.finished"])
+    assert isinstance(finished, ActionFinished)
+    assert (finished.data.outcome, finished.data.effect) == ("cancelled", "no")
+    assert computer.performed == []
+
+
 async def read_to_the_end(run: Run[str]) -> None:
     """Follow a run."""
     async for event in run.events():
         assert event.type != "run.finished"
 
 
-async def test_full_disk_ends_the_run_before_the_effect(disk: SmallDisk) -> None:
+async def test_disk_that_stays_full_ends_the_run_before_the_effect(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No click without a kept intent, a held button is let go, and the next run on the same log works."""
+    monkeypatch.setattr(state, "SPACE_LIMIT", 0.0)
 
     async def drive(run: RunContext) -> None:
         await run.act("left_mouse_down")
@@ -255,6 +359,7 @@ async def test_full_disk_ends_the_run_before_the_effect(disk: SmallDisk) -> None
     async def after(run: RunContext) -> None:
         await run.act("left_click", x=2, y=2)
 
+    monkeypatch.setattr(state, "SPACE_POLL", 0.01)
     computer = computer_with_screen()
     async with SqliteLog(disk.path / "log.db") as log:
         with anyio.fail_after(20):
@@ -272,7 +377,9 @@ async def test_full_disk_ends_the_run_before_the_effect(disk: SmallDisk) -> None
     assert kinds[-1] == "run.finished"
 
 
-async def test_too_many_events_that_wait_let_no_further_action_start(disk: SmallDisk) -> None:
+async def test_too_many_events_that_wait_let_no_further_action_start(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory is bounded on a full disk, for a run that only looks too."""
 
     async def drive(run: RunContext) -> None:
@@ -280,12 +387,35 @@ async def test_too_many_events_that_wait_let_no_further_action_start(disk: Small
         while True:
             await run.look()
 
+    monkeypatch.setattr(state, "SPACE_LIMIT", 0.0)
+    monkeypatch.setattr(state, "SPACE_POLL", 0.01)
     with attribute(sqlite_log, "PENDING_LIMIT", 50):
         async with SqliteLog(disk.path / "log.db") as log:
             with anyio.fail_after(20):
                 result = await Driver(drive).run(computer_with_screen(), "look for ever", log=log)
             assert (result.outcome, result.reason) == ("failed", "journal")
             disk.free()
+
+
+async def test_run_survives_that_nothing_can_be_logged(disk: SmallDisk) -> None:
+    """A program's log file on a full disk is no reason to stop."""
+
+    async def drive(run: RunContext) -> None:
+        disk.fill()
+        for _ in range(100):
+            logging.getLogger("deskhand").warning("x" * 100)
+        await run.act("left_click", x=1, y=1)
+
+    handler = logging.FileHandler(disk.path / "program.log")
+    logging.getLogger("deskhand").addHandler(handler)
+    computer = computer_with_screen()
+    try:
+        (await Driver(drive).run(computer, "click")).raise_for_outcome()
+    finally:
+        logging.getLogger("deskhand").removeHandler(handler)
+        disk.free()
+        handler.close()
+    assert computer.performed == [Click(1, 1)]
 
 
 # What a model may send

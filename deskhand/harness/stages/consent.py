@@ -9,6 +9,7 @@ from dataclasses import replace
 import anyio
 from pydantic import JsonValue
 
+from deskhand.errors import JournalError
 from deskhand.harness.approvals import ApprovalRequest, Decision, digest_of
 from deskhand.harness.events import ApprovalRequested, ApprovalResolved
 from deskhand.harness.frames import crop_around
@@ -154,7 +155,10 @@ async def _crop(call: ToolCall, action: Action, frame: Frame | None) -> str | No
     x, y = points.get("x"), points.get("y")
     if not isinstance(x, int | float) or not isinstance(y, int | float) or not frame.sha256:
         return None
-    return await crop_around(run.blobs, frame, (round(x), round(y)), run.limiter)
+    try:
+        return await crop_around(run.blobs, frame, (round(x), round(y)), run.limiter)
+    except JournalError:  # a full disk: it is asked without
+        return None
 
 
 async def _until_stopped(run: RunState, request: ApprovalRequest) -> Decision:

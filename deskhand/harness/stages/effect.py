@@ -93,7 +93,7 @@ async def intent(call: ToolCall, action: Action) -> ToolCall | Observation:
     )
     action.intended = True
     if tool.effect == "pure":
-        run.feed.check()
+        await run.room()
     else:
         await run.barrier()
     return call
