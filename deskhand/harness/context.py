@@ -212,6 +212,7 @@ def _as_error(observation: Observation) -> DeskhandError:
         effect=error.effect,
         retryable=error.retryable,
         request_id=error.request_id,
+        retry_at=error.retry_at,
     )
 
 
@@ -317,6 +318,15 @@ class RunContext(OnComputer, Generic[DepsT]):
             RunStoppedError: If it was.
         """
         self._run_state.control.check()
+
+    def afford_time(self, seconds: float) -> None:
+        """Raise if the run's budgets do not have so many seconds left; a driver that is about to wait asks.
+
+        Raises:
+            BudgetExceededError: If so.
+        """
+        self._run_state.charge_time()
+        self._run_state.purse.check({"time": seconds})
 
     def emit(self, name: str, value: JsonValue = None) -> None:
         """Emit an event of one's own; the name is namespaced (``myapp.progress``).

@@ -117,6 +117,7 @@ class ErrorData(_Model):
     retryable: bool = False
     effect: Effect = "unknown"
     request_id: str | None = None
+    retry_at: float | None = None
 
     @classmethod
     def of(cls, error: DeskhandError | ErrorInfo) -> Self:
@@ -128,6 +129,7 @@ class ErrorData(_Model):
             retryable=error.retryable,
             effect=error.effect,
             request_id=error.request_id,
+            retry_at=error.retry_at,
         )
 
 

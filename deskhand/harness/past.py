@@ -312,9 +312,7 @@ class Past:
             text=await _text(data, blobs),
             frame=frame,
             image=None if frame is None else await _image(frame, blobs),
-            error=ErrorInfo(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
-            if error
-            else None,
+            error=None if error is None else ErrorInfo(**error.model_dump()),
             duration=data.duration,
             approved=data.approved,
         )

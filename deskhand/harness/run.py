@@ -56,6 +56,7 @@ class RunError(DeskhandError):
             effect=error.effect if error else "yes",
             retryable=error.retryable if error else False,
             request_id=error.request_id if error else None,
+            retry_at=error.retry_at if error else None,
         )
         self.result = result
 
@@ -181,9 +182,7 @@ class Run(Generic[OutputT]):
             outcome=data.outcome,
             reason=data.reason,
             output=cast("OutputT", output if self._live is not None else data.output),
-            error=ErrorInfo(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
-            if error
-            else None,
+            error=None if error is None else ErrorInfo(**error.model_dump()),
             turns=data.turns,
             actions=data.actions,
             usage=data.usage,

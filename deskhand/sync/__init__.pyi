@@ -314,6 +314,9 @@ class RunContext(OnComputer, Generic[DepsT]):
     def check(self) -> None:
         """Raise if the run was stopped; a driver that only thinks asks now and then."""
 
+    def afford_time(self, seconds: float) -> None:
+        """Raise if the run's budgets do not have so many seconds left; a driver that is about to wait asks."""
+
     def emit(self, name: str, value: JsonValue = None) -> None:
         """Emit an event of one's own; the name is namespaced (``myapp.progress``)."""
 

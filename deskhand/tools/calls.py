@@ -57,11 +57,14 @@ class ErrorInfo:
     retryable: bool = False
     effect: Effect = "unknown"
     request_id: str | None = None
+    retry_at: float | None = None
 
     @classmethod
     def of(cls, error: DeskhandError) -> Self:
         """Take over an error's data."""
-        return cls(error.code, error.message, error.hint, error.retryable, error.effect, error.request_id)
+        return cls(
+            error.code, error.message, error.hint, error.retryable, error.effect, error.request_id, error.retry_at
+        )
 
 
 @dataclass(frozen=True, slots=True)

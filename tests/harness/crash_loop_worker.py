@@ -29,6 +29,7 @@ from deskhand.harness.models.adapter import Json, ModelAdapter
 from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request
 from deskhand.tools.registry import Arguments, ToolOutput
@@ -111,6 +112,7 @@ class ScriptedDoor:
 
     max_body = 32_000_000
     platform = ANTHROPIC_API
+    retries = RetryBudget()
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
         """Answer."""

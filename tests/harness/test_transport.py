@@ -31,6 +31,7 @@ from deskhand.errors import (
 from deskhand.harness.models import sse
 from deskhand.harness.models.anthropic_door import ANTHROPIC, AnthropicDoor
 from deskhand.harness.models.blocks import MESSAGES
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.transcript import Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.retry import Clock, retry_after
@@ -76,6 +77,8 @@ async def ask(model: Model, time: Time, *, chance: float = 0.0, deadlines: Deadl
         patience=Patience(),
         deadlines=deadlines or Deadlines(),
         clock=time.clock(chance),
+        budget=RetryBudget(),
+        afford=lambda _: None,
         on_retry=told.append,
     )
     assert answer == "answer"
@@ -180,7 +183,13 @@ async def test_turn_that_never_ends_passes_its_deadline() -> None:
 
     with anyio.fail_after(5), pytest.raises(DeadlineExceededError, match="not complete after"):
         await persist(
-            never, patience=Patience(), deadlines=Deadlines(total=0.02), clock=Clock(), on_retry=lambda _: None
+            never,
+            patience=Patience(),
+            deadlines=Deadlines(total=0.02),
+            clock=Clock(),
+            budget=RetryBudget(),
+            afford=lambda _: None,
+            on_retry=lambda _: None,
         )
 
 

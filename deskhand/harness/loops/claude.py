@@ -19,6 +19,7 @@ from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.anthropic_door import AnthropicDoor, load, own_client
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import ModelProfile, platform_of, profile_of
+from deskhand.harness.models.retry_budget import budget_at
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.tools.registry import Tool, ToolRegistry
@@ -113,7 +114,7 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
             yield AnthropicDoor(self._client, deadlines=self._deadlines)
             return
         async with own_client(os.environ) as client:
-            yield AnthropicDoor(client, deadlines=self._deadlines)
+            yield AnthropicDoor(client, deadlines=self._deadlines, retries=budget_at(str(client.base_url)))
 
     def _settings(self) -> Settings:
         schema: Json | None = None

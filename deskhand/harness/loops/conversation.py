@@ -270,6 +270,8 @@ class Conversation(Generic[OutputT]):
                     patience=rules.patience,
                     deadlines=rules.deadlines,
                     clock=rules.clock,
+                    budget=self.codec.retries,
+                    afford=self.run.afford_time,
                     on_retry=self._tell,
                 )
             except InvalidInputError as error:

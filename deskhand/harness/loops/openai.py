@@ -21,6 +21,7 @@ from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import Api, OpenAIDoor, load, own_client
 from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import OPENAI_API, PROFILES, ModelProfile, profile_of
+from deskhand.harness.models.retry_budget import budget_at
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transport import Deadlines, Patience
 from deskhand.providers.contract import ComputerInfo, Screen
@@ -94,7 +95,8 @@ class _OpenAIHarness(ModelHarness[OutputT]):
             yield OpenAIDoor(self._client, self._api, deadlines=self._deadlines)
             return
         async with own_client(os.environ, self._base_url) as client:
-            yield OpenAIDoor(client, self._api, deadlines=self._deadlines)
+            retries = budget_at(str(client.base_url))
+            yield OpenAIDoor(client, self._api, deadlines=self._deadlines, retries=retries)
 
     def _settings(self, display: tuple[Screen, str] | None = None, *, native: bool = False) -> Settings:
         return Settings(

@@ -15,6 +15,7 @@ from deskhand.errors import InvalidInputError, ProtocolError, UnsupportedError
 from deskhand.harness.events import Usage
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.planner import Pruned
+from deskhand.harness.models.retry_budget import RetryBudget, budget_of
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.tools.calls import Observation, ToolCall
@@ -156,6 +157,11 @@ class ModelAdapter(abc.ABC):
     def screens(self) -> Sequence[str]:
         """The computers whose screens the model is shown, so that a run begins with a look at them."""
         return self.toolbox.screens
+
+    @property
+    def retries(self) -> RetryBudget:
+        """How much of what is asked may be a repetition; by default all adapters of the class share that."""
+        return budget_of(type(self))
 
     def is_on_screen(self, call: ToolCall) -> bool:
         """Whether a call looks at the screen or acts on it: its coordinates are those of the last frame shown."""

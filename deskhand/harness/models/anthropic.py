@@ -17,6 +17,7 @@ from deskhand.harness.models.layout import Item
 from deskhand.harness.models.offer import Settings, offer
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import TOOL_BETAS, Platform, amend, named_tool
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript, encode_json
 from deskhand.providers.contract import Screen
@@ -46,6 +47,11 @@ class Door(Protocol):
     @property
     def platform(self) -> Platform:
         """Where requests go."""
+        ...
+
+    @property
+    def retries(self) -> RetryBudget:
+        """How much of what is asked may be a repetition."""
         ...
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
@@ -79,6 +85,11 @@ class AnthropicCodec(ModelAdapter):
         self._unbound = False
         self._loose = False
         self._offer = self._sent = offer(settings, toolbox.offered, self._display)
+
+    @property
+    def retries(self) -> RetryBudget:
+        """How much of what is asked may be a repetition: all who use the client share that."""
+        return self._door.retries
 
     @property
     def members(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.door import Answer, Body, Door, ssl_context
 from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.sse import kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -98,9 +99,14 @@ class AnthropicDoor(Door):
     readers = ("anthropic.lib.bedrock", "anthropic.lib.vertex")
 
     def __init__(
-        self, client: AnthropicClient, *, deadlines: Deadlines | None = None, clock: Clock | None = None
+        self,
+        client: AnthropicClient,
+        *,
+        deadlines: Deadlines | None = None,
+        clock: Clock | None = None,
+        retries: RetryBudget | None = None,
     ) -> None:
-        super().__init__(client, deadlines=deadlines, clock=clock)
+        super().__init__(client, deadlines=deadlines, clock=clock, retries=retries)
         self._client = client
 
     def _plain_client(self) -> type:

@@ -21,6 +21,7 @@ from deskhand.errors import DeskhandError
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.failures import Vendor
 from deskhand.harness.models.profiles import Platform, platform_of
+from deskhand.harness.models.retry_budget import RetryBudget, budget_of
 from deskhand.harness.models.sse import CLOSE, Watch, drain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -75,8 +76,10 @@ class Door(abc.ABC):
         client: The vendor's client; a cloud's own where it has one.
         deadlines: How long to wait.
         clock: Time.
+        retries: How much of what is asked may be a repetition, where that is not the client's own.
 
     Attributes:
+        retries: How much of what is asked may be a repetition.
         vendor: How the vendor's failures are told.
         last: The events after which nothing of an answer follows.
         readers: The modules of clients that look into a body, and so must have it as a mapping.
@@ -86,8 +89,16 @@ class Door(abc.ABC):
     last: ClassVar[Collection[str]]
     readers: ClassVar[tuple[str, ...]]
 
-    def __init__(self, client: object, *, deadlines: Deadlines | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        client: object,
+        *,
+        deadlines: Deadlines | None = None,
+        clock: Clock | None = None,
+        retries: RetryBudget | None = None,
+    ) -> None:
         self._any_client = client
+        self.retries: RetryBudget = retries or budget_of(client)
         self._deadlines = deadlines or Deadlines()
         self._clock = clock or Clock()
 

@@ -12,6 +12,7 @@ from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_items import joined
 from deskhand.harness.models.planner import Pruned, plan
 from deskhand.harness.models.profiles import ModelProfile
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.providers.contract import Screen
@@ -26,6 +27,11 @@ class Door(Protocol):
     @property
     def max_body(self) -> int:
         """How many bytes a request may have."""
+        ...
+
+    @property
+    def retries(self) -> RetryBudget:
+        """How much of what is asked may be a repetition."""
         ...
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Json]]]:
@@ -94,6 +100,11 @@ class OpenAICodec(ModelAdapter, Generic[FormT]):
         self._door = door
         self._settings = settings
         self._form: FormT = form
+
+    @property
+    def retries(self) -> RetryBudget:
+        """How much of what is asked may be a repetition: all who use the client share that."""
+        return self._door.retries
 
     def fit(self, transcript: Transcript) -> Pruned:
         """Bring a history into a form that can be sent; return what that cost."""

@@ -19,6 +19,7 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.door import Answer, Body, Door, ssl_context
 from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.sse import DONE, kind_of, no_stream, parsed, plain
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
@@ -164,6 +165,7 @@ class OpenAIDoor(Door):
         api: Which API is asked.
         deadlines: How long to wait.
         clock: Time.
+        retries: How much of what is asked may be a repetition, where that is not the client's own.
     """
 
     vendor = OPENAI
@@ -171,9 +173,15 @@ class OpenAIDoor(Door):
     readers = ("openai.lib.azure",)  # (Azure puts the model into the address)
 
     def __init__(
-        self, client: AsyncOpenAI, api: Api, *, deadlines: Deadlines | None = None, clock: Clock | None = None
+        self,
+        client: AsyncOpenAI,
+        api: Api,
+        *,
+        deadlines: Deadlines | None = None,
+        clock: Clock | None = None,
+        retries: RetryBudget | None = None,
     ) -> None:
-        super().__init__(client, deadlines=deadlines, clock=clock)
+        super().__init__(client, deadlines=deadlines, clock=clock, retries=retries)
         self._client = client
         self._path = _PATHS[api]
 
