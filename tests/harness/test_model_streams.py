@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -126,8 +127,8 @@ async def test_flood_without_content_is_silence(name: str, noise: bytes) -> None
                 yield noise
 
     for start in (b"", first):
-        response = httpx2.Response(200, headers=STREAM, stream=Flood(start))
-        async with reading(name, lambda found=response: found, deadlines=Deadlines(idle=0.05)) as receive:
+        respond = partial(httpx2.Response, 200, headers=STREAM, stream=Flood(start))
+        async with reading(name, respond, deadlines=Deadlines(idle=0.05)) as receive:
             with anyio.fail_after(20), pytest.raises(DeadlineExceededError, match=r"sent nothing for 0.05 s") as caught:
                 await receive()
         assert (caught.value.retryable, caught.value.effect) == (True, "no")
