@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from deskhand.cli import benchmark, demo, doctor, events, hold, replay, run, simulate, tools, use
+from deskhand.cli import benchmark, demo, doctor, events, hold, recover, replay, run, simulate, tools, use
 from deskhand.cli.exits import EXIT_CODES, Exit
 from deskhand.cli.home import load_dotenv
 from deskhand.cli.terminal import Terminal
@@ -53,7 +53,7 @@ def _deskhand(
     del version
 
 
-for _module in (demo, run, doctor, hold, use, tools, events, replay, simulate, benchmark):
+for _module in (demo, run, recover, doctor, hold, use, tools, events, replay, simulate, benchmark):
     _module.register(app)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from deskhand.errors import InvalidInputError
+from deskhand.errors import ComputerGoneError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from deskhand.cli.terminal import Terminal
     from deskhand.providers.contract import ComputeProvider, ExternalComputer
 
-__all__ = ["existing", "named_computer"]
+__all__ = ["computer_again", "existing", "named_computer"]
 
 
 @asynccontextmanager
@@ -40,7 +38,6 @@ async def named_computer(
         ConfigError: If there is no such provider, or no simulator of it.
         NotFoundError: If there is no such computer.
     """
-    from contextlib import AsyncExitStack
     from functools import partial
 
     from deskhand.cli.simulating import simulated
@@ -65,6 +62,57 @@ async def named_computer(
             for error in computer.instead_of:
                 terminal.aside(f"not at {error.provider}: {error.message}")
         yield computer
+
+
+@asynccontextmanager
+async def computer_again(
+    terminal: Terminal,
+    place: str,
+    wanted: str,
+    *,
+    screen: tuple[int, int] | None = None,
+    over: Callable[[], Awaitable[bool]],
+) -> AsyncIterator[ExternalComputer]:
+    """Open the computer that a run had whose process died.
+
+    One that was made for the run is destroyed when the run is over, as its own process would have done; where it is
+    gone, the run gets another one in its place.
+
+    Args:
+        terminal: Where to tell what is waited for.
+        place: The computer, ``PROVIDER:ID``.
+        wanted: What the run was told to use: a provider for a fresh computer, or an existing one.
+        screen: The screen of a fresh one in pixels.
+        over: Tells whether the run has ended.
+
+    Raises:
+        NotFoundError: If it is gone, and was not made for the run.
+        ConfigError: If there is no such provider.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            computer = await stack.enter_async_context(named_computer(terminal, place))
+        except (NotFoundError, ComputerGoneError) as error:
+            if ":" in wanted:
+                raise NotFoundError(
+                    error.message, hint="with another one in its place: deskhand recover RUN --computer NAME"
+                ) from error
+            fresh = wanted.replace(",", " or ")
+            terminal.aside(f"{place} is gone; the run gets a fresh {fresh} one, and its agent is told so")
+            computer = await stack.enter_async_context(named_computer(terminal, wanted, screen=screen))
+            yield computer
+            return
+        try:
+            yield computer
+        finally:
+            if ":" not in wanted:
+                import anyio
+
+                with anyio.CancelScope(shield=True):
+                    if await over():
+                        await computer.destroy()
+                    else:
+                        terminal.aside(f"{place} is left for whoever goes on with the run")
 
 
 def existing(name: str) -> tuple[str, str]:

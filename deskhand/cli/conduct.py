@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from deskhand.cli.keyboard import Bindings, Keyboard
     from deskhand.cli.stopping import Stopper
     from deskhand.cli.terminal import Terminal
-    from deskhand.harness.base import Harness
-    from deskhand.harness.budget import Budget
+    from deskhand.harness.engine import Engine
     from deskhand.harness.log import EventLog
-    from deskhand.harness.policy import Policy
     from deskhand.harness.run import Run, RunResult
     from deskhand.providers.contract import ExternalComputer
 
@@ -63,23 +61,21 @@ async def conduct(
     stopper: Stopper,
     *,
     log: EventLog,
-    harness: Harness[str],
+    model: str | None,
     computer: ExternalComputer,
-    goal: str,
-    policy: Policy | None = None,
-    budget: Budget | None = None,
+    begin: Callable[[Engine], Awaitable[Run[str]]],
+    known: int = 0,
 ) -> Conducted:
-    """Start a run, show it as it goes, and return how it ended; Ctrl-C stops it cleanly, twice now.
+    """Have a run begin, or go on, show it as it goes, and return how it ended; Ctrl-C stops it cleanly, twice now.
 
     Args:
         terminal: Where its events are shown.
         stopper: Takes the signals.
         log: Where its events go.
-        harness: What drives it.
+        model: What drives it.
         computer: What it may use.
-        goal: What it is to reach.
-        policy: Which calls are asked about, and which are refused.
-        budget: What it may use at most.
+        begin: Begins it.
+        known: The number of the last event that is not shown again; the folder gets all of them.
     """
     import anyio.to_thread
 
@@ -89,26 +85,20 @@ async def conduct(
     from deskhand.cli.keyboard import Keyboard
     from deskhand.cli.view import RunView
     from deskhand.harness.blobs import DirectoryBlobs
+    from deskhand.harness.engine import Engine
 
     blobs = DirectoryBlobs(blobs_path())
-    view = RunView(terminal, harness.model)
+    view = RunView(terminal, model)
     keyboard = Keyboard(terminal)
     conducted: Conducted | None = None
     async with (
         keyboard.read(),
-        harness.start(
-            computer,
-            goal,
-            log=log,
-            blobs=blobs,
-            on_approval=approval_at(terminal, keyboard, blobs),
-            policy=policy,
-            budget=budget,
-        ) as run,
+        Engine(log=log, blobs=blobs, on_approval=approval_at(terminal, keyboard, blobs)) as engine,
     ):
+        run = await begin(engine)
         folder = RunFolder(runs_path() / run.id, blobs, terminal.aside)
         info = computer.info
-        with_model = f" with {one_line(harness.model, 60)}" if harness.model else ""
+        with_model = f" with {one_line(model, 60)}" if model else ""
         terminal.note(f"run {run.id} on {info.provider}:{info.id}{with_model}")
         terminal.note(f"frames and events: {folder.path}")
         if keyboard.there:
@@ -118,8 +108,9 @@ async def conduct(
                 events = run.events()
                 while batch := await events.batch():
                     await folder.add(batch)
+                    news = [event for event in batch if (event.seq or known + 1) > known]
                     # A reader of the output that stalls must hold neither the run nor the signals.
-                    await anyio.to_thread.run_sync(view.show, batch, abandon_on_cancel=True)
+                    await anyio.to_thread.run_sync(view.show, news, abandon_on_cancel=True)
                 result = await run.result()
                 conducted = Conducted(result, folder.path, view.said(str(result.output)))
         finally:

@@ -8,11 +8,14 @@ import typer
 
 from deskhand.cli.exits import Exit
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
+from deskhand.cli.orders import Approve, Orders
 from deskhand.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from deskhand.cli.stopping import Stopper
     from deskhand.demo import Verdict
+    from deskhand.harness.engine import Engine
+    from deskhand.harness.run import Run
 
 __all__ = ["register"]
 
@@ -50,12 +53,18 @@ async def show(terminal: Terminal, stopper: Stopper, screen: tuple[int, int] | N
 
     terminal.note("the model of this demo is scripted; all else is what a live one would drive")
     code = Exit.FAILED
+    size = f"{screen[0]}x{screen[1]}" if screen is not None else ""
+    orders = Orders("claude", "local", screen=size, fake="yes", approve=Approve.NEVER.value)
     async with anyio.create_task_group() as loading:
         # The vendor's client takes as long to be imported as a desktop to be started: both at once.
         loading.start_soon(_load_client)
         async with open_log() as log, demo_computer(screen, terminal.note) as computer, scripted_claude() as client:
             harness = ClaudeComputerUseHarness(model=MODEL, client=client)
-            conducted = await conduct(terminal, stopper, log=log, harness=harness, computer=computer, goal=GOAL)
+
+            async def begin(engine: Engine) -> Run[str]:
+                return await engine.start(harness, computer, GOAL, metadata=orders.metadata)
+
+            conducted = await conduct(terminal, stopper, log=log, model=MODEL, computer=computer, begin=begin)
             verdict = await verify(computer) if conducted.result.ok else None
         code = tell_result(terminal, stopper, conducted, scripted=True)
         if verdict is not None and not verdict.ok:

@@ -28,6 +28,7 @@ GOAL = 60
 """Characters of a goal in the list of runs."""
 
 NEWEST = "last"
+DIED = "died"
 
 
 def register(app: typer.Typer) -> None:
@@ -83,14 +84,17 @@ async def list_runs(terminal: Terminal, limit: int) -> None:
     from deskhand.cli.home import log_path
 
     if not log_path().exists():
-        summaries: list[tuple[RunSummary, str]] = []
+        summaries: list[tuple[RunSummary, str, str]] = []
     else:
         from deskhand.harness.sqlite_log import SqliteLog
 
         async with SqliteLog(log_path()) as log:
-            summaries = [(summary, await _goal(log, summary.run_id)) for summary in await log.runs(limit=limit)]
+            summaries = [
+                (summary, await _state(log, summary), await _goal(log, summary.run_id))
+                for summary in await log.runs(limit=limit)
+            ]
     if terminal.json:
-        for summary, goal in summaries:
+        for summary, state, goal in summaries:
             terminal.line(
                 {
                     "type": "run",
@@ -99,6 +103,7 @@ async def list_runs(terminal: Terminal, limit: int) -> None:
                     "updated_at": summary.updated_at.isoformat(),
                     "last_seq": summary.last_seq,
                     "finished": summary.finished,
+                    "state": state,
                     "goal": goal,
                 }
             )
@@ -110,12 +115,21 @@ async def list_runs(terminal: Terminal, limit: int) -> None:
                 summary.run_id,
                 summary.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
                 str(summary.last_seq),
-                "ended" if summary.finished else "open",
+                state,
                 one_line(goal, GOAL),
             )
-            for summary, goal in summaries
+            for summary, state, goal in summaries
         ]
         terminal.table(("RUN", "STARTED", "EVENTS", "STATE", "GOAL"), rows)
+        if any(state == DIED for _, state, _ in summaries):
+            terminal.aside("a run that died goes on with: deskhand recover RUN")
+
+
+async def _state(log: EventLog, summary: RunSummary) -> str:
+    """Return whether a run has ended, lives in some process, or died with its own."""
+    if summary.finished:
+        return "ended"
+    return DIED if await log.owner(summary.run_id) is None else "live"
 
 
 async def _goal(log: EventLog, run_id: str) -> str:

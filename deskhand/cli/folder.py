@@ -96,7 +96,7 @@ class RunFolder:
 
         if self._events is None:
             private_folder(self.path / "frames")
-            self._events = private_file(self.path / "events.jsonl", append=True)
+            self._events = private_file(self.path / "events.jsonl")
         for name, image in images:
             with private_file(self.path / "frames" / name) as file:
                 file.write(image)

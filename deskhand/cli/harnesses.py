@@ -16,7 +16,7 @@ from deskhand.errors import ConfigError, InvalidInputError
 if TYPE_CHECKING:
     from deskhand.harness.base import Harness
 
-__all__ = ["BUNDLED", "Settings", "named_harness"]
+__all__ = ["BUNDLED", "Settings", "name_of", "named_harness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Settings:
         model: The model that it asks.
         instructions: What the model is told besides the goal.
         max_turns: Model turns at most.
+        max_tokens: Tokens of one answer at most.
         fake: Whether it asks a scripted model on this machine.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     model: str | None = None
     instructions: str | None = None
     max_turns: int | None = None
+    max_tokens: int | None = None
     fake: bool = False
 
 
@@ -83,6 +85,11 @@ BUNDLED: Final[Mapping[str, _Bundled]] = {
 """The loops that have a name."""
 
 
+def name_of(harness: str) -> str | None:
+    """Return the name here of what a run's events call its harness; ``None`` where no bundled loop is called so."""
+    return next((name for name, bundled in BUNDLED.items() if bundled.home.endswith(f":{harness}")), None)
+
+
 @asynccontextmanager
 async def named_harness(settings: Settings) -> AsyncIterator[Harness[str]]:
     """Make what drives: the live model's loop, or the same loop against a scripted model on the wire.
@@ -99,6 +106,7 @@ async def named_harness(settings: Settings) -> AsyncIterator[Harness[str]]:
             ("model", settings.model),
             ("instructions", settings.instructions),
             ("max_turns", settings.max_turns),
+            ("max_tokens", settings.max_tokens),
         )
         if value is not None
     }

@@ -75,17 +75,17 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def private_file(path: Path, *, append: bool = False) -> BinaryIO:
+def private_file(path: Path) -> BinaryIO:
     """Open a file for writing that only its owner can read, whatever the umask is; a link in its place is not followed.
 
     Raises:
         OSError: If it cannot be made, or a link lies there.
     """
-    how = os.O_APPEND if append else os.O_TRUNC
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | how, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, 0o600)
     try:
         os.fchmod(handle, 0o600)
-        return os.fdopen(handle, "ab" if append else "wb")
+        return os.fdopen(handle, "wb")
     except BaseException:
         os.close(handle)
         raise

@@ -58,7 +58,7 @@ def replay(
         view = RunView(terminal, None)
         pace = _Pace(speed, max_wait)
         try:
-            async with aclosing(recorded(run)) as events:
+            async with aclosing(recorded(terminal, run)) as events:
                 async for event in events:
                     await pace.wait_until(event.time)
                     _tell_ends(terminal, event)
@@ -88,7 +88,7 @@ class _Pace:
             await anyio.sleep(min(self._max_wait, max(0.0, (moment - last).total_seconds()) / self._speed))
 
 
-async def recorded(run: str) -> AsyncGenerator[EventBase, None]:
+async def recorded(terminal: Terminal, run: str) -> AsyncGenerator[EventBase, None]:
     """Yield a run's events: those of a run folder where that is one, else those of the log.
 
     Raises:
@@ -105,9 +105,13 @@ async def recorded(run: str) -> AsyncGenerator[EventBase, None]:
             yield event
         return
     async with open_known(run) as (log, run_id):
+        last = ""
         async for page in pages(log, run_id):
             for event in page:
+                last = event.type
                 yield event
+        if last != "run.finished" and await log.owner(run_id) is None:
+            terminal.aside(f"it died there with its process; it goes on with: deskhand recover {run_id}")
 
 
 async def _of_file(file: Path) -> AsyncIterator[EventBase]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
+from deskhand.cli.orders import Approve, Orders
 from deskhand.cli.terminal import Terminal
 from deskhand.errors import ConfigError, DeskhandError, InvalidInputError
 
@@ -19,45 +19,16 @@ if TYPE_CHECKING:
     from deskhand.cli.conduct import Conducted
     from deskhand.cli.harnesses import Settings
     from deskhand.cli.stopping import Stopper
+    from deskhand.harness.base import Harness
+    from deskhand.harness.engine import Engine
     from deskhand.harness.policy import Policy
+    from deskhand.harness.run import Run
     from deskhand.providers.contract import ExternalComputer
 
-__all__ = ["register"]
+    Begin: TypeAlias = Callable[[Engine, Harness[str], ExternalComputer], Awaitable[Run[str]]]
+    """Begins a run, or takes one up."""
 
-
-class Approve(enum.StrEnum):
-    """When a person is asked."""
-
-    ASK = "ask"
-    NEVER = "never"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run may do and use.
-
-    Attributes:
-        policy: Which calls are asked about, and which are refused.
-        cost: US dollars.
-        time: Seconds.
-    """
-
-    policy: Policy | None
-    cost: float | None = None
-    time: float | None = None
-
-
-def _policy(path: Path | None, approve: Approve) -> Policy | None:
-    """Return the policy of a run: the file's, else the cautious one where a person is to be asked.
-
-    Raises:
-        ConfigError: If the file is no policy.
-    """
-    from deskhand.harness.policy import Policy
-
-    if path is not None:
-        return Policy.from_file(path)
-    return Policy.cautious() if approve is Approve.ASK else None
+__all__ = ["answerable", "pursue", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -129,24 +100,52 @@ def run(
     from deskhand.cli.computers import named_computer
     from deskhand.cli.harnesses import Settings
     from deskhand.cli.invoke import invoke
-    from deskhand.cli.keyboard import Keyboard
+    from deskhand.harness.budget import Budget
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         if not goal.strip():
             raise InvalidInputError("the goal is empty", hint='deskhand run "open the editor and write hello"')
         size = parse_screen(screen)
-        settings = Settings(harness, model, instructions, max_turns, fake)
-        rules = _policy(policy, approve or (Approve.NEVER if fake else Approve.ASK))
-        if rules is not None and rules.asks and not Keyboard(terminal).there:
-            raise ConfigError(
-                "the policy asks a person, and nobody can be asked: standard input is no terminal",
-                hint="--approve never, to let all of it run",
-            )
-        limits = Limits(rules, max_cost, max_time)
+        settings = Settings(harness, model, instructions, max_turns, fake=fake)
+        orders = Orders(
+            harness,
+            computer,
+            screen=screen or "",
+            fake="yes" if fake else "",
+            simulate="yes" if simulate else "",
+            approve=(approve or (Approve.NEVER if fake else Approve.ASK)).value,
+            policy=str(policy.absolute()) if policy is not None else "",
+            model=model or "",
+            instructions=instructions or "",
+            max_turns=str(max_turns or ""),
+        )
+        rules = answerable(terminal, orders)
+        budget = Budget(money=max_cost, time=max_time)
+
+        async def begin(engine: Engine, harness: Harness[str], opened: ExternalComputer) -> Run[str]:
+            return await engine.start(harness, opened, goal, policy=rules, budget=budget, metadata=orders.metadata)
+
         opening = named_computer(terminal, computer, screen=size, simulate=simulate)
-        return await pursue(terminal, stopper, settings, goal=goal, opening=opening, limits=limits)
+        return await pursue(terminal, stopper, settings, opening=opening, begin=begin)
 
     invoke(body, json=json, debug=debug)
+
+
+def answerable(terminal: Terminal, orders: Orders) -> Policy | None:
+    """Return the policy that a run is to have.
+
+    Raises:
+        ConfigError: If it is none, or asks a person where nobody can be asked.
+    """
+    from deskhand.cli.keyboard import Keyboard
+
+    rules = orders.rules()
+    if rules is not None and rules.asks and not Keyboard(terminal).there:
+        raise ConfigError(
+            "the policy asks a person, and nobody can be asked: standard input is no terminal",
+            hint="--approve never, to let all of it run",
+        )
+    return rules
 
 
 async def pursue(
@@ -154,31 +153,36 @@ async def pursue(
     stopper: Stopper,
     settings: Settings,
     *,
-    goal: str,
     opening: AbstractAsyncContextManager[ExternalComputer],
-    limits: Limits,
+    begin: Begin,
+    known: int = 0,
 ) -> int:
-    """Make the run and return the exit code."""
+    """Have a run begin, or go on, show it to its end and return the exit code.
+
+    Args:
+        terminal: Where its events are shown.
+        stopper: Takes the signals.
+        settings: How its harness is made.
+        opening: Gives its computer.
+        begin: Begins it.
+        known: The number of its last event before that.
+    """
     from deskhand.cli.conduct import conduct, open_log, tell_result
     from deskhand.cli.harnesses import named_harness
-    from deskhand.harness.budget import Budget
 
     conducted: Conducted | None = None
     try:
         async with (
             named_harness(settings) as harness,
             open_log() as log,
-            opening as opened,
+            opening as computer,
         ):
+
+            async def starting(engine: Engine) -> Run[str]:
+                return await begin(engine, harness, computer)
+
             conducted = await conduct(
-                terminal,
-                stopper,
-                log=log,
-                harness=harness,
-                computer=opened,
-                goal=goal,
-                policy=limits.policy,
-                budget=Budget(money=limits.cost, time=limits.time),
+                terminal, stopper, log=log, model=harness.model, computer=computer, begin=starting, known=known
             )
     except DeskhandError:
         if conducted is not None:  # the run ended; what failed is what comes after it

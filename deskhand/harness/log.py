@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import bisect
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,6 +82,10 @@ class EventLog(abc.ABC):
     @abc.abstractmethod
     def release(self, run_id: str, epoch: int) -> None:
         """Be no longer the run's writer: its listener is told nothing more, and nothing of it is kept in memory."""
+
+    @abc.abstractmethod
+    async def owner(self, run_id: str) -> int | None:
+        """Return the id of the living process that claimed a run last; ``None`` where there is none any more."""
 
     @abc.abstractmethod
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
@@ -160,6 +165,7 @@ class _MemoryRun:
     """One run's events in memory."""
 
     epoch: int = 0
+    claimed: bool = False
     first: int = 1
     events: list[Event] = field(default_factory=list)
     listener: Committed | None = None
@@ -201,8 +207,14 @@ class MemoryLog(EventLog):
         """Become the run's writer; see `EventLog.claim`."""
         run = self._runs.setdefault(run_id, _MemoryRun())
         run.epoch += 1
+        run.claimed = True
         run.listener = listener
         return run.epoch
+
+    async def owner(self, run_id: str) -> int | None:
+        """Return this process where it has claimed the run; see `EventLog.owner`."""
+        run = self._runs.get(run_id)
+        return os.getpid() if run is not None and run.claimed else None
 
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number and keep events; see `EventLog.append`."""
@@ -228,7 +240,7 @@ class MemoryLog(EventLog):
         """Forget the run's writer; see `EventLog.release`."""
         run = self._runs.get(run_id)
         if run is not None and run.epoch == epoch:
-            run.listener = None
+            run.listener, run.claimed = None, False
             run.epoch += 1
 
     async def barrier(self, run_id: str) -> None:

@@ -24,6 +24,7 @@ import anyio.to_thread
 from deskhand.errors import ConfigError, CorruptJournalError, DeskhandError, FencedError, JournalError
 from deskhand.harness.events import Event, EventBase, parse_event
 from deskhand.harness.log import Committed, EventLog, LogEntry, RunSummary, fenced
+from deskhand.harness.ownership import Mark, living_process
 from deskhand.harness.sqlite_writer import Job, News, Rows, Writer, advice, mapped
 
 __all__ = ["SqliteLog"]
@@ -31,6 +32,9 @@ __all__ = ["SqliteLog"]
 SCHEMA_VERSION = 1
 PENDING_LIMIT = 100_000
 """Events that wait to be written before no further action starts: on a full disk, or one that is far too slow."""
+
+_OWNER = "owner/"
+"""What the keys of the runs' owners begin with."""
 
 _BUSY = 5.0
 _POLL = 1.0
@@ -103,6 +107,7 @@ class SqliteLog(EventLog):
         self._grown = anyio.Event()
         self._waiting = 0  # events handed to the writer and not yet written
         self._writer = Writer(self._path)
+        self._mark = Mark(self._path)
         self._reading = threading.Lock()
         self._readers = anyio.CapacityLimiter(1)
         self._reader: sqlite3.Connection | None = None
@@ -163,6 +168,8 @@ class SqliteLog(EventLog):
             except DeskhandError as error:
                 opened.error = error
                 tell(News(jobs=[opened]))
+            finally:
+                self._mark.remove()
 
         self._writer.tell = tell
         with anyio.CancelScope(shield=True):  # the thread ends by itself once told
@@ -246,7 +253,14 @@ class SqliteLog(EventLog):
         """Become the run's writer; see `EventLog.claim`."""
 
         def raise_epoch(connection: sqlite3.Connection) -> tuple[int, int]:
+            try:
+                owner = self._mark.set()
+            except OSError as error:
+                raise JournalError(
+                    f"the file {error.filename} cannot be made: {error.strerror}", hint=advice("unable to open")
+                ) from error
             connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_OWNER + run_id, owner))
             connection.execute("INSERT OR IGNORE INTO runs VALUES (?, 0, 1, 0)", (run_id,))
             connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE run_id = ?", (run_id,))
             row: tuple[int, int] = connection.execute(
@@ -257,6 +271,18 @@ class SqliteLog(EventLog):
         epoch, last = cast("tuple[int, int]", await self._ask(Job(do=raise_epoch)))
         self._known[run_id] = _Known(epoch, last, last, listener)
         return epoch
+
+    async def owner(self, run_id: str) -> int | None:
+        """Return the living process that claimed the run last; see `EventLog.owner`."""
+
+        def look(connection: sqlite3.Connection) -> int | None:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (_OWNER + run_id,)).fetchone()
+            if row is None or (row[0] == self._mark.name and (run is None or not run.epoch)):
+                return None
+            return living_process(self._path, row[0])
+
+        run = self._known.get(run_id)
+        return await self._query(look)
 
     def release(self, run_id: str, epoch: int) -> None:
         """Forget the run's writer; see `EventLog.release`."""

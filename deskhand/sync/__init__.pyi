@@ -374,6 +374,9 @@ class EventLog:
     def release(self, run_id: str, epoch: int) -> None:
         """Be no longer the run's writer: its listener is told nothing more, and nothing of it is kept in memory."""
 
+    def owner(self, run_id: str) -> int | None:
+        """Return the id of the living process that claimed a run last; ``None`` where there is none any more."""
+
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number events and hand them over to be written."""
 
@@ -1046,6 +1049,9 @@ class MemoryLog(EventLog):
     def claim(self, run_id: str, listener: Committed | None = None) -> int:
         """Become the run's writer; see `EventLog.claim`."""
 
+    def owner(self, run_id: str) -> int | None:
+        """Return this process where it has claimed the run; see `EventLog.owner`."""
+
     def append(self, run_id: str, epoch: int, events: Sequence[EventBase]) -> list[EventBase]:
         """Number and keep events; see `EventLog.append`."""
 
@@ -1300,6 +1306,9 @@ class SqliteLog(EventLog):
     def __init__(self, path: str | os.PathLike[str]) -> None: ...
     def claim(self, run_id: str, listener: Committed | None = None) -> int:
         """Become the run's writer; see `EventLog.claim`."""
+
+    def owner(self, run_id: str) -> int | None:
+        """Return the living process that claimed the run last; see `EventLog.owner`."""
 
     def release(self, run_id: str, epoch: int) -> None:
         """Forget the run's writer; see `EventLog.release`."""

@@ -101,14 +101,14 @@ class Program:
                         os.killpg(process.pid, signal.SIGKILL)
 
     async def on_terminal(
-        self, *words: str, columns: int = 100, keys: tuple[tuple[str, bytes], ...] = ()
+        self, *words: str, columns: int = 100, keys: tuple[tuple[str, bytes | signal.Signals], ...] = ()
     ) -> tuple[int, str]:
         """Run it on a terminal of its own; return its exit code and everything that the terminal got.
 
         Args:
             *words: The command.
             columns: The terminal's width.
-            keys: What to press once some text was shown, in order.
+            keys: What to press once some text was shown, in order; or the signal that it gets then.
         """
         pid, terminal = pty.fork()
         if pid == 0:
@@ -117,7 +117,7 @@ class Program:
         try:
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
             with anyio.fail_after(LIMIT):
-                shown = await anyio.to_thread.run_sync(_watch, terminal, keys, abandon_on_cancel=True)
+                shown = await anyio.to_thread.run_sync(_watch, pid, terminal, keys, abandon_on_cancel=True)
                 _, status = await anyio.to_thread.run_sync(os.waitpid, pid, 0, abandon_on_cancel=True)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
@@ -131,7 +131,7 @@ def _unasked(words: Sequence[str]) -> Sequence[str]:
     return [*words, "--approve", "never"] if words[:1] == ("run",) and "--approve" not in words else words
 
 
-def _watch(terminal: int, keys: Sequence[tuple[str, bytes]]) -> bytes:
+def _watch(pid: int, terminal: int, keys: Sequence[tuple[str, bytes | signal.Signals]]) -> bytes:
     """Read until the last process has closed the terminal, and press keys on the way."""
     shown = b""
     waiting = list(keys)
@@ -146,7 +146,11 @@ def _watch(terminal: int, keys: Sequence[tuple[str, bytes]]) -> bytes:
         shown += piece
         if waiting and waiting[0][0].encode() in shown[since:]:
             since = len(shown)
-            os.write(terminal, waiting.pop(0)[1])
+            what = waiting.pop(0)[1]
+            if isinstance(what, signal.Signals):
+                os.kill(pid, what)
+            else:
+                os.write(terminal, what)
 
 
 @dataclass(eq=False)

@@ -30,6 +30,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "an image of no known kind": ("shot", "testbed", "shot.gif"),
     "a command that never ends": ("exec", "--timeout", "0.2", "testbed", "sleep 1000"),
     "an unknown run": ("events", "run_01K"),
+    "an unknown run to go on with": ("recover", "run_01K"),
     "no run yet": ("events", "last"),
     "a number that is none": ("events", "last", "--after", "first"),
     "an unknown command": ("rnu",),

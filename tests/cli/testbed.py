@@ -2,7 +2,7 @@
 
 The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot, ``slow``
 one whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``blocked`` one whose commands hold the
-event loop, ``bug`` one whose adapter is broken.
+event loop, ``bug`` one whose adapter is broken; ``away`` is that what was created once is not found any more.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class TestbedProvider(ComputeProvider):
         return TestbedComputer(Screen(*size) if size else SCREEN)
 
     async def get(self, computer_id: str) -> ExternalComputer:
-        if computer_id != "box":
+        if computer_id != "box" or os.environ.get("TESTBED") == "away":
             raise NotFoundError(f"no testbed computer is called {computer_id!r}", hint="deskhand ls testbed")
         return TestbedComputer()
 

@@ -108,3 +108,11 @@ async def test_budget_of_a_user_ends_the_run_that_would_pass_it(tmp_path: Path) 
     said = (await run("budget.py", tmp_path)).splitlines()
     assert said[:2] == ["run 1: completed after 4 actions", "run 2: completed after 4 actions"]
     assert said[2].startswith("run 3: budget_exceeded after 2 actions (the user ann's budget of 10 actions")
+
+
+@pytest.mark.needs_x
+async def test_recover_goes_on_behind_the_last_checkpoint(tmp_path: Path) -> None:
+    """The worker was killed behind its third chapter or some later one; each is there in the end."""
+    first, *book = (await run("recover.py", tmp_path)).splitlines()
+    assert 3 <= int(first.removeprefix("began behind chapter ")) < 6
+    assert book == [f"chapter {number}" for number in range(1, 7)]

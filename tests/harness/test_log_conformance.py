@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anyio
@@ -238,3 +239,13 @@ async def test_cancelled_wait_leaves_the_others_waiting(make: MakeLog, tmp_path:
                     others.cancel_scope.cancel()
                 log.append("a", epoch, [custom("a", 1)])
                 await woken.wait()
+
+
+async def test_owner_is_told_for_as_long_as_it_holds_the_run(make: MakeLog, tmp_path: Path) -> None:
+    """From the claim to the release; of a run that nobody claimed there is none."""
+    async with make(tmp_path) as log:
+        assert await log.owner("a") is None
+        epoch = await log.claim("a")
+        assert await log.owner("a") == os.getpid()
+        log.release("a", epoch)
+        assert await log.owner("a") is None

@@ -69,6 +69,8 @@ async def check_after_kill(path: Path, durable: int) -> None:
     async with SqliteLog(path) as log:
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert await log.owner("a") is None
+        assert not list(path.parent.glob("*-owner-*"))  # what the dead one left is taken away
         first, last = await log.bounds("a")
         assert last >= durable
         events = await log.read("a", limit=last + 1)
