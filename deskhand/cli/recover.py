@@ -201,7 +201,7 @@ async def _died(log: EventLog, run_id: str) -> _Died:
                     hint=f"deskhand replay {run_id} shows it",
                 )
             case ComputerStatusChanged():
-                place = f"{event.data.provider}:{event.data.computer_id}"
+                place = f"{event.data.provider}:{event.data.own_id or event.data.computer_id}"
             case _:
                 pass
     if started is None:
