@@ -51,10 +51,10 @@ def altered(
     class Loop(ClaudeComputerUseHarness):
         def __init__(self, client: Any) -> None:
             super().__init__(client=client, patience=ONCE)
-            self._door_of = door(client)
+            self._own = door(client)
 
         @asynccontextmanager
         async def adapter(self, run: RunContext) -> AsyncIterator[ModelAdapter]:
-            yield Codec(self._settings(), Toolbox.of(run), self._door_of)
+            yield Codec(self._settings(), Toolbox.of(run), self._own)
 
     return claude(Loop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,9 +10,11 @@ from types import ModuleType
 
 import pytest
 
+from deskhand.errors import DeadlineExceededError
 from deskhand.providers.orgo import OrgoProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.conformance import CASES, WIRE_CASES, Case, ConformanceError, Target, Verdict, Wire
+from deskhand.testing.conformance.wire import Answer, Forward, Request
 from tests.museum import (
     claims_success_on_http_500,
     follows_redirects_with_what_it_sends,
@@ -21,13 +24,14 @@ from tests.museum import (
     sleeps_as_long_as_retry_after_says,
     takes_a_page_for_an_answer,
     takes_output_for_control,
+    tells_time_by_the_wall,
     turns_a_cancellation_into_a_timeout,
     unpacks_what_it_did_not_ask_for,
     writes_files_as_a_part_of_a_command,
 )
 from tests.museum.folder_computer import FolderComputer
 from tests.museum.plain_computer import PlainComputer
-from tests.providers.orgo.parts import simulated
+from tests.providers.orgo.parts import shell_only, simulated
 
 BY_NAME = {case.name: case for case in (*CASES, *WIRE_CASES)}
 EXHIBITS: list[tuple[ModuleType, str, str]] = [
@@ -78,6 +82,39 @@ async def test_suite_passes_a_computer_without_them(case: Case) -> None:
 def test_every_case_about_the_wire_has_an_exhibit() -> None:
     """No case about the wire is without an adapter that fails it."""
     assert {name for _, name, _ in EXHIBITS} == {case.name for case in WIRE_CASES}
+
+
+async def use_while_the_clock_is_set(target: Target) -> None:
+    """Run a command while the clock on the wall jumps, a day forward and a day back; it takes as long as it takes."""
+    for jump in (86_400, -86_400):
+        with pytest.MonkeyPatch.context() as patch:
+
+            async def jumps(
+                request: Request, forward: Forward, patch: pytest.MonkeyPatch = patch, jump: int = jump
+            ) -> Answer:
+                told = time.time
+                patch.setattr(time, "time", lambda: told() + jump)
+                return await forward(request)
+
+            with target.broken(jumps):
+                result = await target.computer.exec("echo hello", timeout=60)
+        if result.output != "hello\n" or not 0 <= result.duration < 60:
+            raise ConformanceError(f"a clock that was set made {result} of a command")
+
+
+async def test_clock_on_the_wall_ends_no_command() -> None:
+    """Deadlines and durations do not depend on it; a computer whose own do is flagged."""
+    async with a_target(tells_time_by_the_wall.Computer) as target:
+        with pytest.raises((ConformanceError, DeadlineExceededError)):
+            await use_while_the_clock_is_set(target)
+    async with a_target(PlainComputer) as target:
+        await use_while_the_clock_is_set(target)
+    async with (
+        simulated(shell_only) as simulator,
+        Wire(simulator.base_url) as wire,
+        OrgoProvider(api_key=simulator.key, base_url=wire.base_url) as provider,
+    ):
+        await use_while_the_clock_is_set(Target(await provider.create(name="box"), wire=wire))
 
 
 async def test_suite_flags_files_that_are_a_part_of_a_command(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import openai
 import pytest
 
-from deskhand import OpenAIFunctionHarness
+from deskhand import Harness, OpenAIComputerUseHarness, OpenAIFunctionHarness
 from deskhand.testing.models import FakeOpenAI
 from tests.museum import (
     follows_the_readme,
@@ -23,23 +25,25 @@ from tests.museum.claude_subject import ONCE, altered, claude, sound
 from tests.museum.loop_checks import CHECKS, Check, FlaggedError, Subject
 
 
-def openai_subject(api: str) -> Subject:
+def of_openai(loop: Callable[[Any], Harness[Any]], *, chat: bool = False) -> Subject:
     """Return a bundled loop for OpenAI's models as a subject."""
     return Subject(
         fake=FakeOpenAI,
         client=lambda http: openai.AsyncOpenAI(api_key="sk-fake", http_client=http),
-        loop=lambda client: OpenAIFunctionHarness(client=client, api=api, patience=ONCE),  # type: ignore[arg-type]
+        loop=loop,
         unfinished=("max_tokens", "content_filter"),
-        chat=api == "chat",
+        chat=chat,
     )
 
 
 SOUND = {
     "claude": claude(sound),
     "unaltered": altered(),
-    "responses": openai_subject("responses"),
-    "chat": openai_subject("chat"),
+    "computer": of_openai(lambda client: OpenAIComputerUseHarness(client=client, patience=ONCE)),
+    "responses": of_openai(lambda client: OpenAIFunctionHarness(client=client, api="responses", patience=ONCE)),
+    "chat": of_openai(lambda client: OpenAIFunctionHarness(client=client, api="chat", patience=ONCE), chat=True),
 }
+"""The bundled loops, and what exhibits are made from, without a defect."""
 
 EXHIBITS: list[tuple[ModuleType, Check, str]] = [
     (runs_what_came_of_a_cut_answer, loop_checks.nothing_of_a_cut_answer_runs, "bytes .* ran"),
