@@ -30,7 +30,9 @@ class Seeing:
         refuse_stale: Whether a call is answered with a fresh frame, and not done, where the screen under its target is
             no longer what the model saw.
         reach: Pixels of the frame around a target that count as under it.
-        tolerance: The share of these that may have changed.
+        focus: Pixels of the frame around the last click that count as where typing and keys go; 0 where these are never
+            compared.
+        tolerance: The share of these pixels that may have changed.
         patience: Seconds of waiting between a plan and its action (for an approval, in a pause) after which it is
             looked again on a computer that cannot tell what was drawn. 0: after any wait.
     """
@@ -39,6 +41,7 @@ class Seeing:
     quiet: float = 0.15
     refuse_stale: bool = True
     reach: int = 24
+    focus: int = 24
     tolerance: float = 0.1
     patience: float = 3.0
 

@@ -74,6 +74,7 @@ class ComputerState:
         touched: When something was last done on its screen.
         acted: Whether the run itself did anything since ``frame``, so that the screen may well be another one.
         looked: When ``frame`` was captured.
+        focus: Where it was clicked last, in pixels of the screen, if what was done since left the focus there.
         held: The buttons that are pressed.
         overtaken: The person who had it since the model saw it.
         watch: Whether what the run does on it goes in circles.
@@ -88,6 +89,7 @@ class ComputerState:
     touched: float | None = None
     acted: bool = True
     looked: float = 0.0
+    focus: tuple[int, int] | None = None
     held: set[MouseButton] = field(default_factory=set)
     overtaken: str | None = None
     watch: Watch = field(default_factory=Watch)

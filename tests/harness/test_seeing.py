@@ -12,7 +12,7 @@ from deskhand import ClaudeComputerUseHarness, OpenAIComputerUseHarness, Policy,
 from deskhand.harness import ApprovalRequest, Decision, FrameLimits, Harness, Seeing
 from deskhand.providers import Capability, Click, ExternalComputer, InputAction, Region, Screen, Type
 from deskhand.testing.models import FakeAnthropic, FakeOpenAI, FakeTurn, ModelView, action, computer_call, member
-from deskhand.tools import Observation
+from deskhand.tools import OPENAI_ACTION_TOOLS, Observation
 from tests.harness.driving import Driver, computer_with_screen, png
 from tests.tools.recording import RecordingComputer
 
@@ -361,3 +361,147 @@ async def test_model_is_shown_the_screen_after_a_takeover(api: str) -> None:
     assert frame is not None
     assert Image.open(io.BytesIO(frame.data)).convert("RGB").getpixel((100, 100)) == (255, 255, 255)
     assert "ann had the computer meanwhile" in str(fake.requests[1].body)
+
+
+def drag(*, far: tuple[int, int]) -> ToolCall:
+    return ToolCall("left_click_drag", {"start_x": 100, "start_y": 100, "x": far[0], "y": far[1]})
+
+
+def path(*points: tuple[int, int]) -> ToolCall:
+    return ToolCall("drag_path", {"path": [{"x": x, "y": y} for x, y in points]})
+
+
+@pytest.mark.parametrize(
+    ("call", "refused"),
+    [
+        (drag(far=(400, 400)), True),
+        (drag(far=(700, 400)), False),
+        (path((100, 100), (700, 100), (400, 400)), True),
+        (path((400, 400), (700, 100), (100, 100)), True),
+        (path((100, 100), (400, 400), (700, 100)), False),
+    ],
+    ids=["its end", "elsewhere", "a path's end", "a path's beginning", "on a path's way"],
+)
+async def test_drag_is_compared_at_both_of_its_ends(call: ToolCall, *, refused: bool) -> None:
+    """What is picked up and where it is let go of; what lies between is passed over."""
+    computer = Telling()
+    async with open_run(computer, "go", tools=OPENAI_ACTION_TOOLS) as run:
+        await run.look()
+        computer.image, computer.drawn = patched((360, 360, 440, 440)), True
+        assert (await run.act(call)).outcome == ("skipped" if refused else "ok")
+    assert len(computer.performed) == (not refused)
+
+
+FIELD = ToolCall("left_click", {"x": 400, "y": 400})
+
+
+@pytest.mark.parametrize(
+    ("before", "call", "refused"),
+    [
+        ([FIELD], ToolCall("type", {"text": "secret"}), True),
+        ([FIELD], ToolCall("key", {"key": "Return"}), True),
+        ([FIELD], ToolCall("hold_key", {"key": "a", "duration": 0.1}), True),
+        ([FIELD, ToolCall("type", {"text": "ann"})], ToolCall("type", {"text": "secret"}), True),
+        ([FIELD, ToolCall("scroll", {"direction": "down", "amount": 1})], ToolCall("type", {"text": "a"}), True),
+        ([FIELD, click()], ToolCall("type", {"text": "a"}), False),
+        ([FIELD, ToolCall("type", {"text": "ann\t"})], ToolCall("type", {"text": "secret"}), False),
+        ([FIELD, ToolCall("key", {"key": "Tab"})], ToolCall("type", {"text": "secret"}), False),
+        ([FIELD, drag(far=(700, 400))], ToolCall("type", {"text": "secret"}), False),
+        ([FIELD, ToolCall("left_click")], ToolCall("type", {"text": "secret"}), False),
+        ([], ToolCall("type", {"text": "secret"}), False),
+    ],
+    ids=[
+        "typing",
+        "a key",
+        "a key that is held",
+        "more typing",
+        "after scrolling",
+        "clicked elsewhere",
+        "a tab was typed",
+        "a key was pressed",
+        "something was dragged",
+        "clicked nobody knows where",
+        "never clicked",
+    ],
+)
+async def test_typing_is_compared_where_the_run_has_clicked_last(
+    before: list[ToolCall], call: ToolCall, *, refused: bool
+) -> None:
+    """As long as the focus is most likely there; where nobody knows it, nothing is refused."""
+    computer = Telling()
+    async with open_run(computer, "go", seeing=Seeing(settle=0.0)) as run:
+        await run.look()
+        for one in before:
+            assert (await run.act(one)).ok
+        await run.look()
+        computer.image, computer.drawn = patched((360, 360, 440, 440)), True
+        seen = await run.act(call)
+    assert seen.outcome == ("skipped" if refused else "ok")
+    assert ("around the last click" in seen.text) == refused
+    assert len(computer.performed) == len(before) + (not refused)
+
+
+@pytest.mark.parametrize(
+    ("seeing", "refused"), [(Seeing(), True), (Seeing(focus=0), False), (Seeing(focus=4), False), (Seeing.off(), False)]
+)
+async def test_how_typing_is_compared_can_be_set(seeing: Seeing, *, refused: bool) -> None:
+    """Not at all, or only so close to the click."""
+    computer = Telling()
+    async with open_run(computer, "go", seeing=seeing) as run:
+        await run.look()
+        await run.act(FIELD)
+        await run.look()
+        computer.image, computer.drawn = patched((406, 300, 500, 500)), True
+        assert (await run.act(ToolCall("type", {"text": "a"}))).outcome == ("skipped" if refused else "ok")
+
+
+async def test_field_that_changes_all_the_time_refuses_typing_once() -> None:
+    """The model has been shown what it is now: a key that ends a program which draws there reaches it."""
+    computer = Telling()
+    async with open_run(computer, "go") as run:
+        await run.look()
+        await run.act(FIELD)
+        await run.look()
+        computer.drawn = True
+        outcomes = []
+        for colour in ("red", "green"):
+            computer.image = png(1280, 800, colour)
+            outcomes.append((await run.act(ToolCall("key", {"key": "q"}))).outcome)
+    assert outcomes == ["skipped", "ok"]
+
+
+async def test_focus_on_a_scaled_frame_is_compared_where_it_is_on_the_screen() -> None:
+    """The click was scaled to the screen, and its place comes back to the frame."""
+    computer = Telling()
+    async with open_run(computer, "go", frame_limits=FrameLimits(max_edge=640)) as run:
+        await run.look()
+        await run.act("left_click", x=200, y=200)
+        await run.look()
+        computer.image, computer.drawn = patched((360, 360, 440, 440)), True
+        assert (await run.act(ToolCall("type", {"text": "a"}))).outcome == "skipped"
+    assert computer.asked[-1] == Region(352, 352, 450, 450)
+
+
+class Counting(Telling):
+    """Knows when its screen is at rest, and counts how often it is asked."""
+
+    settled = 0
+
+    async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
+        self.settled += 1
+        return 0.01
+
+
+async def test_computer_that_knows_when_it_is_at_rest_is_asked_only_where_something_was_done() -> None:
+    """One picture a look, and a wait only before the first one after something was done."""
+    computer = Counting()
+    counts = []
+    async with open_run(computer, "go") as run:
+        await run.look()
+        for act in (False, True, True, False):
+            if act:
+                await run.act(click())
+            await run.look()
+            counts.append(computer.settled)
+    assert counts == [1, 2, 3, 3]
+    assert len(computer.regions) == 5

@@ -15,6 +15,7 @@ from deskhand.errors import Effect, JournalError
 from deskhand.harness.events import ActionOutput, ActionStarted, FrameCaptured, FrameCapturedData, FrameDropped
 from deskhand.harness.frames import prepare_frame
 from deskhand.harness.stages.action import EVENT_TEXT, Action
+from deskhand.harness.stages.focus import focus_after
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.rest import picture_at_rest
@@ -126,6 +127,7 @@ async def act(call: ToolCall, action: Action) -> ToolCall | Observation:
     finally:
         if tool.on_screen and tool.effect != "pure":
             target.touched = time.monotonic()
+        target.focus = focus_after(target.focus, tool, action.arguments)
     shown.end()
     if call.name in RELEASES:
         target.held.discard(RELEASES[call.name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,15 +13,17 @@ from deskhand.harness.stages.action import Action, Stage
 from deskhand.harness.stages.admission import lock, recheck
 from deskhand.harness.stages.consent import ask_again
 from deskhand.harness.stages.effect import keep_frame
+from deskhand.harness.stages.focus import TYPING
 from deskhand.providers.contract import Capability, Region, Screen
 from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
 
 __all__ = ["current", "fresh"]
 
 _STALE: Final = (
-    "Not executed: the screen at the target has changed since the screenshot that it was planned on. "
-    "This is the screen now."
+    "Not executed: the screen {} has changed since the screenshot that it was planned on. This is the screen now."
 )
+_TARGET: Final = "at the target"
+_FOCUS: Final = "around the last click, where typing goes,"
 _CHANGED: Final = "the screen at its target has changed since it was approved"
 _CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
 
@@ -47,54 +49,70 @@ async def fresh(call: ToolCall, action: Action) -> ToolCall | Observation:
     frame. Without the computer's word that something was drawn there, the screen is compared only after a wait. An
     approved call is asked about again instead, once, with the new evidence.
     """
-    frame, region = _planned(call, action)
-    if frame is None or region is None or not await _suspicious(action, region):
-        return call
-    before = await _kept(action, frame)
-    if before is None:
+    frame, regions = _planned(call, action)
+    suspicious = [region for region in regions if await _suspicious(action, region)]
+    before = await _kept(action, frame) if suspicious else None
+    if frame is None or before is None:
         return call
     captured = time.monotonic()
     now = await action.on.computer.screenshot(format="auto")
-    if await difference(before, now, region, action.run.limiter) <= action.run.seeing.tolerance:
+    for region in suspicious:
+        if await difference(before, now, region, action.run.limiter) > action.run.seeing.tolerance:
+            break
+    else:
         return call
     action.run.spend({"frames": 1})
     new, image = await keep_frame(call, action, now, captured)
     same_size = (new.width, new.height) == (frame.width, frame.height)
     if action.approved and same_size and not action.asked_again:
         return await _again(replace(call, frame_id=new.id), action)
-    return _refused(call, "stale", _STALE, new, image)
+    if call.name in TYPING:
+        action.on.focus = None  # (it has been shown: what moves there all the time does not keep it from typing)
+        return _refused(call, "stale", _STALE.format(_FOCUS), new, image)
+    return _refused(call, "stale", _STALE.format(_TARGET), new, image)
 
 
-def _planned(call: ToolCall, action: Action) -> tuple[Frame | None, Region | None]:
+def _planned(call: ToolCall, action: Action) -> tuple[Frame | None, Sequence[Region]]:
     """Return the frame that a call was planned on and where it goes, if that is the newest and nothing was done since.
 
-    A call without coordinates goes wherever the focus is, and a look harms nothing.
+    A look harms nothing.
     """
     seeing, tool, target = action.run.seeing, action.with_tool, action.on
     frame = target.frame
     if not seeing.refuse_stale or tool.capability in _CAPTURES or target.acted or frame is None:
-        return None, None
+        return None, ()
     if call.frame_id not in {None, frame.id}:
-        return None, None
-    point = _first_point(call, action)
-    if point is None:
-        return None, None
-    return frame, region_around(point, seeing.reach, Screen(frame.width, frame.height), frame.screen)
+        return None, ()
+    shown = Screen(frame.width, frame.height)
+    if call.name not in TYPING:
+        points, reach = _points(call, action), seeing.reach
+    elif target.focus is not None and seeing.focus:
+        points, reach = [_on_frame(target.focus, frame)], seeing.focus
+    else:
+        return None, ()
+    return frame, [region_around(point, reach, shown, frame.screen) for point in points]
 
 
-def _first_point(call: ToolCall, action: Action) -> tuple[int, int] | None:
-    """Return where a call begins on the screen, in pixels of its frame."""
+def _points(call: ToolCall, action: Action) -> list[tuple[int, int]]:
+    """Return where a call begins and ends on the screen, in pixels of its frame: for all but a drag the same."""
     tool, given = action.with_tool, call.arguments
     if not isinstance(given, Mapping):
-        return None
+        return []
+    ends: list[tuple[object, object]] = []
     for name in sorted(tool.paths):
-        points = given.get(name)
-        if isinstance(points, list) and points and isinstance(points[0], Mapping):
-            return _point(points[0].get("x"), points[0].get("y"))
-    axes: dict[str, object] = {}
-    for name in sorted(tool.coordinates, key=lambda name: not name.startswith("start_")):  # (a drag has two points)
-        axes.setdefault(tool.coordinates[name], given.get(name))
-    return _point(axes.get("x"), axes.get("y"))
+        path = given.get(name)
+        corners = [corner for corner in path if isinstance(corner, Mapping)] if isinstance(path, list) else []
+        ends += [(corner.get("x"), corner.get("y")) for corner in (*corners[:1], *corners[-1:])]
+    by_axis: dict[str, list[object]] = {"x": [], "y": []}
+    for name, axis in tool.coordinates.items():
+        by_axis[axis].append(given.get(name))
+    ends += zip(by_axis["x"], by_axis["y"], strict=False)
+    return list(dict.fromkeys(point for x, y in ends if (point := _point(x, y)) is not None))
+
+
+def _on_frame(point: tuple[int, int], frame: Frame) -> tuple[int, int]:
+    """Bring a point of the screen to the pixels of a frame of it."""
+    return point[0] * frame.width // frame.screen.width, point[1] * frame.height // frame.screen.height
 
 
 def _point(x: object, y: object) -> tuple[int, int] | None:
