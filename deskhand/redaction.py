@@ -84,6 +84,8 @@ class Redactor:
         """
         texts: list[str] = []
         _collect(value, texts, MAX_DEPTH)
+        if not texts:
+            return value
         text = "\n".join(texts)
         return self._cleaned(value) if self._is_suspect(text) or not _is_whole(text) else value
 

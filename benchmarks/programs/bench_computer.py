@@ -9,6 +9,8 @@ from episode import HEIGHT, WIDTH
 from deskhand import ComputerInfo, ExecResult, ExternalComputer
 from deskhand.providers import ComputerStatus, InputAction, Region, Screen
 
+_INFO = ComputerInfo("cmp_1", "bench", "bench", "external", ComputerStatus.RUNNING, screen=Screen(WIDTH, HEIGHT))
+
 
 class BenchComputer(ExternalComputer):
     """Takes every input at once.
@@ -25,7 +27,7 @@ class BenchComputer(ExternalComputer):
 
     @property
     def info(self) -> ComputerInfo:
-        return ComputerInfo("cmp_1", "bench", "bench", "external", ComputerStatus.RUNNING, screen=Screen(WIDTH, HEIGHT))
+        return _INFO
 
     async def exec(
         self,

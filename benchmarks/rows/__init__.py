@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import counted, fanout, hosted, imports, local, loops, many
+from benchmarks.rows import control, counted, fanout, hosted, imports, local, loops, many
 from benchmarks.rows.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -14,4 +14,5 @@ ROWS: tuple[Row, ...] = (
     *fanout.ROWS,
     *local.ROWS,
     hosted.ROW,
+    control.ROW,
 )

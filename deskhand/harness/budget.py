@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -61,7 +61,7 @@ class Budget:
         value: float | None = getattr(self, metric)
         return value
 
-    def caps(self) -> dict[str, float]:
+    def caps(self) -> dict[Metric, float]:
         """Return the caps that there are, by metric."""
         return {metric: limit for metric in METRICS if (limit := self.limit(metric)) is not None}
 
@@ -94,16 +94,22 @@ class Allowance:
     """
 
     def __init__(self, budget: Budget, name: str = "run") -> None:
-        self.budget: Budget = budget
         self.name: str = name
+        self._budget = budget
+        self._caps = budget.caps()
         self._used: dict[Metric, float] = dict.fromkeys(METRICS, 0.0)
         self._reserved: dict[Metric, float] = dict.fromkeys(METRICS, 0.0)
         self._warned: set[Metric] = set()
 
     def __repr__(self) -> str:
         """The use at a glance."""
-        used = ", ".join(f"{metric} {self._used[metric]:g} of {cap:g}" for metric, cap in self._caps())
+        used = ", ".join(f"{metric} {self._used[metric]:g} of {cap:g}" for metric, cap in self._caps.items())
         return f"<Allowance {self.name}: {used or 'no caps'}>"
+
+    @property
+    def budget(self) -> Budget:
+        """The caps."""
+        return self._budget
 
     def used(self, metric: Metric) -> float:
         """Return what was used, without what is only reserved."""
@@ -111,14 +117,8 @@ class Allowance:
 
     def left(self, metric: Metric) -> float | None:
         """Return what may still be reserved; ``None`` where there is no cap."""
-        limit = self.budget.limit(metric)
+        limit = self._budget.limit(metric)
         return None if limit is None else max(0.0, limit - self._used[metric] - self._reserved[metric])
-
-    def _caps(self) -> Iterator[tuple[Metric, float]]:
-        for metric in METRICS:
-            limit = self.budget.limit(metric)
-            if limit is not None:
-                yield metric, limit
 
     def check(self, amounts: Mapping[Metric, float]) -> None:
         """Raise if that much cannot be reserved any more.
@@ -126,10 +126,10 @@ class Allowance:
         Raises:
             BudgetExceededError: If one cap would be passed; its reason is the metric.
         """
-        for metric, limit in self._caps():
-            amount = amounts.get(metric, 0.0)
+        for metric, amount in amounts.items():
+            limit = self._caps.get(metric)
             taken = self._used[metric] + self._reserved[metric]
-            if amount and taken + amount > limit:
+            if limit is not None and amount and taken + amount > limit:
                 unit = " US dollars" if metric == "money" else " s" if metric == "time" else f" {metric}"
                 raise BudgetExceededError(
                     f"the {self.name}'s budget of {limit:g}{unit} does not allow it: "
@@ -146,10 +146,11 @@ class Allowance:
             self._used[metric] += amount
         near = [
             Warned(self.name, metric, limit, self._used[metric])
-            for metric, limit in self._caps()
+            for metric, limit in self._caps.items()
             if metric not in self._warned and self._used[metric] >= limit * WARN_AT
         ]
-        self._warned.update(warned.metric for warned in near)
+        if near:
+            self._warned.update(warned.metric for warned in near)
         return near
 
     def hold(self, amounts: Mapping[Metric, float]) -> None:
@@ -223,6 +224,19 @@ class Purse:
         for one in self._allowances:
             one.hold(amounts)
         return Reservation(dict(amounts))
+
+    def spend(self, amounts: Mapping[Metric, float]) -> list[Warned]:
+        """Count, in all allowances or in none, what is known beforehand; return the caps that are now nearly reached.
+
+        Raises:
+            BudgetExceededError: If one of them does not allow it.
+        """
+        self.check(amounts)
+        return self.count(amounts)
+
+    def count(self, amounts: Mapping[Metric, float]) -> list[Warned]:
+        """Count what was used without having been reserved; return the caps that are now nearly reached."""
+        return [warned for one in self._allowances for warned in one.add(amounts, {})]
 
     def settle(self, reservation: Reservation, amounts: Mapping[Metric, float]) -> list[Warned]:
         """Count what was really used; return the caps that are now nearly reached."""

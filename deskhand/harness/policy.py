@@ -29,6 +29,8 @@ Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 
 _STRICTNESS: Final[Mapping[Verdict, int]] = {"allow": 0, "ask": 1, "deny": 2}
 _RISKS: Final[Mapping[Risk, int]] = {"low": 0, "medium": 1, "high": 2}
+_ANY: Final = "*"
+"""The glob of whatever there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +82,35 @@ class Rule(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     verdict: Verdict
-    tool: str = "*"
+    tool: str = _ANY
     arguments: Mapping[str, str] = {}
     risk: Risk | None = None
     persists: bool | None = None
-    computer: str = "*"
+    computer: str = _ANY
     reason: str | None = None
 
     def matches(self, request: PolicyRequest) -> bool:
         """Whether it is about this call."""
-        call, computer = request.call, request.computer
-        given = call.arguments if isinstance(call.arguments, Mapping) else {}
         return (
-            fnmatchcase(call.name, self.tool)
-            and (self.risk is None or _RISKS[request.risk] >= _RISKS[self.risk])
-            and (self.persists is None or self.persists == (outlives(call.name, given) is not None))
-            and any(
-                fnmatchcase(name, self.computer)
-                for name in (f"{computer.provider}:{computer.id}", call.computer_id or "")
-            )
-            and all(name in given and fnmatchcase(_text(given[name]), glob) for name, glob in self.arguments.items())
+            (self.risk is None or _RISKS[request.risk] >= _RISKS[self.risk])
+            and (self.tool == _ANY or fnmatchcase(request.call.name, self.tool))
+            and (self.computer == _ANY or self._is_for(request))
+            and self._takes(request.call)
         )
+
+    def _is_for(self, request: PolicyRequest) -> bool:
+        computer = request.computer
+        names = (f"{computer.provider}:{computer.id}", request.call.computer_id or "")
+        return any(fnmatchcase(name, self.computer) for name in names)
+
+    def _takes(self, call: ToolCall) -> bool:
+        """Whether it is about what a call does; the dearest of its conditions, and so the last."""
+        if self.persists is None and not self.arguments:
+            return True
+        given = call.arguments if isinstance(call.arguments, Mapping) else {}
+        if self.persists is not None and self.persists != (outlives(call.name, given) is not None):
+            return False
+        return all(name in given and fnmatchcase(_text(given[name]), glob) for name, glob in self.arguments.items())
 
 
 def _text(value: JsonValue) -> str:
@@ -197,7 +207,7 @@ def _why(rule: Rule, request: PolicyRequest) -> str:
         return reason
     if rule.risk is not None:
         return f"its risk is {request.risk}"
-    return f"the policy has a rule about {rule.tool}" if rule.tool != "*" else "the policy has a rule about it"
+    return f"the policy has a rule about {rule.tool}" if rule.tool != _ANY else "the policy has a rule about it"
 
 
 OwnPolicy: TypeAlias = Callable[[PolicyRequest], "Verdict | Judgement | Awaitable[Verdict | Judgement]"]
@@ -208,7 +218,7 @@ async def judge(policy: OwnPolicy, request: PolicyRequest) -> Judgement:
     """Ask a policy; one that fails, or says what is no verdict, has refused."""
     try:
         said = policy(request)
-        if inspect.isawaitable(said):
+        if not isinstance(said, Judgement) and inspect.isawaitable(said):
             said = await said
     except Exception as error:  # (whatever somebody's policy raises: nothing runs on its account)
         return Judgement("deny", f"the policy failed: {type(error).__name__}: {error}")

@@ -74,7 +74,7 @@ def restore(state: RunState, past: Past) -> None:
         "money": past.cost or 0.0,
         "time": past.elapsed,
     }
-    state.warn(state.purse.settle(state.purse.reserve({}), amounts))  # type: ignore[arg-type]
+    state.warn(state.purse.count(amounts))  # type: ignore[arg-type]
 
 
 def _restore_frames(state: RunState, past: Past) -> None:

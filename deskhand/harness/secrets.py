@@ -24,6 +24,7 @@ SHORTEST: Final = 6
 """Characters that a secret has at least: a shorter value is in too many texts by chance to be taken out of them."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_MARK: Final = "secret:"
 _PLACE: Final = re.compile(r"\{\{\s*secret:([A-Za-z0-9_.\-]{1,64})\s*\}\}")
 
 
@@ -85,6 +86,10 @@ class Secrets:
     def merged(self, other: Secrets) -> Secrets:
         """Return these with others, which win."""
         return Secrets({**self._secrets, **other._secrets})
+
+    def may_stand_in(self, arguments: Mapping[str, JsonValue] | str) -> bool:
+        """Whether arguments may name any: those of nearly no action do, and that is quickly seen."""
+        return _MARK in repr(arguments)
 
     def resolve(self, arguments: ArgumentsT, computer: ComputerInfo) -> ArgumentsT:
         """Return arguments with the values in the place of their names; themselves where they name none.

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from deskhand.errors import ConflictError, InvalidInputError, JournalError
 from deskhand.harness.approvals import Approvals
 from deskhand.harness.blobs import BlobStore
-from deskhand.harness.budget import Metric, Purse, Reservation, Warned
+from deskhand.harness.budget import Metric, Purse, Warned
 from deskhand.harness.control import Control, Stopwatch
 from deskhand.harness.events import (
     BudgetWarned,
@@ -274,7 +274,7 @@ class RunState:
             BudgetExceededError: If one does not allow it.
         """
         self.charge_time()
-        self.warn(self.purse.settle(self.purse.reserve(amounts), amounts))
+        self.warn(self.purse.spend(amounts))
 
     def charge_time(self) -> None:
         """Count the time that went by.
@@ -284,7 +284,7 @@ class RunState:
         """
         elapsed = self.stopwatch.elapsed
         spent, self.tally.charged = elapsed - self.tally.charged, elapsed
-        self.warn(self.purse.settle(Reservation({}), {"time": spent}))
+        self.warn(self.purse.count({"time": spent}))
         self.purse.check({"time": _INSTANT})
 
     def warn(self, warnings: Sequence[Warned]) -> None:
@@ -303,7 +303,10 @@ class RunState:
             error = replace(
                 error, message=clean.text(error.message), hint=clean.text(error.hint) if error.hint else None
             )
-        return replace(observation, text=clean.text(observation.text), data=clean.clean(observation.data), error=error)
+        text, data = clean.text(observation.text), clean.clean(observation.data)
+        if text is observation.text and data is observation.data and error is None:
+            return observation
+        return replace(observation, text=text, data=data, error=error)
 
     def computer(self, computer_id: str | None) -> ComputerState:
         """Return one of the run's computers; the first where none is named.

@@ -108,7 +108,7 @@ class Watch:
     _rounds: deque[Hashable] = field(default_factory=lambda: deque(maxlen=_LONGEST_CYCLE))
     _alike: list[int] = field(default_factory=lambda: [0] * (_LONGEST_CYCLE + 1))
     _on_screen: bool = True
-    _plan: list[Hashable] = field(default_factory=list)
+    _plan: deque[Hashable] = field(default_factory=lambda: deque(maxlen=_PLAN))
     _picture: Hashable = ""
     _looks: int = 0
     _unchanged: int = 0
@@ -167,7 +167,6 @@ class Watch:
             self._failed = 0
         if step.kind == "input":
             self._plan.append(step.call)
-            del self._plan[:-_PLAN]
             return step.failed
         if step.kind == "other":
             self._end_round((step.call, step.seen), on_screen=False)

@@ -46,7 +46,8 @@ SYNC_THREADS = 8
 """How many synchronous tools run at once."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_ON_SCREEN = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
+_CAPTURES = {Capability.SCREENSHOT, Capability.REGION}
+_ON_SCREEN = INPUT | _CAPTURES | {Capability.CURSOR}
 
 
 class Axis(NamedTuple):
@@ -145,6 +146,8 @@ class Tool:
         duration: The seconds that its arguments ask for.
         happened: Tells of a ``queryable`` tool, after a crash, what a call gave that took effect; ``None`` of one that
             did not.
+        on_screen: Whether it looks at the screen or acts on it: planned on what the screen showed.
+        captures: Whether it takes a picture of the screen.
     """
 
     name: str
@@ -159,6 +162,8 @@ class Tool:
     happened: Happened | None = field(default=None, repr=False)
     coordinates: Mapping[str, Literal["x", "y"]] = field(init=False, repr=False)
     paths: frozenset[str] = field(init=False, repr=False)
+    on_screen: bool = field(init=False, repr=False)
+    captures: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the name, and find the coordinates among the parameters."""
@@ -173,11 +178,8 @@ class Tool:
         object.__setattr__(self, "coordinates", MappingProxyType(axes))
         fields = self.parameters.model_fields.items()
         object.__setattr__(self, "paths", frozenset(n for n, info in fields if info.annotation == list[ScreenPoint]))
-
-    @property
-    def on_screen(self) -> bool:
-        """Whether it looks at the screen or acts on it: planned on what the screen showed."""
-        return self.capability in _ON_SCREEN
+        object.__setattr__(self, "on_screen", self.capability in _ON_SCREEN)
+        object.__setattr__(self, "captures", self.capability in _CAPTURES)
 
     def deadline(self, arguments: BaseModel) -> float:
         """Return the seconds that a call may take."""

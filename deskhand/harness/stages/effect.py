@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from codecs import getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from pydantic import JsonValue
 
@@ -25,8 +25,8 @@ from deskhand.tools.registry import ToolContext, ToolOutput
 
 __all__ = ["HOLDS", "RELEASES", "act", "afford", "intent", "keep_frame", "settle", "unseal"]
 
-_STREAMS: Final[tuple[Literal["stdout"], Literal["stderr"]]] = ("stdout", "stderr")
-_CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
+_Stream: TypeAlias = Literal["stdout", "stderr"]
+_STREAMS: Final[tuple[_Stream, ...]] = ("stdout", "stderr")
 HOLDS: Final[Mapping[str, MouseButton]] = {"left_mouse_down": "left"}
 RELEASES: Final[Mapping[str, MouseButton]] = {"left_mouse_up": "left", "left_click": "left", "left_click_drag": "left"}
 
@@ -38,7 +38,7 @@ async def settle(call: ToolCall, action: Action) -> ToolCall | Observation:
     was done on the screen a moment ago, and the last picture is the one that was wanted.
     """
     target, seeing = action.on, action.run.seeing
-    if action.with_tool.capability not in _CAPTURES or not target.unsettled or seeing.settle <= 0:
+    if not action.with_tool.captures or not target.unsettled or seeing.settle <= 0:
         return call
     if target.computer.settles_itself:
         action.settle = await target.computer.settle(quiet=seeing.quiet, limit=seeing.settle)
@@ -55,8 +55,7 @@ async def afford(call: ToolCall, action: Action) -> ToolCall | Observation:
     Raises:
         BudgetExceededError: If one does not allow it.
     """
-    frames = action.with_tool.capability in _CAPTURES
-    action.run.spend({"actions": 1, "frames": 1} if frames else {"actions": 1})
+    action.run.spend({"actions": 1, "frames": 1} if action.with_tool.captures else {"actions": 1})
     return call
 
 
@@ -67,8 +66,9 @@ async def unseal(call: ToolCall, action: Action) -> ToolCall | Observation:
         InvalidInputError: If there is no such secret.
         PermissionDeniedError: If one must not go to this computer.
     """
-    if action.run.secrets is not None and action.arguments is not None:
-        action.arguments = action.run.secrets.resolve(action.arguments, action.on.computer.info)
+    secrets = action.run.secrets
+    if secrets is not None and action.arguments is not None and secrets.may_stand_in(call.arguments):
+        action.arguments = secrets.resolve(action.arguments, action.on.computer.info)
     return call
 
 
@@ -140,20 +140,23 @@ class _Output:
     def __init__(self, call: ToolCall, action: Action) -> None:
         self._call = call
         self._action = action
-        self._decoders = {stream: getincrementaldecoder("utf-8")("replace") for stream in _STREAMS}
-        self._flows = {stream: Flow(action.run.redactor) for stream in _STREAMS}
+        self._flows: dict[_Stream, tuple[IncrementalDecoder, Flow]] = {}
 
-    def take(self, stream: Literal["stdout", "stderr"], chunk: bytes) -> None:
+    def take(self, stream: _Stream, chunk: bytes) -> None:
         """Tell a piece."""
-        self._tell(stream, self._flows[stream].feed(self._decoders[stream].decode(chunk)))
+        if stream not in self._flows:
+            self._flows[stream] = getincrementaldecoder("utf-8")("replace"), Flow(self._action.run.redactor)
+        decoder, flow = self._flows[stream]
+        self._tell(stream, flow.feed(decoder.decode(chunk)))
 
     def end(self) -> None:
         """Tell what was held back."""
         for stream in _STREAMS:
-            rest = self._flows[stream].feed(self._decoders[stream].decode(b"", final=True))
-            self._tell(stream, rest + self._flows[stream].flush())
+            if stream in self._flows:
+                decoder, flow = self._flows[stream]
+                self._tell(stream, flow.feed(decoder.decode(b"", final=True)) + flow.flush())
 
-    def _tell(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+    def _tell(self, stream: _Stream, text: str) -> None:
         if text:
             data: dict[str, JsonValue] = {"call_id": self._call.id, "stream": stream, "chunk": text}
             self._action.run.emit(ActionOutput, data, call_id=self._call.id, computer_id=self._action.on.id)

@@ -25,7 +25,6 @@ _STALE: Final = (
 _TARGET: Final = "at the target"
 _FOCUS: Final = "around the last click, where typing goes,"
 _CHANGED: Final = "the screen at its target has changed since it was approved"
-_CAPTURES: Final = frozenset({Capability.SCREENSHOT, Capability.REGION})
 
 
 async def current(call: ToolCall, action: Action) -> ToolCall | Observation:
@@ -79,7 +78,7 @@ def _planned(call: ToolCall, action: Action) -> tuple[Frame | None, Sequence[Reg
     """
     seeing, tool, target = action.run.seeing, action.with_tool, action.on
     frame = target.frame
-    if not seeing.refuse_stale or tool.capability in _CAPTURES or target.acted or frame is None:
+    if not seeing.refuse_stale or tool.captures or target.acted or frame is None:
         return None, ()
     if call.frame_id not in {None, frame.id}:
         return None, ()

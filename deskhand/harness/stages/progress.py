@@ -62,7 +62,7 @@ def step_of(observation: Observation, action: Action) -> Step | None:
         return Step("input", call, failed=True)
     if tool is None:
         return None
-    if tool.capability is not Capability.REGION and tool.on_screen and frame is not None:
+    if frame is not None and tool.on_screen and tool.capability is not Capability.REGION:
         return Step("look", call, frame.sha256 or frame.id)  # (also of a call that was answered with a fresh frame)
     if observation.outcome not in {"ok", "error", "unknown"}:
         return None
