@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     def watch(observation: Observation, action: Action) -> None:
         really(observation, action)
-        step = step_of(observation, action)
+        step = step_of(observation, action.tool)
         if step is None or action.target is None:
             return
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]

@@ -16,13 +16,51 @@ import anyio
 
 from deskhand import Engine, EventLog, MemoryBlobs, MemoryLog
 from deskhand.harness.events import parse_event
-from deskhand.testing.models import FakeTurn, text, thinking, tool_use
+from deskhand.providers import InputAction, Screen
+from deskhand.testing.models import FakeTurn, member, text, thinking, tool_use
 from tests.harness.driving import png
 from tests.harness.openai_script import MODES
 from tests.harness.playing import Play
 from tests.tools.recording import RecordingComputer
 
 RUNS = Path(__file__).parent / "recorded"
+
+
+class Living(RecordingComputer):
+    """Shows another picture after each input."""
+
+    def __init__(self) -> None:
+        super().__init__(Screen(320, 200))
+        self.image = png(320, 200)
+
+    async def perform(self, action: InputAction) -> None:
+        await super().perform(action)
+        self.image = png(320, 200, f"#{len(self.performed) * 4:06x}")
+
+
+def patient(play: Play) -> tuple[FakeTurn, ...]:
+    """Script what repeats itself and gets somewhere: it scrolls on, fills in a form, and waits for a command's end."""
+    claude = play.mode == "claude"
+    scroll = member("scroll", coordinate=[9, 9], scroll_direction="down", scroll_amount=3)
+    scroll = scroll if claude else tool_use("scroll", x=9, y=9, direction="down", amount=3)
+    tab = member("key", text="Tab") if claude else tool_use("key", key="Tab")
+    look = member("screenshot") if claude else tool_use("screenshot")
+    type_ = [member("type", text="a") if claude else tool_use("type", text="a")]
+    return (
+        FakeTurn([play.click(10, 20)]),
+        *(FakeTurn([scroll]) for _ in range(8)),
+        *(FakeTurn([*type_, tab]) for _ in range(6)),
+        *(FakeTurn([tool_use("exec", command="cat progress")]) for _ in range(12)),
+        *(FakeTurn([look]) for _ in range(6)),
+        FakeTurn("Done."),
+    )
+
+
+async def record_patience(mode: str) -> dict[str, Any]:
+    """Record a long run that repeats itself without going in circles."""
+    play = Play(mode)
+    play.turns = patient(play)
+    return await _record(play, Living(), "Fill it in.")
 
 
 async def record(mode: str) -> dict[str, Any]:
@@ -35,17 +73,22 @@ async def record(mode: str) -> dict[str, Any]:
         FakeTurn("Done."),
         FakeTurn("All done."),
     )
-    log, blobs = MemoryLog(), MemoryBlobs()
     computer = RecordingComputer()
     computer.image = png(1280, 800)
+    return await _record(play, computer, "Click there.", then="And say so.")
+
+
+async def _record(play: Play, computer: RecordingComputer, goal: str, *, then: str | None = None) -> dict[str, Any]:
+    log, blobs = MemoryLog(), MemoryBlobs()
     async with play.harness() as harness, log, Engine(log=log, blobs=blobs) as engine:
-        run = await engine.start(harness, computer, "Click there.")
-        await run.steer("And say so.", when="idle")
+        run = await engine.start(harness, computer, goal)
+        if then is not None:
+            await run.steer(then, when="idle")
         assert (await run.result()).ok
         events = [json.loads(event.to_json()) for event in await log.read(run.id, limit=1000)]
     keys = {event["data"].get(name) for event in events for name in ("raw", "answer", "sha256")} - {None}
     kept = {str(key): base64.b64encode(await blobs.get(str(key))).decode() for key in sorted(keys, key=str)}
-    return {"mode": mode, "events": events, "blobs": kept}
+    return {"mode": play.mode, "events": events, "blobs": kept}
 
 
 def read(path: Path) -> Any:
@@ -77,6 +120,10 @@ def main(version: str) -> None:
         path = RUNS / f"{version}_{mode}.json"
         if not path.exists():
             write(path, anyio.run(record, mode))
+    for mode in ("claude", "functions"):
+        path = RUNS / f"{version}_patient_{mode}.json"
+        if not path.exists():
+            write(path, anyio.run(record_patience, mode))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from deskhand.harness.stages.action import Action
 from deskhand.harness.stuck import Finding, Level, Step
 from deskhand.providers.contract import Capability
 from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.registry import Tool
 
 __all__ = ["progress", "step_of", "watch"]
 
@@ -43,7 +44,7 @@ def watch(observation: Observation, action: Action) -> None:
     """Take note of what became of a call; the model is told where it goes in circles."""
     if action.target is None or not action.target.watch.limits.finds:
         return
-    step = step_of(observation, action)
+    step = step_of(observation, action.tool)
     if step is None:
         return
     finding = action.target.watch.take(step)
@@ -54,9 +55,14 @@ def watch(observation: Observation, action: Action) -> None:
             action.run.inbox.put(f"{where}{finding.text} {_ADVICE}")
 
 
-def step_of(observation: Observation, action: Action) -> Step | None:
-    """Return what a call was, in the detector's words; ``None`` for what was not done, and what tells nothing."""
-    tool, given, frame = action.tool, observation.call.arguments, observation.frame
+def step_of(observation: Observation, tool: Tool | None) -> Step | None:
+    """Return what a call was, in the detector's words; ``None`` for what was not done, and what tells nothing.
+
+    Args:
+        observation: What came of the call.
+        tool: Its tool, where there is one of that name.
+    """
+    given, frame = observation.call.arguments, observation.frame
     call = hash((observation.call.name, repr(given)))
     if observation.outcome == "error" and tool is None:
         return Step("input", call, failed=True)
