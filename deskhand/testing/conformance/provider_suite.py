@@ -45,7 +45,7 @@ def portal() -> Iterator[BlockingPortal]:
 def entered(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[ComputeProvider]:
     """The provider, entered; leaving it destroys what it created."""
     context: AbstractContextManager[ComputeProvider] = portal.wrap_async_context_manager(
-        _make(request.config.getoption("--deskhand-provider"))
+        _make(str(request.config.getoption("--deskhand-provider")))
     )
     with context as entered:
         yield entered

@@ -53,6 +53,7 @@ class Vendor(Protocol):
 
     def error_body(self, error: ApiError, route: str | None, request_id: str) -> Json:
         """Returns an error as the vendor writes it on that route."""
+        ...
 
 
 class Front:
