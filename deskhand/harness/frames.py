@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from deskhand.errors import NotFoundError, PayloadTooLargeError, UnsafeContentError
+from deskhand.harness.picture_ends import end_of
 from deskhand.providers.contract import Screen
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ __all__ = ["FrameLimits", "PreparedFrame", "crop_around", "prepare_frame"]
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGE_PIXELS = 16_000_000
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
-_ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _PNG = ("PNG", {"compress_level": 1})
 _CROP = Screen(400, 240)
 """Pixels around its target that are shown to whoever decides about a call."""
@@ -84,6 +84,11 @@ def _open(data: bytes) -> Image:
 
     if len(data) > MAX_IMAGE_BYTES:
         raise PayloadTooLargeError(f"the screenshot has {len(data)} bytes; allowed are {MAX_IMAGE_BYTES}", effect="yes")
+    end = end_of(data)
+    if end is None:
+        raise UnsafeContentError("the screenshot is no PNG or JPEG image, or one that is cut off")
+    if data[end:].strip(b"\0\t\n\r "):
+        raise UnsafeContentError("the screenshot has something behind its end")
     try:
         image = Image.open(io.BytesIO(data), formats=tuple(_MIME))
     except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -95,8 +100,6 @@ def _open(data: bytes) -> Image:
         raise UnsafeContentError(f"the screenshot claims {width}x{height} pixels; allowed are 1 to {MAX_IMAGE_PIXELS}")
     if getattr(image, "n_frames", 1) != 1:
         raise UnsafeContentError("the screenshot is an animation")
-    if _ENDINGS[str(image.format)] not in data[-64:]:
-        raise UnsafeContentError("the screenshot is cut off")
     return image
 
 
