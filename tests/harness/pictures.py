@@ -48,7 +48,7 @@ def saved(kind: str, *, frames: int = 1) -> bytes:
     pictures = [Image.new("RGB", (64, 48), colour) for colour in colours]
     buffer = io.BytesIO()
     more = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
-    pictures[0].save(buffer, kind, **more)  # type: ignore[arg-type]
+    pictures[0].save(buffer, kind, **more)
     return buffer.getvalue()
 
 
