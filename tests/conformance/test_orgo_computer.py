@@ -121,6 +121,7 @@ STORED = OrgoDialect(screenshot="path")
 """Pictures come as files of their own, instead of in JSON."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "dialect"),
     [

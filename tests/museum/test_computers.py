@@ -33,6 +33,8 @@ from tests.museum.folder_computer import FolderComputer
 from tests.museum.plain_computer import PlainComputer
 from tests.providers.orgo.parts import shell_only, simulated
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {case.name: case for case in (*CASES, *WIRE_CASES)}
 EXHIBITS: list[tuple[ModuleType, str, str]] = [
     (claims_success_on_http_500, "wire_server_error_is_told", "with 500 must raise .* returned None"),

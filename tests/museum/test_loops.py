@@ -25,6 +25,9 @@ from tests.museum.claude_subject import ONCE, altered, claude, sound
 from tests.museum.loop_checks import CHECKS, Check, FlaggedError, Subject
 
 
+pytestmark = pytest.mark.slow
+
+
 def of_openai(loop: Callable[[Any], Harness[Any]], *, chat: bool = False) -> Subject:
     """Return a bundled loop for OpenAI's models as a subject."""
     return Subject(
