@@ -24,7 +24,6 @@ from tests.museum import (
 from tests.museum.claude_subject import ONCE, altered, claude, sound
 from tests.museum.loop_checks import CHECKS, Check, FlaggedError, Subject
 
-
 pytestmark = pytest.mark.slow
 
 
