@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import anyio
@@ -97,6 +97,11 @@ OnApproval: TypeAlias = Callable[[ApprovalRequest], Awaitable[bool | Decision]]
 """Answers a request: a plain yes or no, or a decision with its actor and reason."""
 
 
+def _still_holds(asked: ApprovalRequested) -> bool:
+    """Whether an approval of before a crash counts: not past its time, nor before it (the clock was set back)."""
+    return asked.time <= datetime.now(UTC) < asked.data.expires
+
+
 async def nobody(request: ApprovalRequest) -> Decision:
     """Deny: where nobody can be asked, nothing that needs asking runs."""
     return Decision("denied", "deskhand", "nobody is there to approve it: give the run an on_approval")
@@ -105,6 +110,7 @@ async def nobody(request: ApprovalRequest) -> Decision:
 @dataclass(eq=False)
 class _Pending:
     request: ApprovalRequest
+    deadline: float  # by the monotonic clock: people may set the other one meanwhile
     answered: anyio.Event = field(default_factory=anyio.Event)
     decision: Decision | None = None
 
@@ -155,7 +161,7 @@ class Approvals:
             self._resolved[event.data.call_id] = decision
             if decision.approved and decision.always:
                 self._always.add((event.data.name, event.computer_id))
-            if not decision.approved or event.data.expires.timestamp() > time.time():
+            if not decision.approved or _still_holds(event):
                 self._kept[event.data.call_id] = (event.data.digest, data.digest, decision)
 
     def answered_before(self, call: ToolCall) -> Decision | None:
@@ -179,9 +185,9 @@ class Approvals:
             checks=call.checks,
             reason=reason,
             crop=crop,
-            expires=datetime.fromtimestamp(time.time() + ANSWER, UTC),
+            expires=datetime.now(UTC) + timedelta(seconds=ANSWER),
         )
-        self._pending[str(call.id)] = _Pending(request)
+        self._pending[str(call.id)] = _Pending(request, time.monotonic() + ANSWER)
         return request
 
     @property
@@ -199,8 +205,7 @@ class Approvals:
         pending = self._pending[key]
         decision: Decision | None = None
         try:
-            left = max(0.0, request.expires.timestamp() - time.time())
-            with anyio.move_on_after(left):
+            with anyio.move_on_after(max(0.0, pending.deadline - time.monotonic())):
                 await self._answered(pending)
             decision = pending.decision or Decision("expired", "deskhand", "nobody answered in time")
             if decision.approved and decision.always:

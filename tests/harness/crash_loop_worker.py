@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from PIL import Image, ImageChops, ImageSequence  # noqa: F401 (the loop loads them late)
 from pydantic import BaseModel, JsonValue
 
 from deskhand import DirectoryBlobs, Engine, RunContext, SqliteLog, Tool, ToolContext
@@ -171,7 +172,9 @@ async def work(log: str, blobs: str, socket: str, run_id: str) -> None:
 
 
 def serve(log: str, blobs: str, socket: str) -> None:
-    """Fork a worker for each line."""
+    """Fork a worker for each line, with everything loaded that it will need."""
+    anyio.run(anyio.sleep, 0)
+    Image.preinit()
     for line in sys.stdin:
         run_id, at, delay = line.split()
         worker = os.fork()

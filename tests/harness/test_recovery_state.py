@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -213,20 +214,30 @@ async def test_pending_approval_is_asked_again_under_its_id() -> None:
     assert [(request.id, request.digest) for request in asked.requests] == [(first.data.approval_id, first.data.digest)]
 
 
-async def test_expired_approval_is_asked_anew() -> None:
-    """An approval that has expired while nobody was there counts no more."""
+@pytest.mark.parametrize(
+    ("asked", "expires"),
+    [(-timedelta(hours=1), timedelta()), (timedelta(hours=1), timedelta(hours=2))],
+    ids=["past-its-time", "clock-set-back"],
+)
+async def test_approval_out_of_its_time_is_asked_anew(asked: timedelta, expires: timedelta) -> None:
+    """What has expired while nobody was there counts no more, nor what is from the future: the clock was set back."""
     events = up_to(await asked_run(), ApprovalResolved)
-    stale = [
-        event.model_copy(update={"data": event.data.model_copy(update={"expires": event.time})})
+    moved = [
+        event.model_copy(
+            update={
+                "time": event.time + asked,
+                "data": event.data.model_copy(update={"expires": event.time + expires}),
+            }
+        )
         if isinstance(event, ApprovalRequested)
         else event
         for event in events
     ]
-    asked = Asked()
-    async with Engine(log=await beginning(stale), on_approval=asked, policy=ASK) as engine:
+    answers = Asked()
+    async with Engine(log=await beginning(moved), on_approval=answers, policy=ASK) as engine:
         run = await engine.recover(events[0].run_id, harness=DrivenAgain(click), computer=computer_with_screen())
         assert (await run.result()).output == "ok"
-    assert len(asked.requests) == 1
+    assert len(answers.requests) == 1
 
 
 async def test_button_that_is_held_is_released_by_the_recovered_run() -> None:
