@@ -25,7 +25,7 @@ from pydantic import BaseModel, JsonValue
 
 from deskhand import DirectoryBlobs, Engine, RunContext, SqliteLog, Tool, ToolContext
 from deskhand.harness import ModelHarness
-from deskhand.harness.events import EventBase
+from deskhand.harness.events import EventBase, Usage
 from deskhand.harness.models.adapter import Json, ModelAdapter
 from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.offer import Settings
@@ -33,6 +33,7 @@ from deskhand.harness.models.profiles import ANTHROPIC_API, DEFAULT_PROFILE
 from deskhand.harness.models.retry_budget import RetryBudget
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Request
+from deskhand.harness.prices import price_of
 from deskhand.tools.registry import Arguments, ToolOutput
 from tests.tools.recording import RecordingComputer
 
@@ -175,6 +176,7 @@ def serve(log: str, blobs: str, socket: str) -> None:
     """Fork a worker for each line, with everything loaded that it will need."""
     anyio.run(anyio.sleep, 0)
     Image.preinit()
+    price_of("scripted", Usage())
     for line in sys.stdin:
         run_id, at, delay = line.split()
         worker = os.fork()
