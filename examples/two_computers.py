@@ -18,7 +18,7 @@ class Asker(Harness[str]):
 async def main() -> None:
     """Drive two local desktops."""
     async with open_computer("local") as left, open_computer("local") as right:
-        async with FleetHarness(Asker()).start([left, right], "say what you are") as run:
+        async with FleetHarness(Asker()).start({"left": left, "right": right}, "say what you are") as run:
             async for event in run.events(types=["action.started", "custom", "run.finished"]):
                 print(event.computer_id or "the run", event.summary)
             result = await run.result()
