@@ -293,6 +293,7 @@ class Engine:
             history=past.started.data.continues,
             run_id=run_id,
             driven_again=harness.driven_again,
+            stuck=harness.stuck,
         )
         live = await self._begin(order, _driver(harness))
         return Run(run_id, self._log, live)

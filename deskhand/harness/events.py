@@ -274,12 +274,16 @@ class RunRecovered(EventBase):
 
 
 class RunStuckData(_Model):
-    """What goes in circles, how often, and what is done about it: the model nudged, a person asked, the run ended."""
+    """What goes in circles, how often, and what is done about it: the model nudged, a person asked, the run ended.
+
+    ``told`` is what the model was told.
+    """
 
     pattern: Literal["repeats", "ping_pong", "no_effect", "errors"]
     count: int
     step: Literal["nudged", "asked", "stalled"]
     text: str
+    told: str | None = None
 
 
 class RunStuck(EventBase):

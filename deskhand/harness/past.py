@@ -33,6 +33,7 @@ from deskhand.harness.events import (
     RunResumed,
     RunStarted,
     RunSteered,
+    RunStuck,
     TurnFinished,
     TurnStarted,
     Usage,
@@ -84,6 +85,16 @@ class PastAction:
         return (self.finished.data.actor if self.finished is not None else None) or _HARNESS
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """Something that was said to the run; to one computer's loop where that is named."""
+
+    seq: int
+    when: When
+    text: str
+    computer_id: str | None = None
+
+
 @dataclass(eq=False)
 class Past:
     """A run as its log tells it.
@@ -101,6 +112,7 @@ class Past:
     frames: dict[str, FrameCaptured] = field(default_factory=dict)
     requests: dict[str, ApprovalRequested] = field(default_factory=dict)
     answers: dict[str, ApprovalResolved] = field(default_factory=dict)
+    asked_as_stuck: set[str] = field(default_factory=set)
     amended: list[str] = field(default_factory=list)
     computers: dict[str, str] = field(default_factory=dict)
     paused: bool = False
@@ -113,7 +125,7 @@ class Past:
     elapsed: float = 0.0
     again: bool = False
     _told: Counter[str | None] = field(default_factory=Counter)
-    _said: list[tuple[int, When, str]] = field(default_factory=list)
+    _said: list[_Word] = field(default_factory=list)
     _introduced: bool = False
     _waits: set[str] = field(default_factory=set)
     _last_time: datetime | None = None
@@ -150,9 +162,11 @@ class Past:
                 self.taken_by = None
                 self._waits.discard("person")
                 if event.data.told:
-                    self._said.append((event.seq or 0, "next", event.data.told))
+                    self._said.append(_Word(event.seq or 0, "next", event.data.told))
             case RunSteered():
-                self._said.append((event.seq or 0, event.data.when, event.data.text))
+                self._said.append(_Word(event.seq or 0, event.data.when, event.data.text, event.computer_id))
+            case RunStuck():
+                self._take_stuck(event)
             case TurnStarted():
                 self.turns[event.data.index] = PastTurn(event.seq or 0, event.computer_id)
             case ModelMessage() | TurnFinished():
@@ -181,6 +195,12 @@ class Past:
         if not self._introduced:
             self.computers, self._introduced = {}, True
         self.computers[event.data.computer_id] = event.data.own_id or event.data.computer_id
+
+    def _take_stuck(self, event: RunStuck) -> None:
+        if event.data.told is not None:
+            self._said.append(_Word(event.seq or 0, "next", event.data.told, event.computer_id))
+        if event.data.step == "asked" and event.call_id is not None:
+            self.asked_as_stuck.add(event.call_id)
 
     def _take_turn(self, event: ModelMessage | TurnFinished) -> None:
         turn = self.turns.get(event.turn or 0)
@@ -261,7 +281,7 @@ class Past:
             turns={index: turn for index, turn in self.turns.items() if turn.computer_id == computer_id},
             actions=actions,
             _told=Counter({computer_id: self._told[computer_id]}),
-            _said=list(self._said),
+            _said=[word for word in self._said if word.computer_id in {None, computer_id}],
             _unread=self._unread.intersection(actions),
         )
 
@@ -272,9 +292,9 @@ class Past:
     def say(self, inbox: Inbox, turn: int | None) -> None:
         """Put into the inbox what people had said before a turn; everything where there was no such turn."""
         began = None if turn is None else self.turns[turn].began
-        while self._said and (began is None or self._said[0][0] < began):
-            _, when, text = self._said.pop(0)
-            inbox.put(text, when)
+        while self._said and (began is None or self._said[0].seq < began):
+            word = self._said.pop(0)
+            inbox.put(word.text, word.when)
 
     def knows(self, call_id: str | None) -> bool:
         """Whether the log has the outcome of a call."""

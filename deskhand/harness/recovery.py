@@ -13,6 +13,7 @@ from deskhand.harness.events import (
     ControlReturned,
     ErrorData,
     EventBase,
+    RunPaused,
     RunRecovered,
     RunSteered,
     TurnFinished,
@@ -21,6 +22,7 @@ from deskhand.harness.events import (
 from deskhand.harness.models.recorded import decode_answer
 from deskhand.harness.past import LOST, Past, PastAction
 from deskhand.harness.stages.effect import HOLDS, RELEASES
+from deskhand.harness.stages.progress import recall
 from deskhand.harness.state import ComputerState, RunState
 from deskhand.logs import package_logger
 from deskhand.providers.contract import Capability
@@ -129,16 +131,21 @@ async def settle_all(state: RunState, past: Past, *, again: bool) -> None:
     await _end_turns(state, past)
     _return_control(state, past)
     _introduce(state, past)
+    recall(state, past)
     await state.sync()
 
 
 def _write(
-    state: RunState, past: Past, kind: type[EventBase], data: dict[str, JsonValue], to: EventBase | None = None
+    state: RunState,
+    past: Past,
+    kind: type[EventBase],
+    data: dict[str, JsonValue],
+    *,
+    call_id: str | None = None,
+    computer_id: str | None = None,
 ) -> None:
-    """Write an event about another one, and take note of it like of all before."""
-    event = state.emit(
-        kind, data, call_id=to.call_id if to is not None else None, computer_id=to.computer_id if to else None
-    )
+    """Write an event, and take note of it like of all before."""
+    event = state.emit(kind, data, call_id=call_id, computer_id=computer_id)
     past.take(event.numbered(state.feed.last_seq))
 
 
@@ -161,7 +168,8 @@ async def _settle(state: RunState, past: Past, action: PastAction, *, again: boo
             pass
     if happened is False and by_loop:
         return
-    _write(state, past, ActionFinished, _outcome(action, happened, output), action.started)
+    ending = _outcome(action, happened, output)
+    _write(state, past, ActionFinished, ending, call_id=data.call_id, computer_id=action.computer_id)
 
 
 def _outcome(action: PastAction, happened: bool | None, output: ToolOutput | None) -> dict[str, JsonValue]:
@@ -223,12 +231,14 @@ async def _end_turns(state: RunState, past: Past) -> None:
             answer = decode_answer(await state.blobs.get(message.raw), await state.blobs.get(message.answer))
             reason, usage = answer.stop_reason, answer.usage
         state.turn = index
-        _write(state, past, TurnFinished, {"stop_reason": reason, "usage": usage.model_dump(), "duration": 0.0})
+        data: dict[str, JsonValue] = {"stop_reason": reason, "usage": usage.model_dump(), "duration": 0.0}
+        _write(state, past, TurnFinished, data, computer_id=turn.computer_id)
+    state.turn = past.last_turn
     state.tally.turns, state.tally.usage = past.complete_turns, past.usage
 
 
 def _return_control(state: RunState, past: Past) -> None:
-    """Take the computers back from a person who had them when the run died."""
+    """Take the computers back from a person who had them when the run died, and pause: they may be at it still."""
     actor = past.taken_by
     if actor is None:
         return
@@ -236,6 +246,8 @@ def _return_control(state: RunState, past: Past) -> None:
     _write(state, past, ControlReturned, {"actor": actor, "told": told, "duration": 0.0})
     for computer in state.computers.values():
         computer.overtaken = actor
+    state.control.pause()
+    _write(state, past, RunPaused, {"actor": "deskhand", "reason": f"{actor} had the computer"})
 
 
 def _introduce(state: RunState, past: Past) -> None:

@@ -29,6 +29,7 @@ from deskhand.testing import ScriptedModel
 from deskhand.tools.registry import Arguments, ToolContext, ToolOutput
 from tests.harness.beginnings import beginning, events_of, outcomes
 from tests.harness.driving import Drive, Driver, computer_with_screen
+from tests.harness.test_budget import PRICES, thinking
 
 ASK = Policy([Rule(verdict="ask", tool="left_click")])
 
@@ -105,6 +106,45 @@ async def test_counters_and_budgets_go_on_where_they_were() -> None:
         )
         capped = await again.result()
     assert (capped.outcome, capped.reason, capped.actions) == ("budget_exceeded", "actions", 3)
+
+
+@pytest.mark.parametrize(
+    ("cap", "reason"),
+    [(Budget(tokens=700), "tokens"), (Budget(turns=4), "turns"), (Budget(money=1200, prices=PRICES), "money")],
+)
+async def test_what_the_dead_process_used_counts_against_each_cap(cap: Budget, reason: str) -> None:
+    """A run that has used nearly all of its budget does not get a new one by dying."""
+    usage = Usage(input=200, output=10)
+    harness = thinking(usage, usage, usage, reserve=usage)
+    async with Engine() as engine:
+        run = await engine.start(harness, computer_with_screen(), "Go.", budget=cap)
+        assert (await run.result()).outcome == "completed"
+        events = await events_of(engine.log, run.id)
+    async with Engine(log=await beginning(events[:-1])) as engine:
+        again = await engine.recover(events[0].run_id, harness=harness, computer=computer_with_screen(), budget=cap)
+        result = await again.result()
+    assert (result.outcome, result.reason) == ("budget_exceeded", reason)
+
+
+async def test_time_before_the_crash_counts_but_not_the_time_between() -> None:
+    """A minute that the dead process worked is used up; the hour in which nobody drove the run is not."""
+
+    async def drive(run: RunContext) -> str:
+        return (await run.act("left_click", x=1, y=1)).outcome
+
+    def later(event: Event, seconds: float) -> Event:
+        return event.model_copy(update={"time": event.time + timedelta(seconds=seconds)})
+
+    events = up_to(await log_of(drive), ActionFinished)
+    worked = [later(event, -3600.0 if index == 0 else -3540.0) for index, event in enumerate(events)]
+    outcomes = []
+    for cap in (50.0, 600.0):
+        async with Engine(log=await beginning(worked)) as engine:
+            run = await engine.recover(
+                events[0].run_id, harness=Driver(drive), computer=computer_with_screen(), budget=Budget(time=cap)
+            )
+            outcomes.append((await run.result()).outcome)
+    assert outcomes == ["budget_exceeded", "completed"]
 
 
 class Order(Arguments):
