@@ -6,13 +6,14 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 from PIL import Image
 
-from deskhand import Engine, OpenAIComputerUseHarness, Policy, Rule, ToolRegistry, open_run
+from deskhand import Engine, OpenAIComputerUseHarness, Policy, Rule, RunContext, ToolRegistry, open_run
 from deskhand.errors import ConfigError, InvalidInputError
 from deskhand.harness import ApprovalRequest, Stuck
 from deskhand.harness.events import (
@@ -22,14 +23,16 @@ from deskhand.harness.events import (
     FrameCaptured,
     ModelMessage,
     RunFinished,
+    RunSteered,
     RunStuck,
 )
 from deskhand.harness.models.toolbox import Toolbox
-from deskhand.providers import Capability, Click, InputAction, Region, Screen, Type
+from deskhand.providers import Capability, Click, ComputerInfo, InputAction, Region, Screen, Type
 from deskhand.testing.models import FakeTurn, ModelView, tool_use
 from deskhand.tools import ToolCall
 from deskhand.tools.computer import computer_tools
-from tests.harness.driving import png
+from tests.harness.beginnings import beginning
+from tests.harness.driving import Driver, png
 from tests.harness.playing import Play
 from tests.tools.recording import RecordingComputer
 
@@ -358,3 +361,29 @@ async def test_run_calls_its_computers_as_it_was_told() -> None:
     with pytest.raises(InvalidInputError, match="at least one"):
         async with open_run({}, "go"):
             pass
+
+
+@pytest.mark.parametrize(("left", "told"), [("cmp_1", 0), ("cmp_2", 1)], ids=["the same", "another one"])
+async def test_recovered_run_knows_its_computers_by_name_and_is_told_of_another_one(left: str, told: int) -> None:
+    """A name leads to whatever it is given for now: whether that is the machine of before, its id says."""
+
+    class Identified(Telling):
+        @property
+        def info(self) -> ComputerInfo:
+            return replace(super().info, id=left)
+
+    async def drive(run: RunContext) -> str:
+        await run.on("right").act("left_click", x=1, y=1)
+        return "done"
+
+    async with Engine() as engine:
+        run = await engine.start(Driver(drive), pair(), "Go.")
+        assert (await run.result()).ok
+        events = await engine.log.read(run.id, limit=1000)
+    async with Engine(log=await beginning([one for one in events if not isinstance(one, RunFinished)])) as engine:
+        computers = {"left": Identified(), "right": Telling()}
+        again = await engine.recover(run.id, harness=Driver(drive), computer=computers)
+        assert (await again.result()).output == "done"
+        steered = [one for one in await engine.log.read(run.id, limit=1000) if isinstance(one, RunSteered)]
+    assert len(steered) == told
+    assert computers["right"].performed == [Click(1, 1)]
