@@ -30,6 +30,7 @@ from deskhand.harness.stages.aim import scale
 from deskhand.harness.stages.consent import approve, policy
 from deskhand.harness.stages.effect import act, afford, intent, settle, unseal
 from deskhand.harness.stages.fresh import current, fresh
+from deskhand.harness.stages.last_word import last_word
 from deskhand.harness.stages.progress import progress, watch
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import ActionOutcome, ErrorInfo, Observation, ToolCall
@@ -49,8 +50,9 @@ STAGES: tuple[Stage, ...] = (
     recheck,
     current,
     fresh,
-    scale,
     settle,
+    last_word,
+    scale,
     afford,
     unseal,
     intent,
