@@ -12,7 +12,9 @@ from deskhand.errors import ConfigError
 
 __all__ = ["blobs_path", "home", "load_dotenv", "log_path", "private_file", "private_folder", "runs_path"]
 
-_LINE = re.compile(r"""^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^#]*?))\s*(?:\#.*)?$""")
+_LINE = re.compile(
+    r"""(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*(?:(?:"([^"]*)"|'([^']*)')\s*(?:\#.*)?|([^#]*)(?:\#.*)?)"""
+)
 _OURS = re.compile(r"DESKHAND_[A-Z0-9_]+|[A-Z0-9]+_(?:API_KEY|AUTH_TOKEN)")
 _ADDRESS = re.compile(r"([A-Z0-9]+)_(?:BASE_URL|API_BASE)")
 
@@ -110,9 +112,10 @@ def load_dotenv(path: Path, environment: MutableMapping[str, str]) -> None:
         ) from error
     found: dict[str, str] = {}
     for line in lines:
-        match = _LINE.match(line)
+        match = _LINE.fullmatch(line.strip())
         if match is not None:
-            found[match[1]] = next(value for value in (*match.groups()[1:], "") if value is not None)
+            quoted = next((value for value in match.groups()[1:3] if value is not None), None)
+            found[match[1]] = (match[4] or "").strip() if quoted is None else quoted
     keyed = {name.removesuffix("_API_KEY") for name in found if name.endswith("_API_KEY") and name not in environment}
     for name, value in found.items():
         address = _ADDRESS.fullmatch(name)

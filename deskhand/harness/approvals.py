@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -179,7 +180,7 @@ class Approvals:
         request = ApprovalRequest(
             id=known or f"{self._run_id}/approval/{self._count}",
             run_id=self._run_id,
-            call=call,
+            call=replace(call, arguments=copy.deepcopy(call.arguments)),  # (whoever is asked cannot change what runs)
             digest=digest_of(self._run_id, call),
             risk=risk,
             checks=call.checks,

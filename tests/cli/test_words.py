@@ -106,6 +106,13 @@ def test_private_folder_lets_nobody_else_in(tmp_path: Path) -> None:
             private_folder(wrong)
 
 
+def test_dotenv_with_a_long_line_is_read_in_no_time(tmp_path: Path) -> None:
+    """A file that lies in some folder cannot hold the program up: its lines are read once, however they are made."""
+    for line in ("A_API_KEY=b" + " " * 200_000 + "c", "A_API_KEY=" + "'" * 200_000, "export " * 50_000 + "A_API_KEY=b"):
+        (tmp_path / ".env").write_text(line)
+        load_dotenv(tmp_path / ".env", {})
+
+
 def test_dotenv_gives_keys_and_nothing_else(tmp_path: Path) -> None:
     """The environment wins; an API's address counts only beside its key; other names are left alone."""
     file = tmp_path / ".env"

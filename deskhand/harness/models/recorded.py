@@ -71,7 +71,7 @@ def decode_answer(raw: bytes, answer: bytes) -> Turn:
             call_ids=data["call_ids"],
             id=data["id"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptJournalError(
             f"a model's answer cannot be read again: {error}", hint="restore the blobs from a copy"
         ) from error

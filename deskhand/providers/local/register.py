@@ -190,7 +190,7 @@ def _read(path: Path) -> Entry | None:
         if content or time.time() - os.fstat(descriptor).st_mtime > _GROWING:
             path.with_suffix(".sock").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # being written at this moment, or no entry of ours
     finally:
         os.close(descriptor)

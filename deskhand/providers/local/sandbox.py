@@ -326,7 +326,12 @@ class Sandbox:
             if not data:
                 self.close()
                 return
-            self._received(json.loads(data), list(descriptors))
+            try:
+                self._received(json.loads(data), list(descriptors))
+            except (ValueError, RecursionError, KeyError, TypeError):  # no spawner of ours says that
+                _close_all(descriptors)
+                self.close()
+                return
 
     def _received(self, fields: Mapping[str, Any], descriptors: list[int]) -> None:
         number: int = fields["id"]

@@ -115,7 +115,7 @@ class OrgoTerminal(Terminal):
             return data.encode(errors="surrogatepass")
         if kind == "exit":
             code = message.get("code")
-            self._exit_code = code if isinstance(code, int) else None
+            self._exit_code = code if isinstance(code, int) and not isinstance(code, bool) else None
             self._ended = True
         elif kind == "error":
             self._said = str(message.get("message"))[:500]
