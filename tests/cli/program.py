@@ -124,7 +124,7 @@ class Program:
             raise
         finally:
             os.close(terminal)
-        return os.waitstatus_to_exitcode(status), shown.decode(errors="replace")
+        return os.waitstatus_to_exitcode(status), shown.decode(errors="surrogateescape")
 
 
 def _unasked(words: Sequence[str]) -> Sequence[str]:

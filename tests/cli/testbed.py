@@ -3,6 +3,7 @@
 The variable ``TESTBED`` changes how it behaves: ``gone`` is a computer that dies after its first screenshot, ``slow``
 one whose creation never ends, ``stuck`` one whose commands cannot be cancelled, ``blocked`` one whose commands hold the
 event loop, ``bug`` one whose adapter is broken; ``away`` is that what was created once is not found any more.
+``TESTBED_NAME`` is the computer's name.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class TestbedComputer(RecordingComputer):
     def info(self) -> ComputerInfo:
         status = ComputerStatus.DESTROYED if self._destroyed else ComputerStatus.RUNNING
         created = datetime.now(UTC) - timedelta(minutes=5, seconds=1)
-        return ComputerInfo("box", "a box", "testbed", "local", status, screen=self._size, created_at=created)
+        name = os.environ.get("TESTBED_NAME", "a box")
+        return ComputerInfo("box", name, "testbed", "local", status, screen=self._size, created_at=created)
 
     async def exec(
         self,
