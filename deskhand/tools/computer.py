@@ -21,8 +21,10 @@ __all__ = ["computer_tools"]
 SHOWN_TEXT: Final = 65_536
 """Characters of text that a model is shown of a file or a listing."""
 
-Seconds = Annotated[float, Field(gt=0, le=300, description="seconds, at most 300")]
-Timeout = Annotated[float, Field(gt=0, le=3600, description="seconds after which it is killed; 120 where not given")]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=300, description="seconds, at most 300")]
+Timeout = Annotated[
+    float, Field(strict=True, gt=0, le=3600, description="seconds after which it is killed; 120 where not given")
+]
 Modifiers = Annotated[list[str], Field(max_length=5, description="keys held meanwhile: ctrl, alt, shift, super")]
 Path = Annotated[str, Field(min_length=1, max_length=4096, description="absolute, or relative to the home folder")]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import random
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -403,3 +405,50 @@ async def test_batch_gives_what_is_there_and_nothing_at_the_end() -> None:
             assert [event.type for event in await only.batch()] == ["run.finished"]
             assert await stream.batch() == []
             assert await only.batch() == []
+
+
+@pytest.mark.parametrize("kind", list(LOGS))
+async def test_subscriber_that_comes_back_a_hundred_times_gets_every_event_once(kind: str) -> None:
+    """With whatever number it says it has seen: its own goes on, a wrong one is told so, trimmed ones are a gap."""
+    choice = random.Random(30)
+    last, refused, gaps = 120, 0, 0
+    seen: list[int] = []
+    async with a_log(kind) as log:
+        feed = await Feed.open(log, "a", ring=8)
+        for value in range(last - 1):
+            feed.emit(custom("a", value))
+        await feed.barrier()
+        at = 0
+        with anyio.fail_after(30):
+            for visit in range(100):
+                streams = (feed.subscribe, functools.partial(subscribe, log, "a"))
+                come_back = streams[visit % 2]
+                wrong = choice.choice([last + 5, 10**30, -1, True, "7", 1.5, None, b"3"])
+                with pytest.raises(InvalidInputError):
+                    await anext(come_back(after=wrong))  # type: ignore[arg-type]
+                refused += 1
+                if visit == 60:
+                    await log.trim("a", 90)
+                past = choice.randrange(at + 1)
+                again = [event async for event in _some(come_back(after=past), 1)]
+                assert isinstance(again[0], StreamGap) or again[0].seq == past + 1
+                for event in [event async for event in _some(come_back(after=at), choice.randint(1, 2))]:
+                    if isinstance(event, StreamGap):
+                        assert event.data.from_seq == at + 1
+                        gaps, at = gaps + 1, event.data.to_seq
+                    else:
+                        assert event.seq == at + 1
+                        seen.append(at + 1)
+                        at += 1
+                if at >= last - 3:
+                    break
+        feed.emit(finished("a"))
+        await feed.barrier()
+        feed.close()
+        with anyio.fail_after(10):
+            seen += [event.seq or 0 async for event in feed.subscribe(after=at)]
+    assert refused > 30
+    assert len(seen) == len(set(seen))
+    assert seen[-1] == last
+    assert gaps <= 1
+    assert len(seen) == last or gaps == 1

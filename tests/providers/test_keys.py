@@ -64,7 +64,10 @@ def test_parse_key_names_the_nearest(name: str, nearest: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["", "\x00", "qqqqqqqq", "ab", "f99", "ctrl+s"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "\x00", "qqqqqqqq", "ab", "f99", "ctrl+s", "a; rm -rf ~", "$(id)", "a\nkeydown b", "--window", "`id`", "a b"],
+)
 def test_parse_key_refuses_what_is_no_key(name: str) -> None:
     """Also a chord, which is more than one."""
     with pytest.raises(InvalidInputError, match="no key is called"):

@@ -34,6 +34,14 @@ _NAMES: Final = (
     "quote'and\"double",
     "$HOME;`id`&&|>",
     "-starts-with-dash",
+    "-rf",
+    "--",
+    "$(touch owned)",
+    "two\nlines; touch owned",
+    "<<EOF",
+    "*",
+    "a=b",
+    "%s%n",
     "back\\slash",
     ".hidden",
 )
@@ -71,6 +79,9 @@ async def files_have_any_name(target: Target) -> None:
         expect_equal(f"the content of {name!r}", await target.computer.read_file(f"{_FOLDER}/{name}"), name)
     listed = [entry.path.rsplit("/", 1)[-1] for entry in await target.computer.list_dir(_FOLDER)]
     expect_equal("the names listed", listed, sorted(_NAMES))
+    for place in ("owned", f"{_FOLDER}/owned"):
+        with refuses(FileMissingError, "a file that a name would have made"):
+            await target.computer.stat(place)
     await target.computer.delete(_FOLDER, recursive=True)
 
 

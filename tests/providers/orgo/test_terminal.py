@@ -146,7 +146,10 @@ async def test_terminal_route_that_vanishes_takes_its_capability() -> None:
         assert (await computer.shell_endpoint()).kind == "exec-only"
 
 
-@pytest.mark.parametrize("frame", ["no json", "[1]", b"\x00\x01", '{"type": "output", "data": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "frame",
+    ["no json", "[1]", "[" * 100_000, '{"type": "output"} x', b"\x00\x01", '{"type": "output", "data": "\\ud800"}'],
+)
 async def test_frames_that_are_none_end_the_terminal(frame: str | bytes) -> None:
     """What the other side must not send is a broken protocol, or is shown as it came: never a crash."""
 
