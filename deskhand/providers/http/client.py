@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from urllib.parse import urljoin
@@ -25,13 +26,14 @@ from deskhand.providers.http.failures import SHOWN, FailureRow
 from deskhand.providers.http.logs import redacted_logs, speaking_for
 from deskhand.providers.http.operation import Operation
 from deskhand.providers.http.reports import Deadline, Reports, origin_of
+from deskhand.providers.http.stream import Stream
 from deskhand.redaction import Redactor
 from deskhand.retry import Clock, backoff, wait_asked_for
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["HttpClient", "OwnClient"]
+__all__ = ["HttpClient", "OwnClient", "Reply"]
 
 OwnClient: TypeAlias = "httpx2.AsyncClient"
 """A client of the caller's own: its transport, proxies and certificates are used, and it is left open."""
@@ -42,6 +44,8 @@ _CONNECT: Final = 10.0
 """Seconds until there is a connection."""
 _MOST_AT_ONCE: Final = 64
 """Requests of one provider under way at once; the rest wait."""
+_MOST_STREAMS: Final = 64
+"""Answers that are read as they come, at once; they may last for hours, and so are counted apart."""
 _RESERVED: Final = 16
 """Connections beyond those, for what must not wait: to end commands and computers."""
 _WAIT_CAP: Final = 60.0
@@ -52,6 +56,21 @@ _WAITS: Final = MappingProxyType({"connect": _CONNECT, "read": None, "write": No
 _BACKOFF: Final = 0.5
 _BACKOFF_CEILING: Final = 8.0
 _ERROR_LIMIT: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of success, whole.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, whatever case they are asked for in.
+        data: The body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes = field(repr=False)
 
 
 class HttpClient:
@@ -66,7 +85,8 @@ class HttpClient:
     Args:
         provider: Who is spoken to, as errors say it.
         base_url: Where paths begin.
-        key: The key, sent as a bearer token.
+        key: The key; nothing is sent of one that is empty.
+        key_header: The header that it is sent in: ``authorization`` as a bearer token, any other as it is.
         rows: What the vendor's errors mean, where that is not what the status says.
         timeout: The longest that an operation may take, in seconds, where its own deadline is not longer for a reason;
             ``None`` leaves each its own.
@@ -88,6 +108,7 @@ class HttpClient:
         provider: str,
         base_url: str,
         key: SecretStr,
+        key_header: str = "authorization",
         rows: Sequence[FailureRow] = (),
         timeout: float | None = None,
         http_client: OwnClient | None = None,
@@ -111,9 +132,10 @@ class HttpClient:
         self.redactor: Redactor = Redactor([secret])
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
-        self._bearer = ("authorization", f"Bearer {secret}")
+        self._key = (key_header, f"Bearer {secret}" if key_header == "authorization" else secret)
         self.has_key: bool = bool(secret)
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
+        self._streams = anyio.CapacityLimiter(_MOST_STREAMS)
         self._held_until = 0.0
         self._stack: AsyncExitStack | None = None
         self._open: httpx2.AsyncClient | None = None
@@ -128,7 +150,7 @@ class HttpClient:
             stack.enter_context(redacted_logs())
             client = self._given
             if client is None:
-                most = _MOST_AT_ONCE + _RESERVED
+                most = _MOST_AT_ONCE + _MOST_STREAMS + _RESERVED
                 limits = library.Limits(max_connections=most, max_keepalive_connections=most)
                 own = await anyio.to_thread.run_sync(lambda: library.AsyncClient(limits=limits, timeout=None))
                 client = await stack.enter_async_context(own)
@@ -179,16 +201,103 @@ class HttpClient:
             PayloadTooLargeError: If the answer is larger than the operation allows.
             DeskhandError: Whatever the other side's error stands for.
         """
-        sent = [*headers] if body is None else [*headers, ("content-type", "application/json")]
-        content = None if body is None else to_json(body)
-        status, got, data = await self._ask(operation, self.url(path), sent, content, deadline, is_urgent=is_urgent)
-        try:
-            value = from_json(data, allow_inf_nan=False, cache_strings="keys")
-        except ValueError:
-            value = None
+        reply = await self.ask(operation, path, body, deadline=deadline, headers=headers, is_urgent=is_urgent)
+        value = _decoded(reply)
         if not isinstance(value, dict):
-            raise self._reports.no_json(operation, status, got, data)
+            raise self._reports.no_json(operation, reply.status, reply.headers, reply.data)
         return value
+
+    async def call_list(
+        self, operation: Operation, path: str, *, deadline: float | None = None, headers: Sequence[tuple[str, str]] = ()
+    ) -> tuple[list[JsonValue], Mapping[str, str]]:
+        """Ask for something and return the answer's JSON array, and its headers; `call` says the rest."""
+        reply = await self.ask(operation, path, deadline=deadline, headers=headers)
+        value = _decoded(reply)
+        if not isinstance(value, list):
+            raise self._reports.no_json(operation, reply.status, reply.headers, reply.data)
+        return value, reply.headers
+
+    async def ask(
+        self,
+        operation: Operation,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        content: bytes | None = None,
+        deadline: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        is_urgent: bool = False,
+    ) -> Reply:
+        """Ask for something and return the answer whatever it holds: nothing, bytes, JSON; `call` says the rest.
+
+        Args:
+            operation: What is asked for.
+            path: Where.
+            body: The JSON to send.
+            content: The bytes to send in its place; their type is one of the headers.
+            deadline: Seconds, in place of the operation's own.
+            headers: Further headers.
+            is_urgent: Whether it need not wait until others are done.
+        """
+        sent = [*headers] if body is None else [*headers, ("content-type", "application/json")]
+        content = content if body is None else to_json(body)
+        return Reply(*await self._ask(operation, self.url(path), sent, content, deadline, is_urgent=is_urgent))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        operation: Operation,
+        path: str,
+        content: bytes | None = None,
+        *,
+        silence: float,
+        deadline: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        is_urgent: bool = False,
+    ) -> AsyncIterator[Stream]:
+        """Ask for something and give the answer as it comes; it is asked once. Leaving the block closes the connection.
+
+        The operation's deadline is for the answer's head alone: it is for the caller to bound the whole.
+
+        Args:
+            operation: What is asked for.
+            path: Where.
+            content: The bytes to send; their type is one of the headers.
+            silence: Seconds that the other side may say nothing for, once it has begun.
+            deadline: Seconds until the answer begins, in place of the operation's own.
+            headers: Further headers.
+            is_urgent: Whether it need not wait until others are done.
+
+        Raises:
+            OutcomeUnknownError: If it must not arrive twice and nobody can tell whether it took effect.
+            DeskhandError: Whatever else `call` raises.
+        """
+        seconds, url = self._seconds(operation, deadline), self.url(path)
+        async with AsyncExitStack() as stack:
+            with Deadline(operation, seconds, self._provider) as bound:
+                if not is_urgent:
+                    place = object()
+                    await self._streams.acquire_on_behalf_of(place)
+                    stack.callback(self._streams.release_on_behalf_of, place)
+                    await self._hold_back(operation, seconds)
+                bound.is_sent = True
+                stream = Stream(operation, url, self._reports, self.redactor, silence)
+                stack.push_async_callback(stream.aclose)
+                await stream.begin(lambda: self._begin(operation, url, [*headers], content), self._loaded())
+                if not 200 <= stream.status < 300:
+                    error = self._reports.failure(operation, stream.status, stream.headers, await self._rest(stream))
+                    self._note_limit(error)
+                    raise error
+            yield stream
+
+    async def _rest(self, stream: Stream) -> bytes:
+        """Return as much of an error's body as is read."""
+        data = bytearray()
+        async for piece in stream:
+            data += piece
+            if len(data) > _ERROR_LIMIT:
+                break
+        return bytes(data[:_ERROR_LIMIT])
 
     async def fetch(self, operation: Operation, url: str) -> bytes:
         """Return what is at a URL: with the key where it is of the vendor's origin, without where it is not."""
@@ -233,9 +342,7 @@ class HttpClient:
         *,
         is_urgent: bool,
     ) -> tuple[int, Mapping[str, str], bytes]:
-        seconds = operation.deadline if deadline is None else deadline
-        if self._timeout is not None and deadline is None:
-            seconds = min(seconds, self._timeout)
+        seconds = self._seconds(operation, deadline)
         with Deadline(operation, seconds, self._provider) as bound:
             if is_urgent:
                 bound.is_sent = True
@@ -244,6 +351,12 @@ class HttpClient:
                 await self._hold_back(operation, seconds)
                 bound.is_sent = True
                 return await self._persist(operation, url, headers, content, seconds)
+
+    def _seconds(self, operation: Operation, deadline: float | None) -> float:
+        """Return the seconds that an operation may take."""
+        if deadline is not None:
+            return deadline
+        return operation.deadline if self._timeout is None else min(operation.deadline, self._timeout)
 
     async def _hold_back(self, operation: Operation, seconds: float) -> None:
         """Wait as long as the vendor asked any request to wait: its limit is the key's, not one computer's."""
@@ -307,18 +420,10 @@ class HttpClient:
         self, operation: Operation, url: str, headers: list[tuple[str, str]], content: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send one request and read its answer, within bounds."""
-        client, library = self._open, self._library
-        if client is None or library is None:
-            raise ConflictError(f"the provider {self._provider} is not open", hint="async with it first", effect="no")
-        every = [*self._headers, *headers]
-        if origin_of(url) == self.origin:
-            every.append(self._bearer)
+        library = self._loaded()
         with speaking_for(self.redactor):
             try:
-                request = library.Request(
-                    operation.method, url, headers=every, content=content, extensions={"timeout": dict(_WAITS)}
-                )
-                response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+                response = await self._begin(operation, url, headers, content)
                 try:
                     return response.status_code, response.headers, await self._read(operation, response)
                 finally:
@@ -327,6 +432,25 @@ class HttpClient:
                             await response.aclose()
             except (library.HTTPError, library.InvalidURL, OSError) as error:
                 raise self._reports.broken(operation, url, error, library) from error
+
+    def _loaded(self) -> ModuleType:
+        if self._open is None or self._library is None:
+            raise ConflictError(f"the provider {self._provider} is not open", hint="async with it first", effect="no")
+        return self._library
+
+    async def _begin(
+        self, operation: Operation, url: str, headers: list[tuple[str, str]], content: bytes | None
+    ) -> httpx2.Response:
+        """Send one request, and return its answer once that has begun."""
+        library, client = self._loaded(), self._open
+        assert client is not None  # noqa: S101 (it is open, or it would not be loaded)
+        every = [*self._headers, *headers]
+        if self.has_key and origin_of(url) == self.origin:
+            every.append(self._key)
+        request = library.Request(
+            operation.method, url, headers=every, content=content, extensions={"timeout": dict(_WAITS)}
+        )
+        return await client.send(request, stream=True, auth=None, follow_redirects=False)
 
     async def _read(self, operation: Operation, response: httpx2.Response) -> bytes:
         limit = operation.limit if response.status_code < 300 else _ERROR_LIMIT
@@ -346,3 +470,12 @@ class HttpClient:
                 raise self._reports.too_large(operation, response.status_code, response.headers, limit)
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _decoded(reply: Reply) -> JsonValue:
+    """Return the JSON of an answer; ``None`` where it is none."""
+    try:
+        value: JsonValue = from_json(reply.data, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return None
+    return value

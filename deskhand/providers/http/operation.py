@@ -25,7 +25,7 @@ class Operation:
     """
 
     name: str
-    method: Literal["GET", "POST", "PATCH", "DELETE", "OPTIONS"] = "POST"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "POST"
     repetition: Repetition = "once"
     deadline: float = 30.0
     limit: int = 1 << 20

@@ -108,6 +108,13 @@ class Reports:
             provider=self._provider,
         )
 
+    def silent(self, operation: Operation, seconds: float) -> DeskhandError:
+        """Say that an answer stopped before its end."""
+        what = f"{self._provider} said nothing more for {seconds:g} s when asked to {operation.name}"
+        if operation.repetition == "once":
+            return OutcomeUnknownError(what, provider=self._provider)
+        return DeadlineExceededError(what, effect=_effect(operation), retryable=True, provider=self._provider)
+
     def no_json(self, operation: Operation, status: int, headers: Mapping[str, str], data: bytes) -> ProtocolError:
         """Say that an answer of success is none of an API."""
         kind = headers.get("content-type", "no type").split(";")[0][:SHOWN]
