@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +35,7 @@ from deskhand.harness.secrets import Secrets
 from deskhand.harness.seeing import Seeing
 from deskhand.harness.stream import Feed
 from deskhand.harness.stuck import Watch
+from deskhand.logs import package_logger
 from deskhand.providers.actions import MouseButton
 from deskhand.providers.contract import ExternalComputer
 from deskhand.redaction import Redactor
@@ -53,7 +53,7 @@ SPACE_LIMIT = 3600.0
 SPACE_POLL = 1.0
 """Seconds between two looks whether there is space."""
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 ResultT = TypeVar("ResultT")
 
 _INSTANT = 1e-6

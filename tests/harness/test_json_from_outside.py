@@ -9,6 +9,7 @@ import pytest
 
 from deskhand import Policy, open_run
 from deskhand.cli.replay import recorded
+from deskhand.cli.terminal import Terminal
 from deskhand.errors import ConfigError, CorruptJournalError, InvalidInputError
 from deskhand.harness.events import EventBase, UnknownEvent, parse_event
 from deskhand.tools import ToolCall
@@ -85,7 +86,7 @@ async def test_recorded_events_that_cannot_be_read_are_told_as_such(what: str, t
         return
     (tmp_path / "events.jsonl").write_text(EVENTS[what], encoding="utf-8")
     with pytest.raises(CorruptJournalError, match="cannot be read"):
-        async for _ in recorded(str(tmp_path)):
+        async for _ in recorded(Terminal(), str(tmp_path)):
             pass
 
 
