@@ -317,8 +317,8 @@ class SqliteLog(EventLog):
 
     async def barrier(self, run_id: str) -> None:
         """Wait until everything appended so far is synced; see `EventLog.barrier`."""
-        await self._ask(Job(run_id=run_id))
         run = self._known.get(run_id)
+        await self._ask(Job() if run is None else Job(run_id=run_id, epoch=run.epoch))
         if run is not None and run.fenced is not None:
             raise run.fenced
 

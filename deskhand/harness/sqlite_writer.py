@@ -73,6 +73,7 @@ class Job:
     """Something that the writer does in its order: a function of the connection, or a barrier where there is none."""
 
     run_id: str | None = None
+    epoch: int = 0
     do: Callable[[sqlite3.Connection], object] | None = None
     done: anyio.Event = field(default_factory=anyio.Event)
     value: object = None
@@ -177,6 +178,8 @@ class Writer:
                 news.written = sum(len(rows.events) for rows in self._pending)
                 self._pending.clear()
             if barriers:
+                with mapped(self._path):
+                    self._find_fenced(connection, barriers, news)
                 self._sync()
         except DeskhandError as error:
             for job in barriers:
@@ -188,6 +191,14 @@ class Writer:
             if job.error is None:
                 job.error = next((error for (run_id, _), error in news.fenced.items() if run_id == job.run_id), None)
         self.tell(news)
+
+    def _find_fenced(self, connection: sqlite3.Connection, barriers: list[Job], news: News) -> None:
+        """Find the runs whose writers were replaced since their last commit: nothing may follow their barriers."""
+        for job in barriers:
+            if job.run_id is None or job.run_id in news.committed:
+                continue
+            if not self._owns(connection, job.run_id, job.epoch):
+                news.fenced[job.run_id, job.epoch] = fenced(job.run_id)
 
     def _commit(self, connection: sqlite3.Connection, news: News) -> None:
         connection.execute("BEGIN IMMEDIATE")
@@ -208,8 +219,7 @@ class Writer:
         self._unsynced = True
 
     def _insert(self, connection: sqlite3.Connection, run_id: str, epoch: int, events: Sequence[EventBase]) -> bool:
-        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        if found is None or found[0] != epoch:
+        if not self._owns(connection, run_id, epoch):
             return False
         connection.executemany(
             _INSERT,
@@ -217,6 +227,10 @@ class Writer:
         )
         connection.execute("UPDATE runs SET last_seq = ? WHERE run_id = ?", (events[-1].seq, run_id))
         return True
+
+    def _owns(self, connection: sqlite3.Connection, run_id: str, epoch: int) -> bool:
+        found = connection.execute("SELECT epoch FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return found is not None and found[0] == epoch
 
     @property
     def _wal_path(self) -> str:

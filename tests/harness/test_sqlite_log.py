@@ -95,6 +95,7 @@ async def test_kill_in_the_middle_of_commits_loses_nothing_durable(seed: int, tm
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 async def test_many_kills_in_the_middle_of_commits_lose_nothing_durable(tmp_path: Path) -> None:
     """A hundred, on one file that is written on and on."""
     chance = random.Random(99)
@@ -299,6 +300,18 @@ async def test_of_two_processes_only_the_newer_writes(tmp_path: Path) -> None:
         new.append("a", newer, [custom("a", 2)])
         await new.barrier("a")
         assert [value_of(event) for event in await old.read("a")] == [1, 2]
+
+
+async def test_barrier_refuses_what_was_written_before_another_took_over(tmp_path: Path) -> None:
+    """A process that stood still between its intent and the barrier must not act: the new owner has decided on it."""
+    path = tmp_path / "log.db"
+    async with SqliteLog(path) as old, SqliteLog(path) as new:
+        epoch = await old.claim("a")
+        old.append("a", epoch, [custom("a", 1)])
+        await old.wait("a", 0)  # committed, and no barrier has waited for it
+        await new.claim("a")
+        with pytest.raises(FencedError):
+            await old.barrier("a")
 
 
 async def test_run_of_another_process_can_be_followed(tmp_path: Path) -> None:
