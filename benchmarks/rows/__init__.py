@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import control, counted, fanout, hosted, imports, local, loops, many
+from benchmarks.rows import control, counted, fanout, hosted, imports, local, loops, many, recovery
 from benchmarks.rows.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -15,4 +15,5 @@ ROWS: tuple[Row, ...] = (
     *local.ROWS,
     hosted.ROW,
     control.ROW,
+    recovery.ROW,
 )
