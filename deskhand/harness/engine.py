@@ -272,7 +272,7 @@ class Engine:
         """
         if run_id in self._live:
             raise ConflictError(f"the run {run_id} lives in this engine", hint="get it: engine.get(run_id)")
-        past = await read_past(self._log, run_id)
+        past = await read_past(self._log, run_id, ends=True)
         _check_recoverable(run_id, past, harness.name)
         assert past.started is not None  # noqa: S101 (read_past sees to it)
         order = _Order(

@@ -34,7 +34,7 @@ from deskhand.harness.log import EventLog
 from deskhand.providers.contract import Screen
 from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
 
-__all__ = ["LOOP", "TOLD", "Acted", "Answer", "History", "Step", "Told", "pieces_of"]
+__all__ = ["LOOP", "TOLD", "Acted", "Answer", "History", "Step", "Told", "frame_of", "pieces_of"]
 
 TOLD: Final = "model.told"
 """The event that says what a model was told besides the goal and the results of its calls."""
@@ -45,6 +45,22 @@ LOOP: Final = "loop.started"
 _PAGE: Final = 500
 _PIECE: Final = 32 * 1024
 """Characters of a text that one event holds."""
+
+
+def frame_of(event: FrameCaptured) -> Frame:
+    """Return the frame that an event tells of."""
+    data = event.data
+    return Frame(
+        data.frame_id,
+        data.sha256,
+        data.mime,
+        data.width,
+        data.height,
+        Screen(*data.screen),
+        data.cause,
+        data.bytes,
+        event.computer_id or "",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +284,7 @@ class _Reader:
             case ApprovalResolved():
                 self._approved[event.data.call_id] = event.data.decision == "approved"
             case FrameCaptured():
-                self._keep(event)
+                self._frames[event.data.frame_id] = frame_of(event)
             case ActionStarted():
                 self._places[event.data.call_id] = len(self._steps)
                 acted = Acted(event.data.call_id, event.turn or 0, event.computer_id, event)
@@ -287,20 +303,6 @@ class _Reader:
         owner, step = self._steps[place]
         assert isinstance(step, Answer)  # noqa: S101 (only answers are noted there)
         self._steps[place] = owner, replace(step, stop_reason=event.data.stop_reason, usage=event.data.usage)
-
-    def _keep(self, event: FrameCaptured) -> None:
-        data = event.data
-        self._frames[data.frame_id] = Frame(
-            data.frame_id,
-            data.sha256,
-            data.mime,
-            data.width,
-            data.height,
-            Screen(*data.screen),
-            data.cause,
-            data.bytes,
-            event.computer_id or "",
-        )
 
     def _finish(self, event: ActionFinished) -> None:
         data = event.data

@@ -39,10 +39,9 @@ from deskhand.harness.events import (
     Usage,
     UsageRecorded,
 )
-from deskhand.harness.history import TOLD
+from deskhand.harness.history import TOLD, frame_of
 from deskhand.harness.inbox import Inbox, When
 from deskhand.harness.log import EventLog
-from deskhand.providers.contract import Screen
 from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
 
 __all__ = ["LOST", "Past", "PastAction", "PastTurn", "read_past"]
@@ -256,20 +255,7 @@ class Past:
     def frame(self, frame_id: str | None) -> Frame | None:
         """Return one of the run's frames."""
         event = self.frames.get(frame_id or "")
-        if event is None:
-            return None
-        data = event.data
-        return Frame(
-            id=data.frame_id,
-            sha256=data.sha256,
-            mime=data.mime,
-            width=data.width,
-            height=data.height,
-            screen=Screen(*data.screen),
-            call_id=data.cause,
-            size=data.bytes,
-            computer_id=event.computer_id or "",
-        )
+        return None if event is None else frame_of(event)
 
     # Driving again
 
@@ -317,16 +303,7 @@ class Past:
         frame = self.frame(data.frame_id)
         error = data.error
         return Observation(
-            call=ToolCall(
-                name=call.name,
-                arguments=call.arguments,
-                id=call.id,
-                computer_id=event.computer_id,
-                frame_id=call.frame_id,
-                provider_call_id=call.provider_call_id,
-                format=call.format,
-                checks=call.checks,
-            ),
+            call=replace(call, computer_id=event.computer_id),
             outcome=data.outcome,
             effect=data.effect,
             text=await _text(data, blobs),
@@ -388,18 +365,26 @@ def _fold(past: Past, events: Iterable[EventBase]) -> None:
         past.take(event)
 
 
-async def read_past(log: EventLog, run_id: str) -> Past:
+_ENDS: Final = ("run.started", "run.finished")
+
+
+async def read_past(log: EventLog, run_id: str, *, ends: bool = False) -> Past:
     """Read what a log knows of a run.
+
+    Args:
+        log: The log.
+        run_id: The run.
+        ends: Whether only its beginning and its end are wanted.
 
     Raises:
         NotFoundError: If it knows nothing.
         ConflictError: If its beginning was trimmed away.
     """
     past, after = Past(), 0
-    while page := await log.read(run_id, after, limit=_PAGE):
+    while page := await log.read(run_id, after, limit=_PAGE, types=_ENDS if ends else None):
         _fold(past, page)
         after = page[-1].seq or 0
-    if not after:
+    if not after and not (await log.bounds(run_id))[1]:
         raise NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
     if past.started is None:
         raise ConflictError(f"the beginning of the run {run_id} is no longer in the log", hint="start another run")
