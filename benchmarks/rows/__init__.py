@@ -14,6 +14,6 @@ ROWS: tuple[Row, ...] = (
     *fanout.ROWS,
     *local.ROWS,
     hosted.ROW,
-    control.ROW,
     recovery.ROW,
+    *control.ROWS,
 )
