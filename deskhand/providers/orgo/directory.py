@@ -12,11 +12,11 @@ from deskhand.errors import (
     ConflictError,
     DeskhandError,
     NotFoundError,
-    OutcomeUnknownError,
     ProtocolError,
 )
+from deskhand.providers.creation import create_once
 from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
-from deskhand.retry import Clock, backoff, wait_asked_for
+from deskhand.retry import Clock
 
 __all__ = ["Directory"]
 
@@ -24,8 +24,6 @@ _WORKSPACE: Final = "deskhand"
 """What a workspace is called where the account has none yet."""
 _PATHS: Final = ("/workspaces", "/projects")
 """Where workspaces are: now, and on older servers."""
-_ATTEMPTS: Final = 3
-_LONGEST_WAIT: Final = 60.0
 _PAUSES: Final = (0.5, 1.0, 2.0)
 """Seconds between two looks for a computer whose request may still be under way."""
 
@@ -118,52 +116,16 @@ class Directory:
             OutcomeUnknownError: If nobody can tell whether there is one.
             DeskhandError: If there is none.
         """
-        name = str(body["name"])
-        doubtful: DeskhandError | None = None
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                made = await self._api.http.call(OPERATIONS["create a computer"], "/computers", body)
-                if made.get("id"):
-                    return made
+
+        async def send() -> JsonObject:
+            made = await self._api.http.call(OPERATIONS["create a computer"], "/computers", body)
+            if not made.get("id"):
                 raise ProtocolError("orgo tells no id of a new computer", provider=NAME)
-            except DeskhandError as error:
-                failure = error
-            if failure.effect != "no":
-                doubtful = failure
-            elif not (doubtful is not None and isinstance(failure, ConflictError)):  # the name is not taken by our own
-                if not failure.retryable or attempt == _ATTEMPTS or not await self._waited(failure, attempt):
-                    raise self._in_doubt(name, doubtful, failure) if doubtful is not None else failure
-                continue
-            found = await self._found(name, doubtful)
-            if found is not None:
-                return found
-        raise self._in_doubt(name, doubtful, None)
+            return made
 
-    async def _found(self, name: str, doubtful: DeskhandError | None) -> JsonObject | None:
-        try:
-            return await self.find(name)
-        except DeskhandError as error:
-            raise self._in_doubt(name, doubtful, error) from error
-
-    async def _waited(self, failure: DeskhandError, attempt: int) -> bool:
-        """Wait before another try; return whether there was as little to wait for as may be."""
-        wait: float | None = backoff(attempt, self._clock, base=0.5, ceiling=8.0)
-        if failure.retry_at is not None:
-            wait = wait_asked_for(failure.retry_at, self._clock, cap=_LONGEST_WAIT)
-        if wait is None:
-            return False
-        await self._clock.sleep(wait)
-        return True
-
-    @staticmethod
-    def _in_doubt(name: str, doubtful: DeskhandError | None, later: DeskhandError | None) -> OutcomeUnknownError:
-        told = doubtful.message if doubtful is not None else "the answer was lost"
-        then = f" Then this went wrong: {later.message}" if later is not None else " It is not to be seen so far."
-        return OutcomeUnknownError(
-            f"nobody can tell whether orgo created the computer {name}: {told}.{then}",
-            hint=f"see at https://www.orgo.ai whether {name} is there; leaving the provider looks for it once more",
-            provider=NAME,
-            request_id=doubtful.request_id if doubtful is not None else None,
+        name = str(body["name"])
+        return await create_once(
+            NAME, name, send, lambda: self.find(name), console="https://www.orgo.ai", clock=self._clock
         )
 
 

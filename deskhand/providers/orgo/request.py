@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,29 +11,17 @@ from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.orgo.api import NAME
 
-__all__ = ["DEFAULT_TTL", "creation_body", "unique_name"]
+__all__ = ["DEFAULT_TTL", "creation_body"]
 
 DEFAULT_TTL: Final = 3600.0
 """Idle seconds after which a computer stops by itself where nobody says otherwise."""
 
-_LONGEST_NAME: Final = 180
 _GIB: Final = 1 << 30
 _MEMORY: Final = (4, 8, 16, 32, 64)
 _CPUS: Final = (0.5, 1, 2, 4, 8, 16)
 _SMALLEST_DISK: Final = 8
 _DEPTH: Final = 24
 _TEXTS: Final = ("workspace_id", "os", "gpu", "template_ref")
-
-
-def unique_name(name: str) -> str:
-    """Return a name that no other computer has, by which this one is found again if its answer is lost.
-
-    Raises:
-        InvalidInputError: If it cannot be a name.
-    """
-    if not (0 < len(name.strip()) <= _LONGEST_NAME and name.isprintable()):
-        raise InvalidInputError(f"{name!r} cannot be a name", hint=f"1 to {_LONGEST_NAME} printable characters")
-    return f"{name.strip()}-{secrets.token_hex(4)}"
 
 
 def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Mapping[str, object]) -> dict[str, object]:

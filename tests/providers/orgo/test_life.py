@@ -15,6 +15,7 @@ from deskhand.errors import (
     OutcomeUnknownError,
     ProtocolError,
     ProviderError,
+    QuotaError,
 )
 from deskhand.providers import Capability, ComputerStatus
 from deskhand.providers.orgo import OrgoProvider
@@ -179,7 +180,7 @@ async def test_agent_of_the_vendor_gets_the_goal_and_its_words_come_back() -> No
         with pytest.raises(InvalidInputError, match="empty"):
             await computer.prompt(" ")
         hosted.simulator.set_balance(0)
-        with pytest.raises(ProviderError) as caught:
+        with pytest.raises(QuotaError) as caught:
             await computer.prompt("Go on")
         assert (caught.value.effect, caught.value.retryable) == ("no", False)
         assert caught.value.hint is not None

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
 import anyio.abc
 
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError
-from deskhand.providers.orgo.api import NAME, JsonObject, OrgoApi
-from deskhand.providers.orgo.computer import OrgoComputer
+from deskhand.providers.contract import ComputerInfo
 
-__all__ = ["Find", "Owner"]
+__all__ = ["ComputerT", "Find", "Hosted", "Owner"]
 
-Find: TypeAlias = Callable[[], Awaitable[JsonObject | None]]
-"""Looks for a computer whose answer was lost."""
+Find: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Looks for a computer whose answer was lost, and returns its id."""
+
+
+class Hosted(Protocol):
+    """What an owner must know of a computer."""
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of it."""
+        ...
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was given away."""
+        ...
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain."""
+        ...
+
+    async def wait_until_up(self) -> None:
+        """Wait until it can be used."""
+
+    async def destroy(self) -> None:
+        """End it for good."""
+
+
+ComputerT = TypeVar("ComputerT", bound=Hosted)
 
 _MAKING: Final = 300.0
 """Seconds that a computer may take from the request to a desktop that is up."""
@@ -26,7 +53,7 @@ _ENDING: Final = 45.0
 """Seconds that ending one may take; after that its automatic stop has to do."""
 
 
-class _Holding:
+class _Holding(Generic[ComputerT]):
     """One computer that is the provider's, from the request that creates it to its end.
 
     Attributes:
@@ -44,7 +71,7 @@ class _Holding:
     def __init__(self, called: str, find: Find) -> None:
         self.called = called
         self.find = find
-        self.computer: OrgoComputer | None = None
+        self.computer: ComputerT | None = None
         self.error: DeskhandError | None = None
         self.left: DeskhandError | None = None
         self.settled = anyio.Event()
@@ -60,25 +87,27 @@ class _Holding:
         return not self.computer.kept and not self.computer.is_ended
 
 
-class Owner:
+class Owner(Generic[ComputerT]):
     """Makes and ends the computers of one provider, in tasks that outlive whoever asked.
 
     Args:
-        api: The API.
+        provider: Whose they are, as messages say it.
+        destroy: Ends the computer with an id for good.
         tasks: Where that is done.
     """
 
-    def __init__(self, api: OrgoApi, tasks: anyio.abc.TaskGroup) -> None:
-        self._api = api
+    def __init__(self, provider: str, destroy: Callable[[str], Awaitable[None]], tasks: anyio.abc.TaskGroup) -> None:
+        self._provider = provider
+        self._destroy = destroy
         self._tasks = tasks
-        self._held: set[_Holding] = set()
+        self._held: set[_Holding[ComputerT]] = set()
 
-    def computer(self, computer_id: str) -> OrgoComputer | None:
+    def computer(self, computer_id: str) -> ComputerT | None:
         """Return the computer with that id, if it is one of these."""
         computers = [holding.computer for holding in self._held]
         return next((one for one in computers if one is not None and one.info.id == computer_id), None)
 
-    async def make(self, called: str, begin: Callable[[], Awaitable[OrgoComputer]], find: Find) -> OrgoComputer:
+    async def make(self, called: str, begin: Callable[[], Awaitable[ComputerT]], find: Find) -> ComputerT:
         """Create a computer, and end it again where nobody waits for it any more, or it does not come up.
 
         Args:
@@ -86,10 +115,10 @@ class Owner:
             begin: Creates it.
             find: Finds it where the answer was lost.
         """
-        holding = _Holding(called, find)
+        holding = _Holding[ComputerT](called, find)
         self._held = {one for one in self._held if one.computer is None or not one.computer.is_ended}
         self._held.add(holding)
-        self._tasks.start_soon(self._make, holding, begin, name=f"orgo computer {called}")
+        self._tasks.start_soon(self._make, holding, begin, name=f"{self._provider} computer {called}")
         try:
             await holding.settled.wait()
         except BaseException:  # cancelled too
@@ -98,10 +127,10 @@ class Owner:
         if holding.error is not None:
             raise holding.error
         if holding.computer is None or holding.is_abandoned:
-            raise ComputerGoneError("the provider was left meanwhile", effect="no", provider=NAME)
+            raise ComputerGoneError("the provider was left meanwhile", effect="no", provider=self._provider)
         return holding.computer
 
-    async def _make(self, holding: _Holding, begin: Callable[[], Awaitable[OrgoComputer]]) -> None:
+    async def _make(self, holding: _Holding[ComputerT], begin: Callable[[], Awaitable[ComputerT]]) -> None:
         with holding.scope:
             if not holding.is_abandoned:
                 holding.scope.deadline = anyio.current_time() + _MAKING
@@ -112,7 +141,9 @@ class Owner:
             except DeskhandError as error:
                 holding.error = error
         if holding.scope.cancelled_caught:
-            holding.error = DeadlineExceededError(f"the orgo computer was not up in {_MAKING:g} s", provider=NAME)
+            holding.error = DeadlineExceededError(
+                f"the {self._provider} computer was not up in {_MAKING:g} s", provider=self._provider
+            )
             await self._end(holding)
         elif holding.is_abandoned or (holding.error is not None and holding.computer is not None):
             await self._end(holding)
@@ -120,7 +151,7 @@ class Owner:
             self._held.discard(holding)  # one that is in doubt was looked for just now, and is when all ends
         holding.settled.set()
 
-    def _abandon(self, holding: _Holding) -> None:
+    def _abandon(self, holding: _Holding[ComputerT]) -> None:
         if holding.is_abandoned:
             return
         holding.is_abandoned = True
@@ -130,7 +161,7 @@ class Owner:
         else:
             holding.scope.deadline = anyio.current_time() + _GRACE
 
-    async def _end(self, holding: _Holding) -> None:
+    async def _end(self, holding: _Holding[ComputerT]) -> None:
         """End a computer, or make sure that there is none; why it could not be ended is kept, to be told."""
         holding.left = None
         with anyio.move_on_after(_ENDING, shield=True) as scope:
@@ -145,15 +176,17 @@ class Owner:
             except DeskhandError as error:
                 holding.left = error
         if scope.cancelled_caught:
-            holding.left = DeadlineExceededError(f"{holding.called} did not end within {_ENDING:g} s", provider=NAME)
+            holding.left = DeadlineExceededError(
+                f"{holding.called} did not end within {_ENDING:g} s", provider=self._provider
+            )
 
-    async def _end_what_is_found(self, holding: _Holding) -> None:
+    async def _end_what_is_found(self, holding: _Holding[ComputerT]) -> None:
         """End a computer whose answer was lost; one that is not there yet is looked for again when all ends."""
         found = await holding.find()
         if found is None:
             return
         with suppress(ComputerGoneError):  # it is gone, which was to be reached
-            await self._api.destroy(str(found["id"]))
+            await self._destroy(found)
         self._held.discard(holding)
 
     def release(self) -> None:
@@ -169,5 +202,5 @@ class Owner:
         left = [(holding, holding.left) for holding in self._held if holding.left is not None and holding.is_to_end]
         for holding, error in left:
             known = holding.computer.info.id if holding.computer is not None else holding.called
-            error.add_note(f"the orgo computer {known} may have been left behind: {error}")
+            error.add_note(f"the {self._provider} computer {known} may have been left behind: {error}")
         return [error for _, error in left]
