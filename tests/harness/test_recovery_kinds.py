@@ -20,12 +20,13 @@ from deskhand.harness.events import (
     RunFinished,
     RunPaused,
     RunStuck,
+    TurnFinished,
     TurnStarted,
 )
 from deskhand.providers import Click
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, tool_use
 from tests.harness.beginnings import beginning, events_of, intents, outcomes
-from tests.harness.driving import computer_with_screen
+from tests.harness.driving import Driver, computer_with_screen
 from tests.harness.openai_script import MODES, click
 from tests.harness.test_fleet import Named
 from tests.harness.test_recovery import Model
@@ -280,3 +281,24 @@ async def test_watch_of_the_harness_counts_in_a_recovered_run_too() -> None:
         assert (await run.result()).reason == "stalled"
     assert again.fake.requests[0].body == model.fake.requests[-1].body
     assert "This leads nowhere" in str(again.views[0].messages)
+
+
+async def test_turns_of_a_fleet_are_numbered_on_from_the_last() -> None:
+    """Also where an earlier turn was broken off and a later one was not: no two turns have one number."""
+    done = anyio.Event()
+
+    async def drive(run: RunContext) -> str:
+        async with run.turn() as turn:
+            await turn.record("I think.")
+            if "a" in run.computers:
+                await done.wait()
+        done.set()
+        return str(turn.index)
+
+    async with Engine() as engine:
+        run = await engine.start(FleetHarness(Driver(drive)), [Named("a"), Named("b")], "Go.")
+        assert (await run.result()).output == {"a": "1", "b": "2"}
+        known = up_to(await events_of(engine.log, run.id), TurnFinished)
+    async with Engine(log=await beginning(known)) as engine:
+        again = await engine.recover(run.id, harness=FleetHarness(Driver(drive)), computer=[Named("a"), Named("b")])
+        assert (await again.result()).output == {"a": "3", "b": "4"}
