@@ -284,6 +284,15 @@ async def test_key_goes_to_the_own_origin_alone() -> None:
     assert ["authorization" in request.headers for request in script.requests] == [*urls.values()]
 
 
+async def test_further_headers_go_to_the_own_origin_alone() -> None:
+    """What says whose account it is concerns nobody else."""
+    script = Script(httpx2.Response(200, content=b"x"))
+    async with script.client(headers=[("x-tenant", "ours")]) as client:
+        await client.fetch(READ, f"{BASE}/x")
+        await client.fetch(READ, "https://storage.test/y")
+    assert [request.headers.get("x-tenant") for request in script.requests] == ["ours", None]
+
+
 async def test_probe_tells_what_a_path_answers_with() -> None:
     """Whatever that is, once, without an error; only where there is no answer, there is one."""
     script = Script(answer(405, allow="GET, POST"), answer(503), httpx2.ReadError("cut"))

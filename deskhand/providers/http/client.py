@@ -87,6 +87,7 @@ class HttpClient:
         base_url: Where paths begin.
         key: The key; nothing is sent of one that is empty.
         key_header: The header that it is sent in: ``authorization`` as a bearer token, any other as it is.
+        headers: Further headers of every request to the vendor's own origin.
         rows: What the vendor's errors mean, where that is not what the status says.
         timeout: The longest that an operation may take, in seconds, where its own deadline is not longer for a reason;
             ``None`` leaves each its own.
@@ -109,6 +110,7 @@ class HttpClient:
         base_url: str,
         key: SecretStr,
         key_header: str = "authorization",
+        headers: Sequence[tuple[str, str]] = (),
         rows: Sequence[FailureRow] = (),
         timeout: float | None = None,
         http_client: OwnClient | None = None,
@@ -133,6 +135,7 @@ class HttpClient:
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
         self._key = (key_header, f"Bearer {secret}" if key_header == "authorization" else secret)
+        self._own_headers = [*headers]
         self.has_key: bool = bool(secret)
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
         self._streams = anyio.CapacityLimiter(_MOST_STREAMS)
@@ -445,8 +448,8 @@ class HttpClient:
         library, client = self._loaded(), self._open
         assert client is not None  # noqa: S101 (it is open, or it would not be loaded)
         every = [*self._headers, *headers]
-        if self.has_key and origin_of(url) == self.origin:
-            every.append(self._key)
+        if origin_of(url) == self.origin:
+            every += [*self._own_headers, *([self._key] if self.has_key else [])]
         request = library.Request(
             operation.method, url, headers=every, content=content, extensions={"timeout": dict(_WAITS)}
         )

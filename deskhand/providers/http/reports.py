@@ -33,6 +33,7 @@ __all__ = ["Deadline", "Reports", "origin_of"]
 
 _NAMED: Final = re.compile(r"(//|^)\S*@")
 """A name and a password before a host."""
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
 class Reports:
@@ -62,14 +63,10 @@ class Reports:
         except ValueError:
             value = None
         fields = value if isinstance(value, dict) else {}
-        said, code = fields.get("error"), fields.get("code")
-        if isinstance(said, dict):  # the shape of chat APIs
-            code, said = said.get("code") or said.get("type"), said.get("message")
-        if said is None:
-            said = fields.get("message")
+        said, code = _said(fields)
         if said is None and 300 <= status < 400:
             said = f"it redirects to {headers.get('location', 'nowhere')}"
-        wait = retry_after(headers, self._clock.wall()) if status in {408, 425, 429, 503, 529} else None
+        wait = self._wait(headers, fields) if status in {408, 409, 425, 429, 503, 529} else None
         answer = Answer(
             status,
             self._shown(said if isinstance(said, str) else ""),
@@ -145,6 +142,15 @@ class Reports:
             request_id=self._request_id(headers, {}),
         )
 
+    def _wait(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> float | None:
+        """Return the seconds that the other side asks to wait, in a header or in the error itself."""
+        wait = retry_after(headers, self._clock.wall())
+        nested = fields.get("error")
+        told = (nested if isinstance(nested, dict) else fields).get("retry_after_ms")
+        if wait is None and isinstance(told, int | float) and not isinstance(told, bool) and told >= 0:
+            return float(told) / 1000
+        return wait
+
     def _request_id(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> str | None:
         named = fields.get("request_id") or headers.get("x-request-id") or headers.get("request-id")
         return named[:SHOWN] if isinstance(named, str) else None
@@ -182,6 +188,18 @@ class Deadline:
             raise OutcomeUnknownError(late, provider=self._provider)
         effect = _effect(operation) if self.is_sent else "no"
         raise DeadlineExceededError(late, effect=effect, retryable=True, provider=self._provider)
+
+
+def _said(fields: Mapping[str, JsonValue]) -> tuple[JsonValue, JsonValue]:
+    """Return the text and the code of an error, which stand apart, within each other, or the text beside a code."""
+    said, code, detail = fields.get("error"), fields.get("code"), fields.get("detail")
+    if isinstance(said, dict):
+        return said.get("message"), said.get("code") or said.get("type")
+    if isinstance(said, str) and isinstance(detail, str) and _CODE.fullmatch(said):
+        return detail, said
+    if said is None:
+        said = fields.get("message")
+    return detail if said is None else said, code
 
 
 def _effect(operation: Operation) -> Effect:

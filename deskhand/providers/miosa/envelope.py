@@ -1,0 +1,74 @@
+"""How MIOSA's answers are read: bare or in an envelope, and what they say in one way or another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from pydantic import JsonValue
+
+from deskhand.errors import ProtocolError
+
+__all__ = ["JsonObject", "listed", "moment", "number", "text", "unwrapped", "without_secrets"]
+
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+_SECRET: Final = re.compile(r"(?i)password|token|secret|host_key|api_key")
+
+
+def unwrapped(answer: Mapping[str, JsonValue], *within: str) -> JsonObject:
+    """Return the object that an answer is about: itself, or what is in ``data`` or under one of the names.
+
+    Args:
+        answer: The answer.
+        within: Further names that it may be under, such as ``computer``, in ``data`` too.
+    """
+    found: Mapping[str, JsonValue] = answer
+    for name in ("data", *within):
+        inner = found.get(name)
+        if isinstance(inner, dict) and "id" not in found:
+            found = inner
+    return dict(found)
+
+
+def listed(answer: JsonValue, *within: str, provider: str) -> list[JsonObject]:
+    """Return the objects that an answer lists: under one of the names or ``data``, or as it is.
+
+    Raises:
+        ProtocolError: If it lists none.
+    """
+    if isinstance(answer, dict):
+        answer = next((answer[name] for name in (*within, "data") if isinstance(answer.get(name), list)), None)
+    if not isinstance(answer, list):
+        raise ProtocolError(f"{provider}'s answer is no list", provider=provider, effect="no")
+    return [one for one in answer if isinstance(one, dict)]
+
+
+def text(value: JsonValue) -> str | None:
+    """Return a text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def number(value: JsonValue, *, most: float = 1e15) -> float | None:
+    """Return a number from 0 to ``most``."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        return None
+    return float(value)
+
+
+def moment(value: JsonValue) -> datetime | None:
+    """Return a time, which is UTC where it does not say."""
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+def without_secrets(value: JsonValue) -> JsonValue:
+    """Return what may be shown of an answer: at any depth, nothing that opens something."""
+    if isinstance(value, dict):
+        return {name: without_secrets(inner) for name, inner in value.items() if _SECRET.search(name) is None}
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,129 @@
+"""What all of MIOSA's APIs have in common: where they are, who may call, and what their errors mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import SecretStr
+
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    QuotaError,
+)
+from deskhand.providers.http import Failure, FailureRow, HttpClient, OwnClient
+
+__all__ = ["CONSOLE", "KEY_HINT", "ROWS", "api_url", "miosa_client", "socket_url"]
+
+CONSOLE: Final = "https://miosa.ai"
+"""Where a person sees what there is."""
+KEY_HINT: Final = "export MIOSA_API_KEY=msk_..."
+BASE_URL: Final = "https://api.miosa.ai/api/v1"
+
+_VERSIONED: Final = re.compile(r"/v\d+")
+_STARTING: Final = Failure(ConflictError, "no", True, "it is still starting: try again in a moment")
+_WRONG_STATE: Final = Failure(
+    ConflictError, "no", hint="start it first, or wait until it is in a state that allows this"
+)
+_NOT_FOUND: Final = "check the name, and that MIOSA_BASE_URL or base_url is where the API begins, such as https://host"
+_NO_CREDIT: Final = f"the account has no credit left: top it up at {CONSOLE}"
+
+ROWS: Final = (
+    FailureRow(400, "invalid_path", Failure(InvalidInputError, "no", hint="give an absolute path on the computer")),
+    FailureRow(401, "", Failure(AuthError, "no", hint=KEY_HINT)),
+    FailureRow(402, "team_member_cap_reached", Failure(QuotaError, "no", hint="ask whoever set this member's cap")),
+    FailureRow(402, "", Failure(QuotaError, "no", hint=_NO_CREDIT)),
+    FailureRow(403, "quota_exceeded", Failure(QuotaError, "no", hint="the plan allows no more: destroy one first")),
+    FailureRow(
+        403,
+        "machine_key_scope",
+        Failure(PermissionDeniedError, "no", hint="this is the key of one machine: use the account's"),
+    ),
+    FailureRow(404, "computer_not_found", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "sandbox_not_found", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "", Failure(NotFoundError, "no", hint=_NOT_FOUND)),
+    FailureRow(409, "computer_starting", _STARTING),
+    FailureRow(409, "sandbox_starting", _STARTING),
+    FailureRow(409, "sandbox_not_command_ready", _STARTING),
+    FailureRow(409, "snapshot_not_ready", Failure(ConflictError, "no", True, "wait until the snapshot is ready")),
+    FailureRow(409, "resource_state", _WRONG_STATE),
+    FailureRow(409, "target_not_running", _WRONG_STATE),
+    FailureRow(413, "", Failure(PayloadTooLargeError, "no", hint="send less at once")),
+    FailureRow(422, "timeout_too_long", Failure(InvalidInputError, "no", hint="start it in the background")),
+    FailureRow(429, "member_limit_reached", Failure(QuotaError, "no", False, "destroy one first")),
+    FailureRow(503, "no_ready_machine", Failure(OverloadedError, "no", hint="there is no machine ready: try later")),
+    FailureRow(503, "restore_transient", Failure(OverloadedError, "no", True)),
+)
+"""What MIOSA's errors mean where the status alone does not tell."""
+
+
+def api_url(base_url: str | None = None) -> str:
+    """Return where MIOSA's API begins: what is given, else ``MIOSA_BASE_URL``, else MIOSA's own.
+
+    The version may be left out: ``https://host`` and ``https://host/prefix`` are followed by ``/api/v1``.
+    """
+    given = (base_url or os.environ.get("MIOSA_BASE_URL") or BASE_URL).strip().rstrip("/")
+    path = given.rpartition("/")
+    return given if _VERSIONED.fullmatch(f"/{path[2]}") else f"{given}/api/v1"
+
+
+def socket_url(http_url: str) -> str:
+    """Return the address of a WebSocket from that which it would have as a request."""
+    return f"ws{http_url.removeprefix('http')}"
+
+
+def miosa_client(
+    provider: str,
+    *,
+    api_key: str | SecretStr | None = None,
+    access_token: str | SecretStr | None = None,
+    base_url: str | None = None,
+    tenant: str | None = None,
+    timeout: float | None = None,
+    http_client: OwnClient | None = None,
+    rows: Sequence[FailureRow] = (),
+) -> HttpClient:
+    """Return a client of MIOSA's API; without a key where none can be found.
+
+    Args:
+        provider: Who is spoken to, as errors say it.
+        api_key: The key; ``MIOSA_API_KEY`` where neither is given.
+        access_token: A token in its place; ``MIOSA_ACCESS_TOKEN``, which counts first, where neither is given.
+        base_url: Where the API is.
+        tenant: Whose account is used, where the key has several; ``MIOSA_TENANT`` where not given.
+        timeout: The longest that a request may take in seconds.
+        http_client: A client of the caller's own.
+        rows: Rows that count before those of all APIs.
+
+    Raises:
+        InvalidInputError: If both a key and a token are given.
+    """
+    if api_key and access_token:
+        raise InvalidInputError("give api_key or access_token, not both", provider=provider)
+    account = (tenant or os.environ.get("MIOSA_TENANT") or "").strip()
+    if not (account.isascii() and account.isprintable()):
+        raise InvalidInputError(f"{account!r} cannot be a tenant", provider=provider)
+    return HttpClient(
+        provider=provider,
+        base_url=api_url(base_url),
+        key=SecretStr(_key(access_token, api_key)),
+        headers=[("x-miosa-tenant", account)] if account else [],
+        rows=(*rows, *ROWS),
+        timeout=timeout,
+        http_client=http_client,
+    )
+
+
+def _key(*given: str | SecretStr | None) -> str:
+    texts = [one.get_secret_value() if isinstance(one, SecretStr) else one for one in given]
+    named = [os.environ.get(name) for name in ("MIOSA_ACCESS_TOKEN", "MIOSA_API_KEY")]
+    return next((text.strip() for text in (*texts, *named) if text and text.strip()), "")
