@@ -34,15 +34,16 @@ from deskhand.providers.contract import (
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.orgo.agent import prompt_agent
 from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi, computer_info, instance_of
-from deskhand.providers.orgo.commands import INLINE, Commands, inline_input
+from deskhand.providers.orgo.commands import line_to
 from deskhand.providers.orgo.discovery import TERMINAL, Facts, capabilities_of, learn_desktop, survey
-from deskhand.providers.orgo.files import Files
 from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.readiness import until_status, until_up
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.shell_commands import INLINE, ShellCommands, inline_input
+from deskhand.providers.shell_files import ShellFiles
 from deskhand.providers.xdotool import INSTALL_HINT
 
 __all__ = ["OrgoComputer"]
@@ -75,8 +76,8 @@ class OrgoComputer(ExternalComputer):
         self._api = api
         self._agent_model = agent_model
         self._adopt = adopt
-        self._commands = Commands(api, info.id)
-        self._files = Files(api, self._commands)
+        self._commands = ShellCommands(NAME, line_to(api, info.id), api.in_background)
+        self._files = ShellFiles(NAME, self._commands)
         self._facts = Facts()
         self._hands = Hands(api, self._commands, info.id, None)
         self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)

@@ -17,7 +17,7 @@ from deskhand.errors import DeskhandError
 from deskhand.providers.contract import Capability, ComputerInfo
 from deskhand.providers.orgo.agent import CHAT
 from deskhand.providers.orgo.api import OPERATIONS, OrgoApi, instance_of
-from deskhand.providers.orgo.commands import Commands
+from deskhand.providers.shell_commands import ShellCommands
 
 __all__ = ["TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
 
@@ -140,7 +140,7 @@ async def _is_there(api: OrgoApi, path: str, method: str) -> bool:
     return True
 
 
-async def learn_desktop(commands: Commands) -> Facts:
+async def learn_desktop(commands: ShellCommands) -> Facts:
     """Find out what the desktop itself offers; fails where it is not up yet.
 
     Raises:

@@ -27,7 +27,7 @@ from deskhand.providers.keys import Chord
 from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.needs import capabilities_for, check_points
 from deskhand.providers.orgo.api import NAME, OrgoApi
-from deskhand.providers.orgo.commands import Commands
+from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
 __all__ = ["Hands"]
@@ -55,7 +55,7 @@ class Hands:
         display: The X display that xdotool can use there; ``None`` where it cannot.
     """
 
-    def __init__(self, api: OrgoApi, commands: Commands, computer_id: str, display: str | None) -> None:
+    def __init__(self, api: OrgoApi, commands: ShellCommands, computer_id: str, display: str | None) -> None:
         self._api = api
         self._commands = commands
         self._computer_id = computer_id

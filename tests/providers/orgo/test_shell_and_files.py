@@ -16,7 +16,7 @@ from deskhand.errors import (
     InvalidInputError,
     PayloadTooLargeError,
     ProtocolError,
-    ProviderError,
+    QuotaError,
 )
 from deskhand.testing.simulators import OrgoSimulator
 from tests.providers.orgo.parts import orgo, shell_only
@@ -59,7 +59,7 @@ async def test_large_file_whose_writing_fails_leaves_the_old_one_and_no_part() -
         await computer.write_file("folder/file", b"old")
         hosted.simulator.let_pass(route="bash", times=3)
         hosted.simulator.fail(402, route="bash")
-        with pytest.raises(ProviderError):
+        with pytest.raises(QuotaError):
             await computer.write_file("folder/file", b"n" * 600_000)
         assert await computer.read_bytes("folder/file") == b"old"
         assert (await computer.exec("ls -A folder")).output == "file\n"

@@ -1,12 +1,10 @@
-"""Files over commands: byte for byte, in base64, put in their place at once.
-
-The API's own file routes move files between a workspace's storage and one folder of the desktop: no file system.
-"""
+"""Files over commands: byte for byte, in base64, put in their place at once."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import builtins
 import hashlib
 import posixpath
 import secrets
@@ -28,10 +26,9 @@ from deskhand.errors import (
     ProviderError,
 )
 from deskhand.providers.contract import FileInfo
-from deskhand.providers.orgo.api import NAME, OrgoApi
-from deskhand.providers.orgo.commands import INLINE, Commands
+from deskhand.providers.shell_commands import INLINE, ShellCommands
 
-__all__ = ["Files"]
+__all__ = ["MAX_FILE", "ShellFiles"]
 
 MAX_FILE: Final = 100 * 1024 * 1024
 """Bytes of a file that can be read or written at once."""
@@ -87,11 +84,18 @@ fi
 """
 
 
-class Files:
-    """The files of one computer."""
+class ShellFiles:
+    """The files of one computer.
 
-    def __init__(self, api: OrgoApi, commands: Commands) -> None:
-        self._api = api
+    A vendor with a way of its own to move many bytes overrides `_fetched` and `_put`.
+
+    Args:
+        provider: Whose it is, as errors say it.
+        commands: Runs scripts there.
+    """
+
+    def __init__(self, provider: str, commands: ShellCommands) -> None:
+        self._provider = provider
         self._commands = commands
 
     async def read(self, path: str) -> bytes:
@@ -99,22 +103,27 @@ class Files:
         output = await self._run("read a file", path, _READ)
         head, _, rest = output.partition("\n")
         if head == "inline":
-            return _decoded(rest, path)
+            return self._decoded(rest, path)
         try:
             copy, size, digest = head.split()[:3]
             length = int(size)
         except ValueError as error:
-            raise _garbled(path) from error
+            raise self._garbled(path) from error
         try:
             try:
-                return await self._gather(path, copy, length, digest, _LARGE_PART)
+                return self._whole(await self._fetched(path, copy, length, _LARGE_PART), path, length, digest)
             except ProtocolError:  # a server may cut long outputs
-                return await self._gather(path, copy, length, digest, INLINE)
+                return self._whole(await self._fetched(path, copy, length, INLINE), path, length, digest)
         finally:
-            await self._api.in_background(lambda: self._forget(copy))
+            await self._commands.in_background(lambda: self._forget(copy))
 
-    async def _gather(self, path: str, copy: str, length: int, digest: str, part: int) -> bytes:
-        """Fetch a copy in parts of so many bytes, and see that it is whole."""
+    def _whole(self, data: bytes, path: str, length: int, digest: str) -> bytes:
+        if len(data) != length or hashlib.sha256(data).hexdigest() != digest:
+            raise self._garbled(path)
+        return data
+
+    async def _fetched(self, path: str, copy: str, length: int, part: int) -> bytes:
+        """Fetch a copy in parts of so many bytes."""
         parts: dict[int, bytes] = {}
         count = -(-length // part)
 
@@ -122,19 +131,18 @@ class Files:
             script = f"dd if={shlex.quote(copy)} bs={part} skip={index} count=1 2>/dev/null | base64 -w0"
             output, code = await self._commands.plain("read a file", script)
             if code:
-                raise _garbled(path)
-            parts[index] = _decoded(output, path)
+                raise self._garbled(path)
+            parts[index] = self._decoded(output, path)
 
         await _all(fetch, range(count))
-        data = b"".join(parts[index] for index in range(count))
-        if len(data) != length or hashlib.sha256(data).hexdigest() != digest:
-            raise _garbled(path)
-        return data
+        return b"".join(parts[index] for index in range(count))
 
     async def write(self, path: str, content: bytes) -> None:
         """Write a file beside its place and put it there at once."""
         if len(content) > MAX_FILE:
-            raise PayloadTooLargeError(f"{path}: {len(content)} bytes are more than {MAX_FILE}", provider=NAME)
+            raise PayloadTooLargeError(
+                f"{path}: {len(content)} bytes are more than {MAX_FILE}", provider=self._provider
+            )
         prepare = _PREPARE.replace("@TOKEN@", secrets.token_hex(6))
         if len(content) <= INLINE:
             data = base64.b64encode(content).decode()
@@ -150,19 +158,24 @@ class Files:
         """Write a large content to the place that a script calls ``$t``; nothing is left of it where that fails."""
         is_staged = False
         try:
-            await self._run("write a part of a file", path, f'{prepare}: > "$t" || exit {_DENIED}')
-
-            async def put(index: int) -> None:
-                data = base64.b64encode(content[index * INLINE : (index + 1) * INLINE]).decode()
-                into = f'dd of="$t" bs={INLINE} seek={index} conv=notrunc,nocreat iflag=fullblock'
-                script = f"{prepare}set -o pipefail; printf %s {data} | base64 -d | {into} || exit {_FULL}"
-                await self._run("write a part of a file", path, script)
-
-            await _all(put, range(-(-len(content) // INLINE)))
+            begin = f'{prepare}: > "$t" || exit {_DENIED}; readlink -f -- "$t" | base64 -w0'
+            place = self._decoded(await self._run("write a part of a file", path, begin), path)
+            await self._put(path, place.decode(errors="surrogateescape").removesuffix("\n"), content)
             is_staged = True
         finally:
             if not is_staged:
-                await self._api.in_background(lambda: self._discard(path, prepare))
+                await self._commands.in_background(lambda: self._discard(path, prepare))
+
+    async def _put(self, path: str, place: str, content: bytes) -> None:
+        """Write a content to an empty file, in parts."""
+
+        async def put(index: int) -> None:
+            data = base64.b64encode(content[index * INLINE : (index + 1) * INLINE]).decode()
+            into = f"dd of={shlex.quote(place)} bs={INLINE} seek={index} conv=notrunc,nocreat iflag=fullblock"
+            script = f"set -o pipefail; printf %s {data} | base64 -d | {into} || exit {_FULL}"
+            await self._run("write a part of a file", path, script)
+
+        await _all(put, range(-(-len(content) // INLINE)))
 
     async def stage_input(self, content: bytes) -> str:
         """Put a command's long input into a file of its own; return the file's place."""
@@ -172,14 +185,16 @@ class Files:
 
     async def list(self, path: str) -> list[FileInfo]:
         """List a directory, sorted by name."""
-        found = _entries(await self._run("read a file", path, _LIST), path)
-        return sorted((_info(posixpath.join(path, name), fields) for name, fields in found), key=lambda info: info.path)
+        found = self._entries(await self._run("read a file", path, _LIST), path)
+        return sorted(
+            (self._info(posixpath.join(path, name), fields) for name, fields in found), key=lambda info: info.path
+        )
 
     async def stat(self, path: str) -> FileInfo:
         """Look at a path; a link is told as such."""
-        for _, fields in _entries(await self._run("read a file", path, _STAT), path):
-            return _info(path, fields)
-        raise _garbled(path)
+        for _, fields in self._entries(await self._run("read a file", path, _STAT), path):
+            return self._info(path, fields)
+        raise self._garbled(path)
 
     async def delete(self, path: str, *, recursive: bool) -> None:
         """Delete a file, an empty directory, or a directory and all in it."""
@@ -191,12 +206,12 @@ class Files:
             operation, f"exec 2>/dev/null </dev/null\ncd\np={shlex.quote(_place(path))}\n{script}"
         )
         if code:
-            raise _error(code, path)
+            raise _error(self._provider, code, path)
         return output
 
     async def forget(self, place: str) -> None:
         """Delete a file of our own, whatever becomes of whoever asked for it."""
-        await self._api.in_background(lambda: self._forget(place))
+        await self._commands.in_background(lambda: self._forget(place))
 
     async def _forget(self, copy: str) -> None:
         with suppress(DeskhandError):  # it lies in /tmp, which is emptied
@@ -205,6 +220,40 @@ class Files:
     async def _discard(self, path: str, prepare: str) -> None:
         with suppress(DeskhandError):  # the computer is gone, or cannot be reached: nobody can do more
             await self._run("run a command", path, f'{prepare}rm -f -- "$t"')
+
+    def _decoded(self, text: str, path: str) -> bytes:
+        try:
+            return binascii.a2b_base64(text, strict_mode=True) if text else b""
+        except (binascii.Error, ValueError) as error:
+            raise self._garbled(path) from error
+
+    def _entries(self, output: str, path: str) -> builtins.list[tuple[str, builtins.list[str]]]:
+        """Return name and fields of each entry."""
+        found = []
+        for line in self._decoded(output, path).split(b"\0"):
+            fields = line.decode(errors="surrogateescape").split("\t", 4)
+            if len(fields) == 5:
+                found.append((fields[4], fields))
+        return found
+
+    def _info(self, path: str, fields: builtins.list[str]) -> FileInfo:
+        try:
+            return FileInfo(
+                path=path,
+                kind=_KINDS.get(fields[0], "other"),
+                size=int(fields[1]),
+                modified_at=datetime.fromtimestamp(float(fields[2]), UTC),
+                mode=int(fields[3], 8),
+            )
+        except (ValueError, OverflowError) as error:
+            raise self._garbled(path) from error
+
+    def _garbled(self, path: str) -> ProtocolError:
+        return ProtocolError(
+            f"{path} did not arrive whole",
+            hint="try again; if it stays, move it by parts with exec",
+            provider=self._provider,
+        )
 
 
 async def _all(do: Callable[[int], Awaitable[None]], indexes: Iterable[int]) -> None:
@@ -236,70 +285,34 @@ def _place(path: str) -> str:
     return path if path.startswith("/") else f"./{path}"
 
 
-def _decoded(text: str, path: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text, strict_mode=True) if text else b""
-    except (binascii.Error, ValueError) as error:
-        raise _garbled(path) from error
-
-
-def _entries(output: str, path: str) -> list[tuple[str, list[str]]]:
-    """Return name and fields of each entry."""
-    found = []
-    for line in _decoded(output, path).split(b"\0"):
-        fields = line.decode(errors="surrogateescape").split("\t", 4)
-        if len(fields) == 5:
-            found.append((fields[4], fields))
-    return found
-
-
-def _info(path: str, fields: list[str]) -> FileInfo:
-    try:
-        return FileInfo(
-            path=path,
-            kind=_KINDS.get(fields[0], "other"),
-            size=int(fields[1]),
-            modified_at=datetime.fromtimestamp(float(fields[2]), UTC),
-            mode=int(fields[3], 8),
-        )
-    except (ValueError, OverflowError) as error:
-        raise _garbled(path) from error
-
-
-def _garbled(path: str) -> ProtocolError:
-    return ProtocolError(
-        f"{path} did not arrive whole", hint="try again; if it stays, move it by parts with exec", provider=NAME
-    )
-
-
-def _error(code: int, path: str) -> DeskhandError:
+def _error(provider: str, code: int, path: str) -> DeskhandError:
     match code:
         case 71:
-            return FileMissingError(f"there is no {path} on the computer", provider=NAME)
+            return FileMissingError(f"there is no {path} on the computer", provider=provider)
         case 72:
             return InvalidInputError(
-                f"{path} is a directory, not a regular file", hint="list_dir lists it", provider=NAME
+                f"{path} is a directory, not a regular file", hint="list_dir lists it", provider=provider
             )
         case 73:
-            return InvalidInputError(f"{path} is not a regular file", hint="use exec for it", provider=NAME)
+            return InvalidInputError(f"{path} is not a regular file", hint="use exec for it", provider=provider)
         case 74:
-            return PermissionDeniedError(f"{path}: permission denied", provider=NAME)
+            return PermissionDeniedError(f"{path}: permission denied", provider=provider)
         case 75:
             return PayloadTooLargeError(
-                f"{path} has more than {MAX_FILE} bytes", hint="read a part of it with exec", provider=NAME
+                f"{path} has more than {MAX_FILE} bytes", hint="read a part of it with exec", provider=provider
             )
         case 77:
-            return InvalidInputError(f"{path} is, or lies below, what is no directory", provider=NAME)
+            return InvalidInputError(f"{path} is, or lies below, what is no directory", provider=provider)
         case 78:
-            return InvalidInputError(f"{path!r} is the computer's root or home folder", provider=NAME)
+            return InvalidInputError(f"{path!r} is the computer's root or home folder", provider=provider)
         case 79:
             return InvalidInputError(
-                f"{path}: the directory is not empty", hint="recursive=True deletes all in it", provider=NAME
+                f"{path}: the directory is not empty", hint="recursive=True deletes all in it", provider=provider
             )
         case _:
             return ProviderError(
                 f"{path} could not be copied whole (status {code})",
                 hint="see that the disk has space left",
-                provider=NAME,
+                provider=provider,
                 effect="no",
             )
