@@ -45,12 +45,14 @@ class Cell:
         text: What was found, where that is no time.
         note: What a reader must know beside it; where there is neither of the two, why.
         failed: Whether it should have been measured, and an error kept it from being.
+        published: The milliseconds that ``text`` names, where it was not measured but published.
     """
 
     figures: Figures | None = None
     text: str | None = None
     note: str | None = None
     failed: bool = False
+    published: float | None = None
 
 
 def _percentile(times: Sequence[float], share: float) -> float:

@@ -19,7 +19,7 @@ ABSENT = "-"
 
 def as_table(columns: Sequence[Column]) -> list[str]:
     """Return the lines of a Markdown table: a row for each metric, a column for each provider, and notes."""
-    headings = ["metric", *(_heading(column) for column in columns), "notes"]
+    headings = ["metric", *(column.heading for column in columns), "notes"]
     rows = [
         [metric.title, *(_shown(metric.name, column) for column in columns), _notes(metric.name, columns)]
         for metric in METRICS
@@ -36,6 +36,8 @@ def as_records(columns: Sequence[Column]) -> Iterator[Mapping[str, JsonValue]]:
     """Return a record for each metric of each provider; times in milliseconds."""
     for column in columns:
         for metric in METRICS:
+            if column.published is not None and metric.name not in column.cells:
+                continue
             cell = _cell(metric.name, column)
             record: dict[str, JsonValue] = {
                 "type": "metric",
@@ -43,6 +45,8 @@ def as_records(columns: Sequence[Column]) -> Iterator[Mapping[str, JsonValue]]:
                 "metric": metric.name,
                 "simulated": column.simulated,
             }
+            if column.published is not None:
+                record |= {"published": column.published.date, "source": column.published.source}
             if cell.figures is not None:
                 record |= {"unit": "ms", **asdict(cell.figures)}
             if cell.text is not None:
@@ -50,13 +54,11 @@ def as_records(columns: Sequence[Column]) -> Iterator[Mapping[str, JsonValue]]:
             yield record | {"note": cell.note, "failed": cell.failed}
 
 
-def _heading(column: Column) -> str:
-    return f"{column.provider} {SIMULATED}" if column.simulated else column.provider
-
-
 def _cell(name: str, column: Column) -> Cell:
     if name in column.cells:
         return column.cells[name]
+    if column.published is not None:
+        return Cell()
     return Cell(note=column.error.message if column.error is not None else "not measured", failed=True)
 
 
@@ -82,6 +84,10 @@ def _notes(name: str, columns: Sequence[Column]) -> str:
     """Return what must be known of a row; an error that ends a column is told once, where it ended."""
     notes = []
     for column in columns:
+        if column.published is not None:
+            note = _cell(name, column).note
+            notes += [f"{column.heading}: {_escaped(note)}"] if note is not None else []
+            continue
         ended = next((metric.name for metric in METRICS if metric.name not in column.cells), None)
         if name in column.cells or name == ended:
             note = _cell(name, column).note

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +57,12 @@ def benchmark(
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Ask a simulator in the place of a vendor; needs no key.")
     ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Add columns with the figures that others have published, and where.")
+    ] = False,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw all times into an SVG file.", dir_okay=False)
+    ] = None,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -70,7 +77,7 @@ def benchmark(
         del stopper
         names = _names(providers, simulate=simulate, environment=os.environ, terminal=terminal)
         async with _contestants(names, simulate=simulate) as contestants:
-            return await compare(terminal, contestants, runs=runs, boots=boots)
+            return await compare(terminal, contestants, runs=runs, boots=boots, reference=reference, chart=chart)
 
     invoke(body, json=json, debug=debug)
 
@@ -119,9 +126,19 @@ async def _contestants(names: Sequence[str], *, simulate: bool) -> AsyncIterator
         yield contestants
 
 
-async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs: int, boots: int) -> int:
-    """Measure one after the other, print the table, and return the exit code."""
-    from deskhand.benchmark import as_records, as_table, column_of
+async def compare(
+    terminal: Terminal,
+    contestants: Sequence[Contestant],
+    *,
+    runs: int,
+    boots: int,
+    reference: bool = False,
+    chart: Path | None = None,
+) -> int:
+    """Measure one after the other, print the table, draw the chart, and return the exit code."""
+    import anyio
+
+    from deskhand.benchmark import as_records, as_svg, as_table, column_of, references
 
     columns: list[Column] = []
     try:
@@ -136,11 +153,17 @@ async def compare(terminal: Terminal, contestants: Sequence[Contestant], *, runs
                 terminal.notes_of(column.error)
     finally:
         terminal.wait_for(None)
-    for line in as_table(columns):
+    shown = [*columns, *(references() if reference else [])]
+    for line in as_table(shown):
         terminal.result(visible(line))
+    for column in shown:
+        if column.published is not None:
+            terminal.aside(f"{column.heading}: {column.published.source}")
     code = _code(columns)
+    if chart is not None:
+        await anyio.Path(chart).write_text(as_svg(shown), encoding="utf-8")
     if terminal.json:
-        for record in as_records(columns):
+        for record in as_records(shown):
             terminal.line(record)
         terminal.line(
             {"type": "benchmark", "runs": runs, "providers": [*(each.provider for each in columns)], "exit_code": code}

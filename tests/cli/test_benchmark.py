@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree as Xml
 
 import pytest
 
-from deskhand.benchmark import METRICS, Cell, Column, Figures, as_records, as_table, column_of
+from deskhand.benchmark import METRICS, Cell, Column, Figures, as_records, as_svg, as_table, column_of, references
 from deskhand.benchmark.figures import duration
 from deskhand.benchmark.measure import measure
 from deskhand.cli.exits import Exit
@@ -267,3 +269,54 @@ async def test_person_at_a_terminal_sees_what_is_measured(program: Program) -> N
     assert code == Exit.COMPLETED
     assert "testbed: boot 1 of 1" in shown
     assert "testbed: click 2 times" in shown
+
+
+def test_published_figures_stand_beside_the_measured_ones_and_say_what_they_are() -> None:
+    """Each has its own column with a date, and its source in the records; what was not published is no failure."""
+    columns = [Column("local", cells={"exec": Cell(Figures.of([0.004]))}), *references()]
+    table = as_table(columns)
+    assert "orgo (published, 2026-06-09)" in table[0]
+    assert "100 ms / 116 ms" in next(line for line in table if line.startswith("| exec"))
+    assert all(column.ok for column in columns)
+    published = [record for record in as_records(columns) if "published" in record]
+    assert {record["provider"] for record in published} == {"orgo", "miosa", "daytona"}
+    assert all(record["source"] and not record["failed"] for record in published)
+
+
+def test_chart_has_a_bar_for_each_time_longer_where_it_took_longer() -> None:
+    """It is SVG that a browser can read: titles as words, figures beside the bars, a legend."""
+    fast = Column("fast", cells={"exec": Cell(Figures.of([0.004])), "clone": Cell(note="has none")})
+    slow = Column("slow", simulated=True, cells={"exec": Cell(Figures.of([0.4]))})
+    words, bars = drawn(fast, slow)
+    assert {"exec round-trip p50 / p95", "4.0 ms", "400 ms", "fast", "slow (simulated)"} <= set(words)
+    assert "clone" not in words
+    assert len(bars) == 2 + 2  # with the legend's
+    assert float(bars[1]["width"]) > float(bars[0]["width"])
+    words, bars = drawn(fast, *references())
+    assert "100 ms" in words
+    assert {bar["fill"] for bar in bars[1:4]} == {"none"}
+
+
+def drawn(*columns: Column) -> tuple[list[str | None], list[dict[str, str]]]:
+    """Draw a chart and return its words and its bars."""
+    root = Xml.fromstring(as_svg(columns))
+    words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    return words, [rect.attrib for rect in root.iter("{http://www.w3.org/2000/svg}rect") if "stroke" in rect.attrib]
+
+
+def test_chart_of_nothing_is_a_chart() -> None:
+    """Where no time could be had, the legend is all."""
+    words, bars = drawn(Column("none", error=AuthError("a wrong key")))
+    assert "none" in words
+    assert len(bars) == 1
+
+
+async def test_benchmark_draws_its_chart_into_a_file(program: Program, tmp_path: Path) -> None:
+    """`--chart` writes it, `--reference` adds what was published."""
+    chart = tmp_path / "chart.svg"
+    ended = await program.run(
+        "benchmark", "--providers", "testbed", "--runs", "1", "--boots", "1", "--reference", "--chart", str(chart)
+    )
+    assert "orgo (published, 2026-06-09)" in ended.out
+    assert "MIOSA's documentation" in ended.err
+    assert Xml.parse(chart).getroot().tag.endswith("svg")
