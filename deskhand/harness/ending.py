@@ -20,7 +20,7 @@ from deskhand.errors import (
     RunStoppedError,
     StalledError,
 )
-from deskhand.harness.events import ErrorData, RunFinished, RunOutcome
+from deskhand.harness.events import ControlReturned, ErrorData, RunFinished, RunOutcome
 from deskhand.harness.executor import UNGATED_STAGES, Executor
 from deskhand.harness.loops.fleet import FleetError
 from deskhand.harness.run import LiveRun
@@ -103,6 +103,9 @@ async def finish(live: LiveRun, ending: Ending) -> None:
         if live.takeover is not None:
             await live.takeover.hand_back()
         await _release(state)
+    if state.control.holder is not None:  # who still waited for the action in flight does not get them any more
+        state.emit(ControlReturned, {"actor": state.control.holder, "summary": None, "actions": 0, "duration": 0.0})
+        state.control.give_back()
     live.output = ending.output
     state.tally.finished = cast(
         "RunFinished",

@@ -455,6 +455,7 @@ class Engine:
                     tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
             watch = Watch(order.stuck if self._stuck is None else self._stuck)
             states[key] = ComputerState(key, computer, tools, anyio.Lock(), watch=watch)
+        history = await self._history(order.history)
         given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
         secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
         lag = Lag()
@@ -474,7 +475,7 @@ class Engine:
             seeing=self._seeing,
             redactor=Redactor.from_environment(exact=secrets.values() if secrets else ()),
             deps=order.deps,
-            history=await self._history(order.history),
+            history=history,
             user=order.user,
             workspace=order.workspace,
         )

@@ -192,11 +192,11 @@ class Executor:
             for index in indices:
                 call = numbered[index]
                 on_screen = self._on_screen(call)
-                known = past is not None and past.knows(call.id)  # then it is only told again
-                if self._run.inbox.urgent and not known:
+                begun = past is not None and past.began(call.id)  # then it is told again, or done to its end
+                if self._run.inbox.urgent and not begun:
                     found[index] = self._skip(call, actor, INTERRUPTED)
                     continue
-                if (denied or (halted and on_screen)) and not known:
+                if (denied or (halted and on_screen)) and not begun:
                     found[index] = self._skip(call, actor, HALTED)
                     continue
                 await self._run.check_alive()

@@ -87,6 +87,7 @@ class Inbox:
             raise InvalidInputError(f"{MOST_WAITING} messages wait already", hint="wait until the run has read them")
         self._messages.append((when, text))
         self._came.set()
+        self._came = anyio.Event()
         if when == "now":
             for interrupt in tuple(self._interrupts):
                 interrupt()
@@ -104,7 +105,6 @@ class Inbox:
     async def wait(self) -> list[str]:
         """Wait for a message, and take all that there are."""
         while not self._messages:
-            self._came = anyio.Event()
             await self._came.wait()
         return self.take(idle=True)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
 
-from deskhand.errors import ConflictError, CorruptJournalError, NotFoundError
+from deskhand.errors import ConflictError, CorruptJournalError, InvalidInputError, NotFoundError
 from deskhand.harness.blobs import LOST_BLOB, BlobStore
 from deskhand.harness.events import (
     ActionFinished,
@@ -280,11 +281,12 @@ class Past:
         began = None if turn is None else self.turns[turn].began
         while self._said and (began is None or self._said[0].seq < began):
             word = self._said.pop(0)
-            inbox.put(word.text, word.when)
+            with suppress(InvalidInputError):  # (a hundred wait: it was not heard then either)
+                inbox.put(word.text, word.when)
 
-    def knows(self, call_id: str | None) -> bool:
-        """Whether the log has the outcome of a call."""
-        return call_id in self.actions and self.actions[call_id].finished is not None
+    def began(self, call_id: str | None) -> bool:
+        """Whether the log has the intent or the outcome of a call."""
+        return call_id in self.actions
 
     async def observation(self, call: ToolCall, blobs: BlobStore) -> Observation | None:
         """Return what came of a call then; ``None`` where the log has no outcome of it.

@@ -117,7 +117,7 @@ async def settle_all(state: RunState, past: Past, *, again: bool) -> None:
     Args:
         state: The run, its state restored.
         past: What the log knows of it.
-        again: Whether its loop is driven again, so that what may be done twice is done by it.
+        again: Whether its loop is driven again, so that what may be done twice is done by it: on the same computer.
 
     Raises:
         JournalError: If it cannot be written; nothing was done then.
@@ -126,11 +126,13 @@ async def settle_all(state: RunState, past: Past, *, again: bool) -> None:
     calls = [action.started.data.call_id for action in under_way if action.started is not None]
     _write(state, past, RunRecovered, {"recoveries": past.recoveries + 1, "unsettled": list[JsonValue](calls)})
     await state.sync()
+    same = _has_same_computers(state, past)
     for action in under_way:
-        await _settle(state, past, action, again=again)
+        await _settle(state, past, action, again=again and same)
     await _end_turns(state, past)
     _return_control(state, past)
-    _introduce(state, past)
+    if not same:
+        _introduce(state, past)
     recall(state, past)
     await state.sync()
 
@@ -250,12 +252,15 @@ def _return_control(state: RunState, past: Past) -> None:
     _write(state, past, RunPaused, {"actor": "deskhand", "reason": f"{actor} had the computer"})
 
 
-def _introduce(state: RunState, past: Past) -> None:
-    """Tell the agent where it has another computer than before, before it goes on with what it planned on that one."""
+def _has_same_computers(state: RunState, past: Past) -> bool:
+    """Whether the run has the computers that it had before."""
     assert past.started is not None  # noqa: S101 (read_past sees to it)
     known = past.computers or {key: key for key in past.started.data.computers}
-    if {key: one.computer.info.id for key, one in state.computers.items()} == known:
-        return
+    return {key: one.computer.info.id for key, one in state.computers.items()} == known
+
+
+def _introduce(state: RunState, past: Past) -> None:
+    """Tell the agent that it has another computer than before, before it goes on with what it planned on that one."""
     _write(state, past, RunSteered, {"actor": "deskhand", "text": _ANOTHER, "when": "now"})
     for computer in state.computers.values():
         state.tell_status(computer)

@@ -263,16 +263,18 @@ class Run(Generic[OutputT]):
             lease: Seconds without an action after which they go back by themselves.
 
         Raises:
-            ConflictError: If a person has them, or the run has ended.
+            ConflictError: If a person has them, or the run has ended or is told to.
         """
         state = await self._control()
         assert self._live is not None  # noqa: S101 (it has a state)
+        self._refuse_at_its_end(state)
         state.control.take(actor)
         try:
             state.emit(ControlTaken, {"actor": actor, "reason": reason})
             for computer in state.computers.values():
                 async with computer.lock:  # what is in flight has ended when it can be had
                     pass
+            self._refuse_at_its_end(state)
         except BaseException:
             state.emit(ControlReturned, {"actor": actor, "summary": None, "actions": 0, "duration": 0.0})
             state.control.give_back()
@@ -379,6 +381,10 @@ class Run(Generic[OutputT]):
                     return event.data.sha256
             after = max((event.seq or 0 for event in page), default=last)
         return None
+
+    def _refuse_at_its_end(self, state: RunState) -> None:
+        if state.control.stopping:
+            raise ConflictError(f"the run {self._id} is ending", hint="start another run")
 
     async def _control(self) -> RunState:
         if self._live is None or self._live.ended.is_set():

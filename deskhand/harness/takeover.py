@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 import anyio
 from pydantic import JsonValue
 
-from deskhand.errors import ConflictError, JournalError, RunStoppedError
+from deskhand.errors import ConflictError, InvalidInputError, JournalError, RunStoppedError
 from deskhand.harness.events import ControlReturned
 from deskhand.harness.executor import UNGATED_STAGES, Executor
+from deskhand.harness.inbox import LONGEST
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import Frame, Observation, ToolCall
 
@@ -103,7 +105,7 @@ class Takeover:
             await self._release()
             changed = await self._look_again()
         finally:
-            told = self._told(summary) + changed
+            told = f"{self._told(summary)}{changed}"[:LONGEST]
             data: dict[str, JsonValue] = {
                 "actor": self._actor,
                 "summary": summary,
@@ -113,7 +115,8 @@ class Takeover:
             }
             self._run.emit(ControlReturned, data)
             self._run.control.give_back()
-        self._run.inbox.put(told)
+            with suppress(InvalidInputError):  # (a hundred messages wait: one more would not be heard either)
+                self._run.inbox.put(told)
 
     async def expire(self) -> None:
         """Hand back when the lease has run out; returns when the computers went back, whoever gave them."""

@@ -11,6 +11,7 @@ import pytest
 from deskhand import DirectoryBlobs, Engine, MemoryBlobs, MemoryLog, RunContext, SqliteLog
 from deskhand.errors import ConflictError, NotFoundError
 from deskhand.harness.history import Acted
+from deskhand.harness.log import Committed
 from deskhand.harness.loops.retelling import differences
 from deskhand.providers import ExecResult
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking, tool_use
@@ -165,13 +166,21 @@ async def test_run_of_another_harness_is_not_continued() -> None:
 
 async def test_run_that_is_not_there_or_has_not_ended_is_not_continued() -> None:
     """The caller is told before anything begins."""
-    async with Engine() as engine:
+    claimed: list[str] = []
+
+    class Watched(MemoryLog):
+        async def claim(self, run_id: str, listener: Committed | None = None) -> int:
+            claimed.append(run_id)
+            return await super().claim(run_id, listener)
+
+    async with Watched() as log, Engine(log=log) as engine:
         driver = Driver(lambda run: anyio.sleep_forever())
         with pytest.raises(NotFoundError):
             await engine.start(driver, computer_with_screen(), "go", history="run_nowhere")
         live = await engine.start(driver, computer_with_screen(), "go")
         with pytest.raises(ConflictError):
             await engine.start(driver, computer_with_screen(), "go", history=live)
+        assert claimed == [live.id]
 
 
 async def test_driver_of_ones_own_gets_the_record() -> None:

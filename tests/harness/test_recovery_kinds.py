@@ -19,6 +19,7 @@ from deskhand.harness.events import (
     ModelMessage,
     RunFinished,
     RunPaused,
+    RunSteered,
     RunStuck,
     TurnFinished,
     TurnStarted,
@@ -231,6 +232,61 @@ async def test_model_is_told_that_it_has_another_computer() -> None:
     assert "You have another computer from here on" in view.text
     places = [event.data.computer_id for event in whole if isinstance(event, ComputerStatusChanged)]
     assert places == ["lost", "other"]
+
+
+@pytest.mark.parametrize("until", [ModelMessage, TurnFinished, ActionStarted])
+@pytest.mark.parametrize("name", [None, "desk"], ids=["by its id", "by a name"])
+async def test_plan_for_a_lost_computer_is_not_carried_out_on_another(name: str | None, until: type[Event]) -> None:
+    """No command of it, which no frame binds to a screen, and no click where the run calls both by one name."""
+
+    def used_as(computer: Named) -> Any:
+        return computer if name is None else {name: computer}
+
+    blobs = MemoryBlobs()
+    calls = [
+        tool_use("write_file", path="a", content="b"),
+        tool_use("exec", command="c"),
+        tool_use("left_click", x=1, y=2),
+    ]
+    turns = (FakeTurn(calls), FakeTurn("Done."))
+    model = scripted("functions", *turns)
+    async with model.fake.client() as client, Engine(blobs=blobs) as engine:
+        run = await engine.start(model.harness(client), used_as(Named("lost")), "Go.")
+        await run.result()
+        whole = await events_of(engine.log, run.id)
+    first = next(index for index, event in enumerate(whole) if isinstance(event, ModelMessage))
+    last = next(index for index, event in enumerate(whole) if index >= first and isinstance(event, until))
+    again, used = scripted("functions", *turns), Named("other")
+    async with again.fake.client() as client, Engine(log=await beginning(whole[: last + 1]), blobs=blobs) as engine:
+        taken_up = await engine.recover(whole[0].run_id, harness=again.harness(client), computer=used_as(used))
+        assert (await taken_up.result()).output == "Done."
+        again.check()
+        ends = outcomes(await events_of(engine.log, taken_up.id))
+    assert used.performed == []
+    assert used.files == {}
+    written = "unknown" if until is ActionStarted else "skipped"
+    assert [ends[f"{whole[0].run_id}/1/{number}"] for number in (1, 2, 3)] == [written, "skipped", "skipped"]
+    assert "You have another computer from here on" in again.views[-1].text
+
+
+async def test_word_that_could_not_wait_keeps_the_rest_from_being_done_after_a_crash_too() -> None:
+    """It was said while the first of two commands was carried out, and then the process died."""
+    blobs, turns = MemoryBlobs(), (FakeTurn([tool_use("exec", command=name) for name in "ab"]), FakeTurn("Done."))
+    model = scripted("functions", *turns)
+    async with model.fake.client() as client, Engine(blobs=blobs) as engine:
+        run = await engine.start(model.harness(client), computer_with_screen(), "Go.")
+        await run.result()
+        whole = await events_of(engine.log, run.id)
+    first = next(event for event in whole if isinstance(event, ActionStarted) and event.data.name == "exec")
+    word = {"source": first.source, "run_id": run.id, "data": {"actor": "ann", "text": "Not b!", "when": "now"}}
+    events = [*whole[: whole.index(first) + 1], RunSteered.model_validate(word)]
+    again = scripted("functions", *turns)
+    async with again.fake.client() as client, Engine(log=await beginning(events), blobs=blobs) as engine:
+        taken_up = await engine.recover(run.id, harness=again.harness(client), computer=computer_with_screen())
+        assert (await taken_up.result()).output == "Done."
+        ends = outcomes(await events_of(engine.log, run.id))
+    assert [ends[f"{run.id}/1/{number}"] for number in (1, 2)] == ["unknown", "skipped"]
+    assert "Not b!" in again.views[-1].text
 
 
 async def circles(events: Sequence[Event] | None = None) -> tuple[list[Event], int]:

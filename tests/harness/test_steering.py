@@ -46,6 +46,27 @@ async def test_driver_takes_what_was_said_when_it_suits_it() -> None:
     assert [event.summary for event in events] == ["ann says: one", "user says: later", "user says: two"]
 
 
+async def test_all_who_wait_for_a_word_are_woken_by_one() -> None:
+    """One of them gets it; the others wait for the next."""
+    taken: list[str] = []
+
+    async def drive(run: RunContext) -> None:
+        async def hear() -> None:
+            taken.extend(await run.inbox.wait())
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(hear)
+
+    with anyio.fail_after(10):
+        async with Driver(drive).start(computer_with_screen(), "go") as run:
+            for word in ("one", "two"):
+                await anyio.wait_all_tasks_blocked()
+                await run.steer(word)
+            await run.result()
+    assert taken == ["one", "two"]
+
+
 async def test_urgent_word_keeps_the_rest_of_a_batch_from_running() -> None:
     """The action in flight ends; what follows is answered, not done."""
     entered, release = anyio.Event(), anyio.Event()

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from deskhand import RunContext, ToolCall
+from deskhand import Engine, RunContext, ToolCall
 from deskhand.errors import ConflictError
 from deskhand.harness import Run
 from deskhand.harness.events import ActionStarted, ControlReturned, ControlTaken, EventBase
@@ -173,6 +173,58 @@ async def test_run_that_is_stopped_while_a_person_has_the_computer_ends_with_it_
                 await hands.act("type", text="late")
     assert types[-2:] == ["control.returned", "run.finished"]
     assert types.count("run.finished") == 1
+
+
+async def test_person_who_waits_for_an_action_gets_nothing_of_a_run_that_ends_meanwhile() -> None:
+    """They are told so, and what was written is whole."""
+    entered, refused = anyio.Event(), anyio.Event()
+
+    class Stuck(RecordingComputer):
+        async def perform(self, action: InputAction) -> None:
+            entered.set()
+            await anyio.sleep_forever()
+
+    async def drive(run: RunContext) -> None:
+        await run.act("type", text="x")
+
+    async def take(run: Run[str]) -> None:
+        with pytest.raises(ConflictError, match="is ending"):
+            await run.takeover("ann")
+        refused.set()
+
+    with anyio.fail_after(10):
+        async with Engine() as engine, anyio.create_task_group() as tasks:
+            run = await engine.start(Driver(drive), Stuck(), "go")
+            await entered.wait()
+            tasks.start_soon(take, run)
+            await anyio.wait_all_tasks_blocked()
+            await run.stop(now=True)
+            types = [event.type async for event in run.events(types=["control.*", "run.finished"])]
+            await refused.wait()
+    assert types == ["control.taken", "control.returned", "run.finished"]
+
+
+@pytest.mark.parametrize("summary", [None, "x" * 70_000])
+async def test_return_to_an_agent_that_does_not_listen_harms_nobody(summary: str | None) -> None:
+    """A hundred messages wait for it already, or there is too much to be said: this run and the others go on."""
+    finish = anyio.Event()
+
+    async def drive(run: RunContext) -> str:
+        await finish.wait()
+        return "done"
+
+    with anyio.fail_after(10):
+        async with Engine() as engine:
+            runs = [await engine.start(Driver(drive), computer_with_screen(), "go") for _ in range(2)]
+            for number in range(100):
+                await runs[0].steer(f"word {number}")
+            hands = await runs[0].takeover("ann", lease=60.0 if summary else 0.01)
+            if summary:
+                await hands.hand_back(summary)
+            async for _ in runs[0].events(types=[ControlReturned]):
+                break
+            finish.set()
+            assert [(await run.result()).output for run in runs] == ["done", "done"]
 
 
 async def test_persons_bad_call_is_an_observation() -> None:

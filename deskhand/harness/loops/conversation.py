@@ -367,6 +367,7 @@ class Conversation(Generic[OutputT]):
         """Run the calls in order, and look afterwards where the model would have to ask for it."""
         turns, calls = self.pending(turn)
         planned = [self._planned(call) for call in calls[:MAX_CALLS]]
+        self.run.hear_again()  # (what was said while they were carried out; it may keep the rest from being)
         observations = await self.run.act_batch(planned)
         heed(observations)
         observations += self.codec.refuse(calls[MAX_CALLS:], TOO_MANY, observations)
