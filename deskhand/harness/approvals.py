@@ -103,6 +103,11 @@ def _still_holds(asked: ApprovalRequested) -> bool:
     return asked.time <= datetime.now(UTC) < asked.data.expires
 
 
+def _number(approval_id: str) -> int:
+    number = approval_id.rpartition("/")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 async def nobody(request: ApprovalRequest) -> Decision:
     """Deny: where nobody can be asked, nothing that needs asking runs."""
     return Decision("denied", "deskhand", "nobody is there to approve it: give the run an on_approval")
@@ -151,17 +156,17 @@ class Approvals:
             requested: The requests, each call's newest.
             resolved: The answers, by call.
         """
-        self._count = len({event.data.approval_id for event in requested})
+        self._count = max((_number(event.data.approval_id) for event in requested), default=0)
         for event in requested:
             answer = resolved.get(event.data.call_id)
-            if answer is None:
+            if answer is not None and answer.data.decision == "approved" and answer.data.always:
+                self._always.add((event.data.name, event.computer_id))
+            if answer is None or answer.data.approval_id != event.data.approval_id:  # (it was asked about again since)
                 self._asked_before[event.data.call_id] = event.data.approval_id
                 continue
             data = answer.data
             decision = Decision(data.decision, data.actor, data.reason, data.arguments, data.always)
             self._resolved[event.data.call_id] = decision
-            if decision.approved and decision.always:
-                self._always.add((event.data.name, event.computer_id))
             if not decision.approved or _still_holds(event):
                 self._kept[event.data.call_id] = (event.data.digest, data.digest, decision)
 

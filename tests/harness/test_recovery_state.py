@@ -254,6 +254,23 @@ async def test_pending_approval_is_asked_again_under_its_id() -> None:
     assert [(request.id, request.digest) for request in asked.requests] == [(first.data.approval_id, first.data.digest)]
 
 
+async def test_call_that_was_asked_about_again_is_asked_again_under_its_last_id() -> None:
+    """The answer was to an earlier question; no later question gets an id that was there."""
+
+    async def click_twice(run: RunContext) -> str:
+        return f"{await click(run)} {await click(run)}"
+
+    events, asked = up_to(await asked_run(), ApprovalResolved), Asked()
+    [first] = [event for event in events if isinstance(event, ApprovalRequested)]
+    run_id = first.run_id
+    more = first.data.model_copy(update={"approval_id": f"{run_id}/approval/3"})
+    log = await beginning([*events, first.model_copy(update={"data": more})])
+    async with Engine(log=log, on_approval=asked, policy=ASK) as engine:
+        run = await engine.recover(run_id, harness=DrivenAgain(click_twice), computer=computer_with_screen())
+        assert (await run.result()).output == "ok ok"
+    assert [request.id for request in asked.requests] == [f"{run_id}/approval/3", f"{run_id}/approval/4"]
+
+
 @pytest.mark.parametrize(
     ("asked", "expires"),
     [(-timedelta(hours=1), timedelta()), (timedelta(hours=1), timedelta(hours=2))],
