@@ -259,7 +259,9 @@ class Approvals:
             return
         earlier = pending.decision if pending is not None else self._resolved.get(call_id)
         if earlier is not None:
-            raise ConflictError(f"{call_id} was answered before: {earlier.verdict} by {earlier.actor}")
+            raise ConflictError(
+                f"{call_id} was answered before: {earlier.verdict} by {earlier.actor}", hint="the first answer counts"
+            )
         raise NotFoundError(
             f"no call {call_id!r} waits for an approval", hint="take the call_id of an approval.requested event"
         )

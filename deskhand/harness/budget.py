@@ -49,12 +49,16 @@ class Budget:
         """Refuse caps that are none.
 
         Raises:
-            InvalidInputError: If one is negative or no number.
+            InvalidInputError: If one is negative or no number, or what to do without a price is no word of it.
         """
+        if self.unknown_price not in ("refuse", "ignore"):
+            raise InvalidInputError(f"unknown_price is {self.unknown_price!r}; it is 'refuse' or 'ignore'")
         for metric in METRICS:
             limit = self.limit(metric)
-            if limit is not None and not 0 <= limit < float("inf"):
-                raise InvalidInputError(f"the budget's {metric} is {limit}; a cap is a number from 0 up")
+            if limit is None:
+                continue
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < float("inf"):
+                raise InvalidInputError(f"the budget's {metric} is {limit!r}; a cap is a number from 0 up")
 
     def limit(self, metric: Metric) -> float | None:
         """Return a cap."""

@@ -11,7 +11,7 @@ import anyio.lowlevel
 from pydantic import JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import ConflictError, DeskhandError, NotFoundError
+from deskhand.errors import ConflictError, DeskhandError, InvalidInputError, NotFoundError
 from deskhand.harness.approvals import Decision
 from deskhand.harness.blobs import BlobStore, MemoryBlobs
 from deskhand.harness.context import RunContext
@@ -39,6 +39,8 @@ __all__ = ["Continued", "OpenRun", "Run", "RunError", "RunResult"]
 
 OutputT = TypeVar("OutputT", default=str)
 _PAGE = 500
+_OWNER = 2.0
+"""Seconds between two looks whether the process that drives a run still lives."""
 DepsT = TypeVar("DepsT", default=object)
 
 
@@ -165,6 +167,7 @@ class Run(Generic[OutputT]):
 
         Raises:
             NotFoundError: If the log has no such run.
+            ConflictError: If the process that drove it died, so that it has no end.
         """
         if self._live is not None:
             await self._live.ended.wait()
@@ -191,10 +194,16 @@ class Run(Generic[OutputT]):
         )
 
     async def _recorded(self) -> RunFinished | None:
-        async for event in subscribe(self._log, self._id, types=[RunFinished]):
-            if isinstance(event, RunFinished):
-                return event
-        return None
+        while True:
+            owner = await self._log.owner(self._id)  # (asked before the log is read: an end that it wrote is found)
+            for event in await self._log.read(self._id, types=["run.finished"]):
+                if isinstance(event, RunFinished):
+                    return event
+            if owner is None and (await self._log.bounds(self._id))[1]:
+                raise ConflictError(f"the run {self._id} died: it has no end", hint=f"deskhand recover {self._id}")
+            with anyio.move_on_after(_OWNER):
+                async for _ in subscribe(self._log, self._id, types=[RunFinished]):
+                    break
 
     async def pause(self, *, actor: str = "user", reason: str | None = None) -> None:
         """Let no further action start until `resume`; inside a batch too.
@@ -245,7 +254,7 @@ class Run(Generic[OutputT]):
                 of its own.
         """
         state = await self._control()
-        state.inbox.put(text, when, to=computer_id)
+        state.inbox.put(state.without_secrets(text), when, to=computer_id)
         state.emit(RunSteered, {"actor": actor, "text": text, "when": when}, computer_id=computer_id)
 
     async def takeover(self, actor: str = "user", *, reason: str | None = None, lease: float = LEASE) -> Takeover:
@@ -264,7 +273,10 @@ class Run(Generic[OutputT]):
 
         Raises:
             ConflictError: If a person has them, or the run has ended or is told to.
+            InvalidInputError: If the lease is no time.
         """
+        if not lease > 0:
+            raise InvalidInputError(f"the lease is {lease}; it is a number of seconds above 0")
         state = await self._control()
         assert self._live is not None  # noqa: S101 (it has a state)
         self._refuse_at_its_end(state)

@@ -144,7 +144,8 @@ class RunState:
     past: Past | None = None
 
     def __post_init__(self) -> None:
-        """Have it told, in the run as a whole, who holds the loop."""
+        """Keep secrets out of the goal; have it told, in the run as a whole, who holds the loop."""
+        self.goal = self.without_secrets(self.goal)
         if self.whole is None:
             self.lag.tell = self._held
             self.feed.lag = self.lag
@@ -293,6 +294,10 @@ class RunState:
             self.emit(
                 BudgetWarned, {"name": one.name, "metric": one.metric, "limit": one.limit, "used": round(one.used, 6)}
             )
+
+    def without_secrets(self, text: str) -> str:
+        """Take secrets out of what people say to the run, as its events do."""
+        return text if self.secrets is None else self.redactor.text(text)
 
     def unexposed(self, observation: Observation) -> Observation:
         """Take secrets out of what came of an action; an image is not searched."""

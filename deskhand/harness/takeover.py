@@ -105,7 +105,7 @@ class Takeover:
             await self._release()
             changed = await self._look_again()
         finally:
-            told = f"{self._told(summary)}{changed}"[:LONGEST]
+            told = self._run.without_secrets(f"{self._told(summary)}{changed}")[:LONGEST]
             data: dict[str, JsonValue] = {
                 "actor": self._actor,
                 "summary": summary,

@@ -168,11 +168,17 @@ async def test_what_was_reserved_and_not_used_comes_back() -> None:
     assert (await Driver(drive).run(computer_with_screen(), "go", budget=allowance)).ok
 
 
-@pytest.mark.parametrize("cap", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("cap", [-1, float("nan"), float("inf"), True, "3"])
 def test_cap_that_is_none_is_refused(cap: float) -> None:
     """A budget is a number from 0 up."""
     with pytest.raises(InvalidInputError, match="money"):
         Budget(money=cap)
+
+
+def test_word_for_an_unknown_price_that_is_none_is_refused() -> None:
+    """It would let a model through whose price nobody knows."""
+    with pytest.raises(InvalidInputError, match="'refuse' or 'ignore'"):
+        Budget(money=1, unknown_price="Refuse")  # type: ignore[arg-type]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), max_size=40), st.integers(0, 200))

@@ -12,8 +12,9 @@ import pytest
 
 from deskhand import DirectoryBlobs, MemoryLog, RunContext, SqliteLog, open_run
 from deskhand.errors import ConflictError, ConnectionLostError, InvalidInputError, NotFoundError
-from deskhand.harness import Engine, LogEntry, OpenRun
+from deskhand.harness import Engine, LogEntry, OpenRun, Run
 from deskhand.harness import engine as engine_module
+from deskhand.harness import run as run_module
 from deskhand.harness.events import CustomEvent, RunStarted
 from deskhand.providers import Click, ComputerSpec, MouseDown, MouseUp, Screen
 from tests.harness.driving import Driver, computer_with_screen
@@ -180,6 +181,25 @@ async def test_two_engines_share_one_log(tmp_path: Path) -> None:
                 counted = [event.data.value async for event in seen.events() if isinstance(event, CustomEvent)]
                 assert counted == [0, 1, 2]
                 assert (await seen.result()).outcome == "completed"
+
+
+async def test_who_waits_for_a_run_whose_process_dies_is_told() -> None:
+    """The log of a process that is gone has no end of its run, and never will by itself."""
+
+    async def await_end(run: Run[object]) -> None:
+        with pytest.raises(ConflictError, match="died"):
+            await run.result()
+
+    with anyio.fail_after(10), attribute(run_module, "_OWNER", 0.01):
+        async with MemoryLog() as log, Engine(log=log) as engine:
+            run = await engine.start(Driver(count), computer_with_screen(), "count")
+            await run.result()
+            epoch = await log.claim("run_other")
+            log.append("run_other", epoch, await log.read(run.id, limit=1))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(await_end, await engine.get("run_other"))
+                await anyio.wait_all_tasks_blocked()  # it lives, and is waited for
+                log.release("run_other", epoch)
 
 
 async def test_run_owns_the_computer_that_was_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

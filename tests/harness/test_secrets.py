@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,7 +111,9 @@ async def test_canary_is_nowhere_after_a_models_run(tmp_path: Path, caplog: pyte
         SqliteLog(tmp_path / "log.db") as log,
     ):
         blobs = DirectoryBlobs(tmp_path / "blobs")
-        result = await harness.run(computer, "log in", log=log, blobs=blobs, secrets=SECRETS)
+        result = await harness.run(
+            computer, f"log in with {CANARY}", log=log, blobs=blobs, secrets=SECRETS, metadata={"note": CANARY}
+        )
         assert result.ok
         assert CANARY in computer.typed
     kept = all_bytes(tmp_path)
@@ -120,6 +123,28 @@ async def test_canary_is_nowhere_after_a_models_run(tmp_path: Path, caplog: pyte
         assert form.encode() not in kept
         assert form not in "".join(requests)
         assert form not in caplog.text
+
+
+async def test_value_that_people_write_themselves_is_not_told_to_an_agent() -> None:
+    """In the goal, in a word to it, in what a person says when they hand the computer back."""
+    told: list[str] = []
+    heard = anyio.Event()
+
+    async def drive(run: RunContext) -> None:
+        told.append(run.goal)
+        told.extend(await run.inbox.wait())
+        heard.set()
+        told.extend(await run.inbox.wait())
+
+    with anyio.fail_after(10):
+        async with Driver(drive).start(computer_with_screen(), f"use {CANARY}", secrets=SECRETS) as run:
+            await run.steer(f"it is {CANARY}")
+            await heard.wait()
+            async with await run.takeover("ann") as hands:
+                await hands.hand_back(f"I typed {CANARY}")
+            await run.result()
+    assert told[:2] == [f"use {MASK}", f"it is {MASK}"]
+    assert f"I typed {MASK}" in told[2]
 
 
 async def test_secret_goes_only_to_the_computers_it_is_for() -> None:

@@ -6,8 +6,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from deskhand import Engine, RunContext, ToolCall
-from deskhand.errors import ConflictError
+from deskhand import Engine, RunContext, ToolCall, open_run
+from deskhand.errors import ConflictError, InvalidInputError
 from deskhand.harness import Run
 from deskhand.harness.events import ActionStarted, ControlReturned, ControlTaken, EventBase
 from deskhand.providers import Click, InputAction, MouseDown, MouseUp, Type
@@ -138,6 +138,15 @@ async def test_lease_runs_out_where_a_person_does_nothing() -> None:
             assert hands.over
     assert "nothing was done for 0.05 s" in gate.said[0]
     assert gate.said[0].endswith("The screen is as it was.")
+
+
+@pytest.mark.parametrize("lease", [0, -1, float("nan")])
+async def test_lease_that_is_no_time_is_refused(lease: float) -> None:
+    """Nobody has the computer then."""
+    async with open_run(computer_with_screen(), "go") as run:
+        with pytest.raises(InvalidInputError, match="lease"):
+            await run.takeover("ann", lease=lease)
+        assert (await run.act("type", text="x")).ok
 
 
 async def test_button_that_a_person_holds_is_released_when_they_leave() -> None:
