@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ExecResult,
         ExternalComputer,
     )
+    from deskhand.providers.e2b.provider import E2BProvider
     from deskhand.providers.lookup import attach, open_computer, provider
     from deskhand.providers.orgo.provider import OrgoProvider
     from deskhand.tools.calls import Frame, Observation, ToolCall
@@ -83,6 +84,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ExecResult",
         "ExternalComputer",
     ),
+    "deskhand.providers.e2b.provider": ("E2BProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
     "deskhand.providers.orgo.provider": ("OrgoProvider",),
     "deskhand.tools.calls": ("Frame", "Observation", "ToolCall"),
@@ -105,6 +107,7 @@ __all__ = [
     "ConfigError",
     "DeskhandError",
     "DirectoryBlobs",
+    "E2BProvider",
     "Engine",
     "Event",
     "EventLog",

@@ -20,6 +20,7 @@ MODULES = (
     "deskhand.providers",
     "deskhand.providers.local",
     "deskhand.providers.orgo",
+    "deskhand.providers.e2b",
     "deskhand.tools",
     "deskhand.harness",
     "deskhand.harness.models",

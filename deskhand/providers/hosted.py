@@ -6,7 +6,7 @@ import abc
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Final, Generic, Self
+from typing import Final, Self
 
 import anyio
 import anyio.abc
@@ -14,7 +14,7 @@ import anyio.abc
 from deskhand.errors import ConflictError, DeskhandError
 from deskhand.logs import package_logger
 from deskhand.providers.contract import ComputeProvider
-from deskhand.providers.ownership import ComputerT, Owner
+from deskhand.providers.ownership import Owner
 
 __all__ = ["HostedProvider"]
 
@@ -24,14 +24,14 @@ _BACKGROUND: Final = 20.0
 """Seconds for what is done although whoever asked for it has left."""
 
 
-class HostedProvider(ComputeProvider, Generic[ComputerT]):
+class HostedProvider(ComputeProvider):
     """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
 
     def __init__(self) -> None:
         self._leave = anyio.Event()
         self._outer: anyio.abc.TaskGroup | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._owner: Owner[ComputerT] | None = None
+        self._owner: Owner | None = None
 
     def _check_ready(self) -> None:
         """Check that it can be opened, before anything is.
@@ -111,7 +111,7 @@ class HostedProvider(ComputeProvider, Generic[ComputerT]):
             try:
                 async with self._connections(), anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    owner = self._owner = Owner[ComputerT](self.name, self._destroy, tasks)
+                    owner = self._owner = Owner(self.name, self._destroy, tasks)
                     opened.set()
                     await leave.wait()
                     owner.release()
@@ -125,7 +125,7 @@ class HostedProvider(ComputeProvider, Generic[ComputerT]):
             # No computer raises into the group; told of the block's own error, it would wrap that in a group.
             await outer.__aexit__(None, None, None)
 
-    def _owned(self) -> Owner[ComputerT]:
+    def _owned(self) -> Owner:
         if self._owner is None:
             raise ConflictError(
                 "this provider is not open", hint=f"async with {type(self).__name__}() as provider: ..."

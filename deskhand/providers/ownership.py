@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
 import anyio.abc
@@ -12,7 +12,7 @@ import anyio.abc
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError
 from deskhand.providers.contract import ComputerInfo
 
-__all__ = ["ComputerT", "Find", "Hosted", "Owner"]
+__all__ = ["Find", "Hosted", "Owner"]
 
 Find: TypeAlias = Callable[[], Awaitable[str | None]]
 """Looks for a computer whose answer was lost, and returns its id."""
@@ -87,7 +87,7 @@ class _Holding(Generic[ComputerT]):
         return not self.computer.kept and not self.computer.is_ended
 
 
-class Owner(Generic[ComputerT]):
+class Owner:
     """Makes and ends the computers of one provider, in tasks that outlive whoever asked.
 
     Args:
@@ -100,11 +100,11 @@ class Owner(Generic[ComputerT]):
         self._provider = provider
         self._destroy = destroy
         self._tasks = tasks
-        self._held: set[_Holding[ComputerT]] = set()
+        self._held: set[_Holding[Any]] = set()
 
-    def computer(self, computer_id: str) -> ComputerT | None:
+    def computer(self, computer_id: str) -> Hosted | None:
         """Return the computer with that id, if it is one of these."""
-        computers = [holding.computer for holding in self._held]
+        computers: list[Hosted | None] = [holding.computer for holding in self._held]
         return next((one for one in computers if one is not None and one.info.id == computer_id), None)
 
     async def make(self, called: str, begin: Callable[[], Awaitable[ComputerT]], find: Find) -> ComputerT:
@@ -151,7 +151,7 @@ class Owner(Generic[ComputerT]):
             self._held.discard(holding)  # one that is in doubt was looked for just now, and is when all ends
         holding.settled.set()
 
-    def _abandon(self, holding: _Holding[ComputerT]) -> None:
+    def _abandon(self, holding: _Holding[Any]) -> None:
         if holding.is_abandoned:
             return
         holding.is_abandoned = True
@@ -161,7 +161,7 @@ class Owner(Generic[ComputerT]):
         else:
             holding.scope.deadline = anyio.current_time() + _GRACE
 
-    async def _end(self, holding: _Holding[ComputerT]) -> None:
+    async def _end(self, holding: _Holding[Any]) -> None:
         """End a computer, or make sure that there is none; why it could not be ended is kept, to be told."""
         holding.left = None
         with anyio.move_on_after(_ENDING, shield=True) as scope:
@@ -180,7 +180,7 @@ class Owner(Generic[ComputerT]):
                 f"{holding.called} did not end within {_ENDING:g} s", provider=self._provider
             )
 
-    async def _end_what_is_found(self, holding: _Holding[ComputerT]) -> None:
+    async def _end_what_is_found(self, holding: _Holding[Any]) -> None:
         """End a computer whose answer was lost; one that is not there yet is looked for again when all ends."""
         found = await holding.find()
         if found is None:

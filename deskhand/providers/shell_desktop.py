@@ -83,6 +83,9 @@ class ShellDesktop(ExternalComputer):
     application that is busier than that may miss it.
     """
 
+    inline_picture = _PART
+    """Bytes of a picture that travel in a command's output at most; larger ones are read by themselves."""
+
     _desktop: _Desktop | None = None
 
     @property
@@ -146,7 +149,7 @@ class ShellDesktop(ExternalComputer):
     async def _picture(self, options: str) -> bytes:
         path = f"/tmp/deskhand-{secrets.token_hex(8)}.png"  # noqa: S108 (nobody can guess it)
         line = _TAKE.replace("@OPTIONS@", options).replace("@PATH@", path)
-        line = line.replace("@HEAD@", _HEAD).replace("@PART@", str(_PART)).strip()
+        line = line.replace("@HEAD@", _HEAD).replace("@PART@", str(self.inline_picture)).strip()
         is_removed = False
         try:
             result = await self._run(line)
@@ -154,7 +157,7 @@ class ShellDesktop(ExternalComputer):
                 is_removed = result.exit_code is not None
                 raise self._no_picture(result)
             size, inline = self._sized(_lines(result))
-            is_removed = size <= _PART
+            is_removed = size <= self.inline_picture
             if is_removed:
                 return self._decoded(inline, size)
             if size > _LARGEST:

@@ -58,6 +58,8 @@ __all__ = [
     "ComputeProvider",
     "ComputerInfo",
     "ComputerSpec",
+    "E2BComputer",
+    "E2BProvider",
     "Engine",
     "EventLog",
     "EventStream",
@@ -907,6 +909,157 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to Anthropic's API for one run."""
 
+class ShellDesktop(ExternalComputer):
+    """A computer whose screen is seen and used through its shell: derive from it in place of `ExternalComputer`."""
+
+    @property
+    def screen(self) -> Screen | None:
+        """The screen's size as last seen; ``None`` where no desktop was found."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the class overrides, and of the desktop what was found."""
+
+    def find_desktop(self, display: str | None = None) -> Screen | None:
+        """Look for a display and for the programs, and remember what was found."""
+
+    def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen, and cut a region out here; ``auto`` is PNG."""
+
+    def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+
+    def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated, and says in ``effect`` what is certain."""
+
+class E2BComputer(ShellDesktop):
+    """A sandbox in E2B's cloud."""
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that E2B told."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+
+    def wait_until_up(self) -> None:
+        """Wait until it takes commands, and find its desktop; of a new one, start that."""
+
+    def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it in the sandbox too, with all that it started."""
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractContextManager[ExecStream]:
+        """Run a command and follow its output; leaving the block ends it."""
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB."""
+
+    def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+
+    def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+
+    def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+
+    def preview_url(self, port: int, path: str = "/") -> str:
+        """Return the address at which anybody can reach a port of the sandbox."""
+
+    def live_view_url(self) -> str:
+        """Start a viewer and return the page on which a person can watch the screen, its password in the address."""
+
+    def extend(self, ttl: float) -> None:
+        """Say how many seconds it is kept, from now on."""
+
+    def stop(self) -> None:
+        """Pause it, its memory kept; that it is paused already is no error. Its time does not go on meanwhile."""
+
+    def start(self) -> None:
+        """Let it go on where it was paused, for as long as it was given at first."""
+
+    def refresh(self) -> ComputerInfo:
+        """Ask E2B what the computer is doing, and return its information: that it is gone too."""
+
+    def destroy(self) -> None:
+        """End it for good; that it is gone already is no error."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that E2B did not find once may not be."""
+
+    def clone(self, name: str) -> E2BComputer:
+        """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
+
+    @property
+    def ttl(self) -> float:
+        """Seconds that it is kept when it is created, resumed or copied."""
+
+class HostedProvider(ComputeProvider):
+    """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
+
+    def __enter__(self) -> Self:
+        """Open the connections."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Destroy what was created here and neither destroyed nor kept, and close the connections."""
+
+    def close(self) -> None:
+        """Leave it now, rather than at exit."""
+
+    def __init__(self) -> None: ...
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+
+class E2BProvider(HostedProvider):
+    """Sandboxes of E2B, over its HTTP API."""
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        api_key: str | SecretStr | None = None,
+        base_url: str | None = None,
+        sandbox_url: str | None = None,
+        timeout: float | None = None,
+        http_client: OwnClient | None = None,
+    ) -> None: ...
+    def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> E2BComputer:
+        """Create a sandbox, start its desktop where its template has one, and find out what it can do."""
+
+    def get(self, computer_id: str) -> E2BComputer:
+        """Return an existing sandbox, borrowed; one that runs is waited for until it takes commands."""
+
+    def list(self) -> builtins.list[ComputerInfo]:
+        """List the sandboxes that the key may see, running and paused, the oldest first."""
+
 class LocalComputer(ExternalComputer):
     """A computer that lives in this process's care and ends with it."""
 
@@ -1249,19 +1402,9 @@ class OrgoComputer(ExternalComputer):
     def prompt(self, text: str) -> str:
         """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
 
-class OrgoProvider(ComputeProvider):
+class OrgoProvider(HostedProvider):
     """Hosted Linux desktops of Orgo, over its HTTP API."""
 
-    def __enter__(self) -> Self:
-        """Open the connections."""
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Destroy what was created here and neither destroyed nor kept, and close the connections."""
-
-    def close(self) -> None:
-        """Leave it now, rather than at exit."""
     name: ClassVar[str]
 
     def __init__(

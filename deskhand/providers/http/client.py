@@ -20,6 +20,7 @@ from deskhand.errors import (
     ConflictError,
     DeskhandError,
     InvalidInputError,
+    ProtocolError,
     RateLimitedError,
 )
 from deskhand.providers.http.failures import SHOWN, FailureRow
@@ -324,6 +325,14 @@ class HttpClient:
                 bound.is_sent = True
                 status, got, _ = await self._send(operation, self.url(path), headers, content)
         return status, got
+
+    def failure(self, operation: Operation, status: int, headers: Mapping[str, str], data: bytes) -> DeskhandError:
+        """Return the error that a failure stands for that came in another way than as an answer's status."""
+        return self._reports.failure(operation, status, headers, data)
+
+    def protocol(self, operation: Operation, headers: Mapping[str, str], what: str) -> ProtocolError:
+        """Return the error that says that the other side answered with something else than its protocol has."""
+        return self._reports.protocol(operation, headers, what)
 
     def url(self, path: str) -> str:
         """Return the absolute URL of a path below the base; an absolute one stays."""

@@ -199,6 +199,8 @@ def _said(fields: Mapping[str, JsonValue]) -> tuple[JsonValue, JsonValue]:
         return detail, said
     if said is None:
         said = fields.get("message")
+    if not isinstance(code, str):  # a number, beside which there may be a word
+        code = fields.get("error_code")
     return detail if said is None else said, code
 
 

@@ -39,7 +39,7 @@ _AUTO_STOP: Final = re.compile(r"(?i)auto.?stop")
 """What a refusal is about that is about the idle time."""
 
 
-class OrgoProvider(HostedProvider[OrgoComputer]):
+class OrgoProvider(HostedProvider):
     """Hosted Linux desktops of Orgo, over its HTTP API.
 
     What it creates is destroyed when it is left; should this process be killed, each computer stops by itself after an
@@ -135,7 +135,7 @@ class OrgoProvider(HostedProvider[OrgoComputer]):
         owner = self._owned()
         if not computer_id or not computer_id.isprintable():
             raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if (own := owner.computer(computer_id)) is not None:
+        if isinstance(own := owner.computer(computer_id), OrgoComputer):
             return own
         try:
             fields = await self._http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))

@@ -6,8 +6,19 @@ be wrong alike. They need ``pip install 'deskhand[simulate]'``.
 
 from __future__ import annotations
 
+from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
 from .recorded import RecordedRequest
 from .simulator import Simulator
 
-__all__ = ["ORGO_ROUTES", "OrgoDialect", "OrgoPlan", "OrgoSimulator", "RecordedRequest", "Simulator"]
+__all__ = [
+    "E2B_ROUTES",
+    "ORGO_ROUTES",
+    "E2BPlan",
+    "E2BSimulator",
+    "OrgoDialect",
+    "OrgoPlan",
+    "OrgoSimulator",
+    "RecordedRequest",
+    "Simulator",
+]

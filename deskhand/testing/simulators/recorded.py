@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 __all__ = ["RecordedRequest", "without_secrets"]
 
-SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key", "x-anthropic-key"})
+SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key", "x-anthropic-key", "x-access-token"})
 SECRET_PARAMETERS = frozenset({"token"})
 REDACTED = "[redacted]"
 

@@ -1,0 +1,287 @@
+"""What is asked of E2B, what its errors mean, and how it describes a sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+from urllib.parse import quote, urlencode
+
+from pydantic import JsonValue, SecretStr
+
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    ConflictError,
+    FileMissingError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    UnsupportedError,
+)
+from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
+from deskhand.providers.e2b.connect import Connect
+from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
+
+__all__ = [
+    "DAEMON_ROWS",
+    "KEY_HINT",
+    "NAME",
+    "NAMED",
+    "OPERATIONS",
+    "ROWS",
+    "E2BApi",
+    "JsonObject",
+    "computer_info",
+    "domain_of",
+]
+
+JsonObject: TypeAlias = dict[str, JsonValue]
+Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+NAME: Final = "e2b"
+KEY_HINT: Final = "export E2B_API_KEY=e2b_..."
+DOMAIN: Final = "e2b.app"
+NAMED: Final = "deskhand-name"
+"""The metadata that holds a computer's name, by which it is found again where the answer to its creation was lost."""
+
+MAX_FILE: Final = 100 << 20
+"""Bytes of a file that can be read or written at once."""
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    row.name: row
+    for row in (
+        Operation("create a sandbox", deadline=90.0),
+        Operation("list sandboxes", "GET", "read", limit=16 << 20),
+        Operation("describe a sandbox", "GET", "read"),
+        Operation("see whether it is there", "GET", "read", deadline=5.0, attempts=1),
+        Operation("destroy a sandbox", "DELETE", "repeatable"),
+        Operation("set its time", repetition="repeatable"),
+        Operation("pause a sandbox", repetition="repeatable", deadline=60.0),
+        Operation("resume a sandbox", repetition="repeatable", deadline=60.0),
+        Operation("fork a sandbox", deadline=120.0),
+        Operation("tell its health", "GET", "read", deadline=10.0, attempts=1),
+        Operation("run a command"),
+        Operation("open a terminal"),
+        Operation("end a process", repetition="repeatable", deadline=8.0, attempts=1),
+        Operation("send input"),
+        Operation("resize a terminal", repetition="repeatable"),
+        Operation("describe a file", repetition="read"),
+        Operation("list a folder", repetition="read", limit=16 << 20),
+        Operation("move a file"),
+        Operation("remove a file"),
+        Operation("read a file", "GET", "read", deadline=120.0, limit=MAX_FILE),
+        Operation("write a file", repetition="repeatable", deadline=120.0),
+    )
+}
+"""What is asked of E2B. Commands and what is typed are sent once."""
+
+_AGAIN: Final = "try again in a moment"
+_TIMES: Final = "see the plan's longest time at https://e2b.dev/pricing, and give a shorter ttl"
+
+ROWS: Final = (
+    FailureRow(400, "timeout cannot", Failure(InvalidInputError, "no", hint=_TIMES)),
+    FailureRow(401, "", Failure(AuthError, "no", hint=KEY_HINT)),
+    FailureRow(402, "", Failure(QuotaError, "no", hint="see the account's billing at https://e2b.dev/dashboard")),
+    FailureRow(403, "limit", Failure(QuotaError, "no", hint="the plan allows no more: destroy one first")),
+    FailureRow(
+        404, "template", Failure(NotFoundError, "no", hint="spec.image names the template; see e2b template list")
+    ),
+    FailureRow(404, "sandbox", Failure(ComputerGoneError, "no")),
+    FailureRow(
+        404, "", Failure(NotFoundError, "no", hint="check that E2B_API_URL or base_url is where the API begins")
+    ),
+    FailureRow(
+        409,
+        "sandbox_snapshot_guest_agent_unresponsive",
+        Failure(ConflictError, "no", hint="its memory cannot be restored: it has to be resumed from its disk alone"),
+    ),
+    FailureRow(409, "idempotency_in_progress", Failure(OverloadedError, None, True, _AGAIN)),
+    FailureRow(409, "idempotency_outcome_unknown", Failure(ProviderError, "unknown")),
+    FailureRow(
+        429,
+        "maximum number of concurrent",
+        Failure(QuotaError, "no", hint="the plan allows no more at once: destroy one, or pause one"),
+    ),
+    FailureRow(503, "sandbox_capacity_unavailable", Failure(OverloadedError, "no", True, _AGAIN)),
+    FailureRow(503, "sandbox_placement_timeout", Failure(OverloadedError, None, True, _AGAIN)),
+)
+"""What the API's errors mean where the status alone does not tell."""
+
+DAEMON_ROWS: Final = (
+    FailureRow(400, "does not exist", Failure(FileMissingError, "no")),
+    FailureRow(401, "", Failure(AuthError, "no", hint="its token is another one by now: get the computer again")),
+    FailureRow(404, "", Failure(FileMissingError, "no")),
+    FailureRow(500, "not a directory", Failure(InvalidInputError, "no")),
+    FailureRow(501, "", Failure(UnsupportedError, "no")),
+    FailureRow(502, "was not found", Failure(ComputerGoneError, "no")),
+    FailureRow(502, "port is not open", Failure(OverloadedError, "no", True, _AGAIN)),
+    FailureRow(507, "", Failure(ProviderError, "no", hint="the sandbox's disk is full: delete something")),
+)
+"""What the errors of the daemon inside of a sandbox, and of the proxy before it, mean."""
+
+_STATUS: Final[Mapping[str, ComputerStatus]] = {
+    "running": ComputerStatus.RUNNING,
+    "paused": ComputerStatus.PAUSED,
+    "pausing": ComputerStatus.PAUSED,
+}
+_SECRET: Final = re.compile(r"(?i)password|token|secret")
+_MIB: Final = 1 << 20
+_DOMAIN: Final = re.compile(r"[a-z0-9.-]+", re.ASCII | re.IGNORECASE)
+_SHARED: Final = frozenset({"e2b.app", "e2b.dev", "e2b.pro"})
+"""Domains that have one address for all sandboxes; elsewhere each has its own."""
+_PORT: Final = 49_983
+"""Where the daemon listens."""
+
+
+class E2BApi:
+    """The API, and the daemons of the sandboxes.
+
+    Args:
+        http: The client of the API.
+        daemons: The client of all daemons, without a key.
+        sandbox_url: Where the daemons are; where their domain says where not given.
+        background: Does something to its end, whatever becomes of whoever asked for it.
+    """
+
+    def __init__(self, http: HttpClient, daemons: HttpClient, sandbox_url: str | None, background: Background) -> None:
+        self.http = http
+        self.in_background = background
+        self.missing: set[str] = set()
+        self._daemons = daemons
+        self._sandbox_url = sandbox_url
+
+    @staticmethod
+    def path(sandbox_id: str, route: str = "") -> str:
+        """Return the path of a sandbox, or of one of its routes."""
+        return f"/sandboxes/{quote(sandbox_id, safe='')}" + (f"/{route}" if route else "")
+
+    def daemon(self, fields: Mapping[str, JsonValue]) -> Connect:
+        """Return what speaks to the daemon inside of a sandbox."""
+        sandbox_id, token, domain = str(fields.get("sandboxID")), fields.get("envdAccessToken"), domain_of(fields)
+        base = self._sandbox_url or (
+            f"https://sandbox.{domain}" if domain in _SHARED else f"https://{_PORT}-{sandbox_id}.{domain}"
+        )
+        secret = SecretStr(token if isinstance(token, str) else "")
+        return Connect(self._daemons, base.rstrip("/"), sandbox_id, _PORT, secret)
+
+    async def act(self, operation: str, sandbox_id: str, route: str, body: Mapping[str, object]) -> bytes:
+        """Use a route of a sandbox's life, and return the answer.
+
+        Raises:
+            ComputerGoneError: If the sandbox is not there any more.
+            UnsupportedError: If the route is not there, which is remembered.
+        """
+        prefix = "/v2" if route == "connect" else ""
+        try:
+            reply = await self.http.ask(OPERATIONS[operation], prefix + self.path(sandbox_id, route), body)
+        except (NotFoundError, UnsupportedError) as error:
+            self.missing.add(route)
+            raise UnsupportedError(
+                f"e2b has no way to {operation} here: {error.message}",
+                hint="capabilities no longer tell of it",
+                provider=NAME,
+                request_id=error.request_id,
+            ) from error
+        return reply.data
+
+    async def is_there(self, sandbox_id: str) -> bool:
+        """Ask once whether a sandbox is there.
+
+        Raises:
+            DeskhandError: If that cannot be found out.
+        """
+        try:
+            await self.http.ask(OPERATIONS["see whether it is there"], self.path(sandbox_id), is_urgent=True)
+        except ComputerGoneError:
+            return False
+        return True
+
+    async def destroy(self, sandbox_id: str) -> None:
+        """End a sandbox for good.
+
+        Raises:
+            ComputerGoneError: If it is not there any more.
+        """
+        await self.http.ask(OPERATIONS["destroy a sandbox"], self.path(sandbox_id), is_urgent=True)
+
+    async def list(self, metadata: Mapping[str, str] | None = None) -> list[JsonObject]:
+        """List the sandboxes that run or are paused, or those of them with some metadata."""
+        query = {"state": "running,paused", "limit": "100"}
+        if metadata:
+            query["metadata"] = urlencode({quote(name): quote(value) for name, value in metadata.items()})
+        found: list[JsonObject] = []
+        seen: set[str] = set()
+        while True:
+            path = f"/v2/sandboxes?{urlencode(query)}"
+            page, headers = await self.http.call_list(OPERATIONS["list sandboxes"], path)
+            found += [one for one in page if isinstance(one, dict)]
+            more = headers.get("x-next-token", "")
+            if not more:
+                return found
+            if more in seen:
+                raise ProtocolError("e2b lists the same page again and again", provider=NAME, effect="no")
+            seen.add(more)
+            query["nextToken"] = more
+
+    async def find(self, name: str) -> JsonObject | None:
+        """Return the sandbox whose metadata holds a name."""
+        for one in await self.list({NAMED: name}):
+            metadata = one.get("metadata")
+            if isinstance(metadata, dict) and metadata.get(NAMED) == name and one.get("sandboxID"):
+                return one
+        return None
+
+
+def domain_of(fields: Mapping[str, JsonValue]) -> str:
+    """Return the domain below which a sandbox's ports are.
+
+    Raises:
+        ProtocolError: If it is none.
+    """
+    domain = fields.get("domain") or DOMAIN
+    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+        raise ProtocolError(f"e2b names {domain!r} as a domain", provider=NAME)
+    return domain
+
+
+def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
+    """Read what E2B says of a sandbox; an answer to its creation tells no state, which is that it runs."""
+    noted = fields.get("metadata")
+    metadata = {str(name): str(value) for name, value in noted.items()} if isinstance(noted, dict) else {}
+    sandbox_id = str(fields.get("sandboxID") or "")
+    memory, disk, cpus = (_number(fields.get(name)) for name in ("memoryMB", "diskSizeMB", "cpuCount"))
+    return ComputerInfo(
+        id=sandbox_id,
+        name=metadata.pop(NAMED, sandbox_id),
+        provider=NAME,
+        source="external",
+        status=_STATUS.get(str(fields.get("state", "running")), ComputerStatus.ERROR),
+        specs=Specs(
+            cpus=cpus,
+            memory=None if memory is None else int(memory * _MIB),
+            disk=None if disk is None else int(disk * _MIB),
+            os="linux",
+        ),
+        created_at=_time(fields.get("startedAt")),
+        metadata=metadata,
+        raw={name: value for name, value in fields.items() if _SECRET.search(name) is None},
+    )
+
+
+def _number(value: JsonValue) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
+        return None
+    return float(value)
+
+
+def _time(value: JsonValue) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)

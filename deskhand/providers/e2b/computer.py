@@ -1,0 +1,365 @@
+"""One sandbox of E2B."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
+
+import anyio
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from deskhand.errors import (
+    ComputerGoneError,
+    ConflictError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    OverloadedError,
+    ProtocolError,
+)
+from deskhand.providers.contract import (
+    Capability,
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExecStream,
+    FileInfo,
+    Screen,
+    Terminal,
+)
+from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi, computer_info, domain_of
+from deskhand.providers.e2b.desktop import VIEWER_PORT, bring_up, has_viewer, start_viewer
+from deskhand.providers.e2b.files import Files
+from deskhand.providers.e2b.processes import Processes
+from deskhand.providers.e2b.request import DEFAULT_TTL, seconds_of
+from deskhand.providers.e2b.terminal import open_terminal
+from deskhand.providers.shell_desktop import ShellDesktop
+
+__all__ = ["E2BComputer"]
+
+_UP: Final = 60.0
+"""Seconds that the daemon may take to answer."""
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+_IN_DOUBT: Final = (OutcomeUnknownError, ConnectionLostError, OverloadedError, ProtocolError, DeadlineExceededError)
+"""Errors that may mean that the sandbox is not there any more."""
+_ROUTES: Final = {"pause": Capability.PAUSE, "connect": Capability.PAUSE, "fork": Capability.CLONE}
+
+
+class E2BComputer(ShellDesktop):
+    """A sandbox in E2B's cloud.
+
+    Commands, files and terminals go through the daemon inside of it. Its screen is seen and used by ``scrot`` and
+    ``xdotool``, where its template has them and an X server: ``desktop`` has. Of a template without them there are
+    shell and files. It ends when its time is up, whatever it is doing, unless that is extended.
+
+    There is no kept shell, no other screen size afterwards, and no snapshot that could be brought back in its place.
+    """
+
+    inline_picture = 0
+
+    def __init__(
+        self,
+        fields: Mapping[str, JsonValue],
+        api: E2BApi,
+        *,
+        ttl: float = DEFAULT_TTL,
+        screen: Screen | None = None,
+        is_new: bool = False,
+        adopt: Callable[[E2BComputer, str], Awaitable[E2BComputer]],
+    ) -> None:
+        self._info = computer_info(fields)
+        self._api = api
+        self._ttl = ttl
+        self._wanted_screen = screen
+        self._is_new = is_new
+        self._adopt = adopt
+        self._domain = domain_of(fields)
+        self._processes = Processes(api, api.daemon(fields))
+        self._files = Files(api, self._processes)
+        self._has_viewer = False
+        self._is_ended = False
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that E2B told."""
+        return replace(self._info, screen=self.screen)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+        lacking = {_ROUTES[route] for route in self._api.missing}
+        if not self._has_viewer:
+            lacking.add(Capability.LIVE_VIEW)
+        return super().capabilities - lacking
+
+    def _unsupported_hint(self, capability: Capability) -> str | None:
+        if capability is Capability.SHELL:
+            return "use exec, or a terminal"
+        if capability is Capability.LIVE_VIEW:
+            return "spec.image names a template with x11vnc and noVNC: desktop has them"
+        return super()._unsupported_hint(capability)
+
+    def _check(self, *capabilities: Capability) -> None:
+        if self._info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the e2b computer {self._info.id} is gone", effect="no", provider=NAME)
+        if self._info.status is ComputerStatus.PAUSED:
+            raise ConflictError(
+                f"the e2b computer {self._info.id} is paused", hint="start() lets it go on", provider=NAME
+            )
+        self.require(*capabilities)
+
+    # Coming up
+
+    async def wait_until_up(self) -> None:
+        """Wait until it takes commands, and find its desktop; of a new one, start that.
+
+        Raises:
+            DeadlineExceededError: If it does not come up in time.
+        """
+        if self._info.status is not ComputerStatus.RUNNING:
+            return
+        async with self._noticing():
+            await self._until_healthy()
+            await self.find_desktop()
+            if self.screen is None and self._is_new and await bring_up(self._processes, self._wanted_screen):
+                await self.find_desktop()
+            self._has_viewer = self.screen is not None and await has_viewer(self._processes)
+        self._is_new = False
+
+    async def _until_healthy(self) -> None:
+        ends, attempt = anyio.current_time() + _UP, 0
+        while True:
+            try:
+                await self._processes.daemon.get(OPERATIONS["tell its health"], "/health")
+            except DeskhandError as error:
+                if not error.retryable:
+                    raise
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                if anyio.current_time() + pause > ends:
+                    raise DeadlineExceededError(
+                        f"the e2b computer {self._info.id} was not up after {_UP:g} s: {error.message}",
+                        effect="yes",
+                        provider=NAME,
+                    ) from error
+            else:
+                return
+            attempt += 1
+            await anyio.sleep(pause)
+
+    # Shell
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it in the sandbox too, with all that it started."""
+        self._check(Capability.EXEC)
+        async with self._noticing():
+            given = await self._files.stage(stdin) if stdin else ""
+            return await self._processes.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command and follow its output; leaving the block ends it."""
+        self._check(Capability.EXEC_STREAM)
+        return self._exec_stream(command, timeout, cwd, env, stdin)
+
+    @asynccontextmanager
+    async def _exec_stream(
+        self,
+        command: str,
+        timeout: float | None,
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        stdin: bytes | None,
+    ) -> AsyncIterator[ExecStream]:
+        async with self._noticing():
+            given = await self._files.stage(stdin) if stdin else ""
+            async with self._processes.stream(command, timeout=timeout, cwd=cwd, env=env, stdin=given) as stream:
+                yield stream
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+        self._check(Capability.TERMINAL)
+        return self._terminal(columns, rows)
+
+    @asynccontextmanager
+    async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
+        async with self._noticing(), open_terminal(self._processes, columns=columns, rows=rows) as terminal:
+            yield terminal
+
+    # Files
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB."""
+        self._check(Capability.FILES)
+        async with self._noticing():
+            return await self._files.read(path)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+        self._check(Capability.FILES)
+        async with self._noticing():
+            await self._files.write(path, content.encode() if isinstance(content, str) else content)
+
+    async def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+        self._check(Capability.FILES)
+        async with self._noticing():
+            return await self._files.list(path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+        self._check(Capability.FILES)
+        async with self._noticing():
+            return await self._files.stat(path)
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+        self._check(Capability.FILES)
+        async with self._noticing():
+            await self._files.delete(path, recursive=recursive)
+
+    # Ports, life
+
+    async def preview_url(self, port: int, path: str = "/") -> str:
+        """Return the address at which anybody can reach a port of the sandbox."""
+        self._check(Capability.PORTS)
+        if isinstance(port, bool) or not 1 <= port <= 65_535:
+            raise InvalidInputError(f"{port!r} is no port")
+        return f"https://{port}-{self._info.id}.{self._domain}/{quote(path.lstrip('/'), safe='/?&=%#')}"
+
+    async def live_view_url(self) -> str:
+        """Start a viewer and return the page on which a person can watch the screen, its password in the address.
+
+        An address that was returned before does not open it any more.
+        """
+        self._check(Capability.LIVE_VIEW)
+        async with self._noticing():
+            password = await start_viewer(self._processes)
+        page = "vnc.html?autoconnect=true&resize=scale&view_only=true&password="
+        return await self.preview_url(VIEWER_PORT, page + password)
+
+    async def extend(self, ttl: float) -> None:
+        """Say how many seconds it is kept, from now on.
+
+        Raises:
+            InvalidInputError: If that is no time, or longer than the plan allows.
+        """
+        self._check()
+        seconds = seconds_of(ttl)
+        async with self._noticing():
+            path = self._api.path(self._info.id, "timeout")
+            await self._api.http.ask(OPERATIONS["set its time"], path, {"timeout": seconds})
+        self._ttl = ttl
+
+    async def stop(self) -> None:
+        """Pause it, its memory kept; that it is paused already is no error. Its time does not go on meanwhile."""
+        if self._info.status is ComputerStatus.PAUSED:
+            return
+        self._check(Capability.PAUSE)
+        async with self._noticing():
+            with suppress(ConflictError):
+                await self._api.act("pause a sandbox", self._info.id, "pause", {})
+        self._info = replace(self._info, status=ComputerStatus.PAUSED)
+
+    async def start(self) -> None:
+        """Let it go on where it was paused, for as long as it was given at first."""
+        if self._info.status is ComputerStatus.DESTROYED:
+            self._check()
+        self.require(Capability.PAUSE)
+        async with self._noticing():
+            answer = await self._api.act(
+                "resume a sandbox", self._info.id, "connect", {"timeout": seconds_of(self._ttl)}
+            )
+            fields = _object(answer)
+            self._processes.daemon = self._api.daemon({**self._info.raw, **fields})
+            self._info = replace(self._info, status=ComputerStatus.RUNNING)
+            await self.wait_until_up()
+
+    async def refresh(self) -> ComputerInfo:
+        """Ask E2B what the computer is doing, and return its information: that it is gone too."""
+        try:
+            fields = await self._api.http.call(OPERATIONS["describe a sandbox"], self._api.path(self._info.id))
+        except ComputerGoneError:
+            self._notice_gone()
+            return self.info
+        self._info = replace(computer_info(fields), id=self._info.id)
+        return self.info
+
+    async def destroy(self) -> None:
+        """End it for good; that it is gone already is no error."""
+        if self._is_ended:
+            return
+        with suppress(ComputerGoneError):  # it ended by itself, or by an earlier request whose answer was lost
+            await self._api.destroy(self._info.id)
+        self._is_ended = True
+        self._notice_gone()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that E2B did not find once may not be."""
+        return self._is_ended
+
+    async def clone(self, name: str) -> E2BComputer:
+        """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
+        self._check(Capability.CLONE)
+        if not name:
+            raise InvalidInputError("a clone needs a name")
+        return await self._adopt(self, name)
+
+    @property
+    def ttl(self) -> float:
+        """Seconds that it is kept when it is created, resumed or copied."""
+        return self._ttl
+
+    @asynccontextmanager
+    async def _noticing(self) -> AsyncIterator[None]:
+        """Note that the sandbox is gone where what is done in the block finds that out, or may mean it."""
+        try:
+            yield
+        except ComputerGoneError as error:
+            if not error.retryable:
+                self._notice_gone()
+            raise
+        except _IN_DOUBT as error:
+            with suppress(DeskhandError):
+                if not await self._api.is_there(self._info.id):
+                    self._notice_gone()
+                    raise ComputerGoneError(
+                        f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
+                        effect=error.effect,
+                        provider=NAME,
+                    ) from error
+            raise
+
+    def _notice_gone(self) -> None:
+        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+
+
+def _object(data: bytes) -> dict[str, JsonValue]:
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ProtocolError("e2b's answer is no JSON object", provider=NAME)
+    return value

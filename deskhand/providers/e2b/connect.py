@@ -1,0 +1,196 @@
+"""The protocol of the daemon inside of a sandbox: Connect with JSON, single calls and streams in envelopes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Final, TypeAlias
+from urllib.parse import quote, urlencode
+
+from pydantic import JsonValue, SecretStr
+from pydantic_core import from_json, to_json
+
+from deskhand.errors import DeskhandError, ProtocolError
+from deskhand.providers.http import HttpClient, Operation, Stream
+
+__all__ = ["Connect", "Messages"]
+
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+_TYPE: Final = "application/connect+json"
+_HEAD: Final = struct.Struct(">BI")
+_PACKED, _END = 1, 2
+_LARGEST: Final = 4 << 20
+"""Bytes of one message at most."""
+_KEEPALIVE: Final = 50
+"""Seconds after which the daemon is to say that it is still there."""
+_SILENCE: Final = 150.0
+"""Seconds of silence after which it is not."""
+
+_STATUSES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "canceled": 504,
+        "invalid_argument": 400,
+        "deadline_exceeded": 504,
+        "not_found": 404,
+        "already_exists": 409,
+        "permission_denied": 403,
+        "resource_exhausted": 429,
+        "failed_precondition": 409,
+        "aborted": 409,
+        "out_of_range": 400,
+        "unimplemented": 501,
+        "unavailable": 503,
+        "unauthenticated": 401,
+    }
+)
+"""The HTTP status for each code that may end a stream, whose own status is always 200."""
+
+
+class Connect:
+    """Speaks to one daemon.
+
+    Args:
+        http: The client, which sends no key of its own.
+        base: Where it is.
+        sandbox_id: The sandbox that it is in, by which a shared address tells it from others.
+        port: Where it listens in there.
+        token: What opens it.
+    """
+
+    def __init__(self, http: HttpClient, base: str, sandbox_id: str, port: int, token: SecretStr) -> None:
+        self._http = http
+        self._base = base
+        self._headers = [("e2b-sandbox-id", sandbox_id), ("e2b-sandbox-port", str(port))]
+        self._token = token
+
+    def _sent(self, *more: tuple[str, str]) -> list[tuple[str, str]]:
+        secret = self._token.get_secret_value()
+        return [*self._headers, *([("x-access-token", secret)] if secret else []), *more]
+
+    async def call(
+        self, operation: Operation, method: str, message: Mapping[str, object], *, is_urgent: bool = False
+    ) -> JsonObject:
+        """Call a method that answers once.
+
+        Raises:
+            DeskhandError: Whatever `HttpClient.call` raises.
+        """
+        headers = self._sent(("connect-protocol-version", "1"))
+        return await self._http.call(operation, f"{self._base}/{method}", message, headers=headers, is_urgent=is_urgent)
+
+    async def get(self, operation: Operation, route: str, **query: str) -> bytes:
+        """Return what is at a route of the daemon."""
+        reply = await self._http.ask(operation, self._url(route, query), headers=self._sent())
+        return reply.data
+
+    async def put(self, operation: Operation, route: str, content: bytes, **query: str) -> bytes:
+        """Send bytes to a route of the daemon, and return its answer."""
+        headers = self._sent(("content-type", "application/octet-stream"))
+        reply = await self._http.ask(operation, self._url(route, query), content=content, headers=headers)
+        return reply.data
+
+    def _url(self, route: str, query: Mapping[str, str]) -> str:
+        return f"{self._base}{route}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        operation: Operation,
+        method: str,
+        message: Mapping[str, object],
+        *,
+        deadline: float | None = None,
+        lasts: float | None = None,
+        is_urgent: bool = False,
+    ) -> AsyncIterator[Messages]:
+        """Call a method that answers with many messages; leaving the block closes the connection.
+
+        Args:
+            operation: What is asked for.
+            method: The method.
+            message: The one message that is sent.
+            deadline: Seconds until the answer begins, in place of the operation's own.
+            lasts: Seconds after which the daemon is to end it, should nobody here do so any more.
+            is_urgent: Whether it need not wait until others are done.
+
+        Raises:
+            DeskhandError: Whatever `HttpClient.stream` raises.
+        """
+        data = to_json(message)
+        headers = self._sent(
+            ("content-type", _TYPE), ("connect-protocol-version", "1"), ("keepalive-ping-interval", str(_KEEPALIVE))
+        )
+        if lasts is not None:
+            headers.append(("connect-timeout-ms", str(int(lasts * 1000))))
+        async with self._http.stream(
+            operation,
+            f"{self._base}/{method}",
+            _HEAD.pack(0, len(data)) + data,
+            silence=_SILENCE,
+            deadline=deadline,
+            headers=headers,
+            is_urgent=is_urgent,
+        ) as stream:
+            kind = stream.headers.get("content-type", "no type").partition(";")[0]
+            if kind != _TYPE:
+                raise self._http.protocol(operation, stream.headers, f"{kind[:100]} in place of a stream")
+            yield Messages(self._http, operation, stream)
+
+
+class Messages:
+    """The messages of an answer, an async iterator."""
+
+    def __init__(self, http: HttpClient, operation: Operation, stream: Stream) -> None:
+        self._http = http
+        self._operation = operation
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[JsonObject]:
+        """Iterate over them to the end of the stream.
+
+        Raises:
+            ProtocolError: If what comes is no stream of messages.
+            DeskhandError: What the end of the stream says, or how it broke.
+        """
+        held = bytearray()
+        async for piece in self._stream:
+            held += piece
+            while (found := self._cut(held)) is not None:
+                flags, message = found
+                if flags & _END:
+                    if message.get("error"):
+                        raise self._failure(message["error"])
+                    return
+                yield message
+        if held:
+            raise self._broken("half a message")
+
+    def _cut(self, held: bytearray) -> tuple[int, JsonObject] | None:
+        """Take the first message off what has come, if it is whole."""
+        if len(held) < _HEAD.size:
+            return None
+        flags, size = _HEAD.unpack_from(held)
+        if flags & ~(_PACKED | _END) or flags & _PACKED or size > _LARGEST:
+            raise self._broken(f"what is no message (flags {flags}, {size} bytes)")
+        if len(held) < _HEAD.size + size:
+            return None
+        data = bytes(held[_HEAD.size : _HEAD.size + size])
+        del held[: _HEAD.size + size]
+        try:
+            message = from_json(data, allow_inf_nan=False, cache_strings="keys") if data else {}
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise self._broken("a message that is no JSON object")
+        return flags, message
+
+    def _failure(self, error: JsonValue) -> DeskhandError:
+        code = error.get("code") if isinstance(error, dict) else None
+        status = _STATUSES.get(code, 500) if isinstance(code, str) else 500
+        return self._http.failure(self._operation, status, self._stream.headers, to_json(error))
+
+    def _broken(self, what: str) -> ProtocolError:
+        return self._http.protocol(self._operation, self._stream.headers, what)

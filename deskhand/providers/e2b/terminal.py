@@ -1,0 +1,84 @@
+"""Terminals: a shell with a pseudo-terminal; what it shows is data and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from deskhand.errors import ConnectionLostError, InvalidInputError, NotFoundError
+from deskhand.providers.contract import Terminal
+from deskhand.providers.e2b.api import NAME
+from deskhand.providers.e2b.processes import Process, Processes
+
+__all__ = ["open_terminal"]
+
+_MOST_CELLS: Final = 1_000
+_PART: Final = 65_536
+_SHELL: Final = {"cmd": "/bin/bash", "args": ["-i", "-l"]}
+_VARIABLES: Final = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+class E2BTerminal(Terminal):
+    """A shell in a terminal."""
+
+    def __init__(self, processes: Processes, process: Process) -> None:
+        self._processes = processes
+        self._process = process
+        self._is_killed = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """The shell's exit code once it has ended."""
+        return self._process.exit_code
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over what it shows, until the shell has ended."""
+        pieces = self._process.pieces()
+        while not self._is_killed:
+            piece = await anext(pieces, None)
+            if piece is None:
+                return
+            if piece[1]:
+                yield piece[1]
+
+    async def send(self, data: bytes) -> None:
+        """Send input, as typed; a long one in parts."""
+        try:
+            for start in range(0, len(data), _PART):
+                await self._process.send("pty", data[start : start + _PART])
+        except NotFoundError as error:
+            raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no", retryable=False) from error
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Change the size in characters."""
+        check_size(columns, rows)
+        try:
+            await self._process.resize(columns, rows)
+        except NotFoundError as error:
+            raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no", retryable=False) from error
+
+    async def kill(self) -> None:
+        """End the shell and everything it started."""
+        self._is_killed = True
+        if not self._process.is_over:
+            await self._processes.kill(self._process)
+
+
+def check_size(columns: int, rows: int) -> None:
+    """Refuse a size that no terminal has.
+
+    Raises:
+        InvalidInputError: If it is out of bounds.
+    """
+    for name, value in (("columns", columns), ("rows", rows)):
+        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
+            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")
+
+
+@asynccontextmanager
+async def open_terminal(processes: Processes, *, columns: int, rows: int) -> AsyncIterator[E2BTerminal]:
+    """Open a terminal; leaving the block ends it."""
+    check_size(columns, rows)
+    async with processes.started("open a terminal", _SHELL, size=(columns, rows), env=_VARIABLES) as process:
+        yield E2BTerminal(processes, process)

@@ -1,0 +1,103 @@
+"""E2B's sandboxes under the suite that every computer must pass, over a simulator with real machines behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from deskhand import ComputerSpec
+from deskhand.providers import INPUT, Capability, Screen
+from deskhand.providers.e2b import E2BProvider
+from deskhand.providers.local import LocalComputer
+from deskhand.providers.local.xserver import available_server
+from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
+from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.providers.e2b.parts import e2b, simulated
+from tests.providers.orgo.parts import Behind, shell_only
+
+SHELL = frozenset(
+    {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
+    | {Capability.PAUSE, Capability.CLONE}
+)
+DESKTOP = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
+LACKING = {Capability.SHELL, Capability.RESIZE}
+"""What no sandbox of E2B has."""
+ALONE = [case for case in CASES if case.ends_computer]
+IN_TURN = [case for case in CASES if not case.ends_computer]
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+
+
+@asynccontextmanager
+async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = ()) -> AsyncIterator[Target]:
+    """Create a sandbox, watched on the desktop behind it by an X client where there is a desktop."""
+    async with e2b(behind, without=without) as hosted:
+        computer = await hosted.create("conformance", ComputerSpec(screen=Screen(1280, 800)))
+        machine = hosted.simulator.computers[computer.info.id].machine
+        access = machine.x_access if isinstance(machine, LocalComputer) else None
+        if access is None:
+            yield Target(computer)
+            return
+        async with x_ground_truth(*access) as truth:
+            yield Target(computer, truth)
+
+
+@pytest.mark.needs_x
+@pytest.mark.slow
+@without_x_skipped
+async def test_e2b_computer_conforms() -> None:
+    """A sandbox does what every case says, one after the other, and input arrives on its desktop as asked for."""
+    async with a_target() as target:
+        assert target.computer.capabilities == DESKTOP
+        for case in IN_TURN:
+            wanted = Verdict.UNSUPPORTED if case.needs & LACKING else Verdict.VERIFIED
+            assert await case.run(target) is wanted, case.name
+
+
+@pytest.mark.parametrize("case", ALONE, ids=str)
+async def test_e2b_computer_ends_as_every_computer_does(case: Case) -> None:
+    """A case that ends the computer has one for itself."""
+    async with a_target(shell_only) as target:
+        assert await case.run(target) is Verdict.VERIFIED
+
+
+@pytest.mark.slow
+async def test_e2b_computer_without_a_desktop_conforms() -> None:
+    """Of a template without the programs for a screen there are shell and files, as everywhere."""
+    async with a_target(shell_only) as target:
+        assert target.computer.capabilities == SHELL
+        for case in IN_TURN:
+            verdict = await case.run(target)
+            assert verdict is (Verdict.VERIFIED if case.needs <= SHELL else Verdict.UNSUPPORTED), case.name
+
+
+LOST = {"pause": Capability.PAUSE, "connect": Capability.PAUSE, "fork": Capability.CLONE}
+"""What a sandbox cannot do any more when a route of the API is removed, once that is found out."""
+
+
+@pytest.mark.parametrize("case", WIRE_CASES, ids=str)
+async def test_e2b_computer_tells_what_fails(case: Case) -> None:
+    """Whatever the vendor or the way to it does wrong is told, in time, and nothing is done twice."""
+    async with (
+        simulated(shell_only) as simulator,
+        Wire(simulator.base_url) as wire,
+        E2BProvider(api_key=simulator.key, base_url=wire.base_url, sandbox_url=wire.base_url) as provider,
+    ):
+        computer = await provider.create(name="conformance")
+        lacking = case.needs - computer.capabilities
+        assert await case.run(Target(computer, wire=wire)) is (Verdict.UNSUPPORTED if lacking else Verdict.VERIFIED)
+
+
+@pytest.mark.needs_x
+@pytest.mark.slow
+@without_x_skipped
+async def test_e2b_desktop_tells_what_fails() -> None:
+    """The same with a screen to look at, which was brought up before the way to it fails."""
+    async with e2b(None) as hosted, Wire(hosted.simulator.base_url) as wire:
+        made = await hosted.create()
+        key = hosted.simulator.key
+        async with E2BProvider(api_key=key, base_url=wire.base_url, sandbox_url=wire.base_url) as provider:
+            computer = await provider.get(made.info.id)
+            for case in WIRE_CASES:
+                assert await case.run(Target(computer, wire=wire)) is Verdict.VERIFIED, case.name
