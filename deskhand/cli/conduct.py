@@ -103,6 +103,8 @@ async def conduct(
         terminal.note(f"frames and events: {folder.path}")
         if keyboard.there:
             terminal.note("keys: [p]ause or go on  [s]tep  s[t]eer  [q]uit")
+        if run.paused:
+            terminal.note("it is paused: p lets it go on")
         try:
             with stopper.stops(run), keyboard.bound(_bindings(run, keyboard, terminal)):
                 events = run.events()

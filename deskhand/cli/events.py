@@ -163,10 +163,11 @@ async def export_run(terminal: Terminal, run_id: str, path: Path) -> None:
     Raises:
         NotFoundError: If the log has no such run.
         ConflictError: If the folder holds a run already.
+        ConfigError: If it cannot be written.
     """
     from deskhand.cli.folder import RunFolder
     from deskhand.cli.home import blobs_path
-    from deskhand.errors import ConflictError
+    from deskhand.errors import ConfigError, ConflictError
     from deskhand.harness.blobs import DirectoryBlobs
 
     async with open_known(run_id) as (log, known):
@@ -180,6 +181,8 @@ async def export_run(terminal: Terminal, run_id: str, path: Path) -> None:
                 count += len(page)
         finally:
             await folder.aclose()
+    if folder.broken:
+        raise ConfigError(f"{path} does not hold the whole run", hint="name a folder that can be written, with space")
     told = f"{known}: {count} events in {path}"
     terminal.result(told, {"type": "export", "run_id": known, "events": count, "folder": str(path)})
 

@@ -49,6 +49,11 @@ class RunFolder:
         """The state at a glance."""
         return f"<RunFolder {self.path}{' broken' if self._broken else ''}>"
 
+    @property
+    def broken(self) -> bool:
+        """Whether something could not be written, so that it lacks all that came from there on."""
+        return self._broken
+
     async def add(self, events: Sequence[EventBase]) -> None:
         """Write events, and the images that they tell of."""
         from deskhand.harness.events import FrameCaptured

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_TELLING: Final = ("run.started", "run.finished", "computer.status")
+_TELLING: Final = ("run.started", "run.finished", "run.paused", "run.resumed", "control.*", "computer.status")
 """The events that tell whether a run can be taken up, and with what."""
 
 _PROGRAM: Final = "go on with it in a program: Engine.recover"
@@ -74,6 +74,7 @@ def recover(
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         from deskhand.cli.computers import computer_again, named_computer
         from deskhand.cli.events import open_known
+        from deskhand.cli.keyboard import Keyboard
         from deskhand.cli.run import answerable, pursue
 
         async with open_known(run) as (log, run_id):
@@ -84,6 +85,11 @@ def recover(
             given = str(policy.absolute()) if policy is not None else ""
             orders = replace(orders, approve=(approve or Approve.ASK).value, policy=given)
         rules = answerable(terminal, orders)
+        if died.held and not Keyboard(terminal).there:
+            raise ConfigError(
+                f"the run {died.run_id} comes back paused, and nobody can let it go on: standard input is no terminal",
+                hint=f"deskhand recover {died.run_id} in a terminal",
+            )
         screen = parse_screen(orders.screen or None)
 
         async def begin(engine: Engine, harness: Harness[str], opened: ExternalComputer) -> Run[str]:
@@ -118,11 +124,13 @@ class _Died:
         started: What it set out with.
         place: The computer that it had last, ``PROVIDER:ID``.
         last: The number of its last event.
+        held: Whether it was paused, or a person had its computer.
     """
 
     started: RunStarted
     place: str
     last: int
+    held: bool
 
     @property
     def run_id(self) -> str:
@@ -187,10 +195,19 @@ async def _died(log: EventLog, run_id: str) -> _Died:
     Raises:
         ConflictError: If it has ended, a living process drives it, or its beginning is no longer in the log.
     """
-    from deskhand.harness.events import ComputerStatusChanged, RunFinished, RunStarted
+    from deskhand.harness.events import (
+        ComputerStatusChanged,
+        ControlReturned,
+        ControlTaken,
+        RunFinished,
+        RunPaused,
+        RunResumed,
+        RunStarted,
+    )
 
     started: RunStarted | None = None
     place = ""
+    paused = taken = False
     for event in await log.read(run_id, types=_TELLING):
         match event:
             case RunStarted():
@@ -200,6 +217,10 @@ async def _died(log: EventLog, run_id: str) -> _Died:
                     f"the run {run_id} has ended: {event.data.outcome.replace('_', ' ')}",
                     hint=f"deskhand replay {run_id} shows it",
                 )
+            case RunPaused() | RunResumed():
+                paused = isinstance(event, RunPaused)
+            case ControlTaken() | ControlReturned():
+                taken = isinstance(event, ControlTaken)
             case ComputerStatusChanged():
                 place = f"{event.data.provider}:{event.data.own_id or event.data.computer_id}"
             case _:
@@ -207,7 +228,7 @@ async def _died(log: EventLog, run_id: str) -> _Died:
     if started is None:
         raise ConflictError(f"the beginning of the run {run_id} is no longer in the log", hint="start another run")
     await _check_dead(log, run_id)
-    return _Died(started, place, (await log.bounds(run_id))[1])
+    return _Died(started, place, (await log.bounds(run_id))[1], held=paused or taken)
 
 
 async def _check_dead(log: EventLog, run_id: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from deskhand import SqliteLog
 from deskhand.cli.exits import Exit
-from deskhand.harness.events import Event, RunRecovered, RunStarted
+from deskhand.harness.events import Event, RunPaused, RunRecovered, RunStarted
 from deskhand.testing.models import FakeTurn, ModelView, tool_use
 from tests.cli.program import Ended, Program
 from tests.cli.test_harnesses import QUESTION
@@ -231,6 +231,21 @@ async def test_run_of_a_program_is_recovered_by_what_its_log_tells(tmp_path: Pat
         ended = await program.run("recover", run_id, "--approve", "never")
     assert ended.code == 0, ended.err
     assert ledger(program) == ["one", "two", "three"]
+
+
+async def test_run_that_was_paused_is_not_taken_up_where_nobody_can_let_it_go_on(tmp_path: Path) -> None:
+    """It would wait for ever: whoever asked for it is told so, and the run is left as it was."""
+    async with died(tmp_path) as (program, run_id):
+        async with SqliteLog(program.home / "events.db") as log:
+            paused = {"source": f"/runs/{run_id}", "run_id": run_id, "data": {"actor": "user"}}
+            epoch = await log.claim(run_id)
+            log.append(run_id, epoch, [RunPaused.model_validate(paused)])
+            await log.barrier(run_id)
+        before = await events_of(program, run_id)
+        ended = await program.run("recover", run_id)
+        assert ended.code == Exit.CONFIGURATION
+        assert "comes back paused" in ended.err
+        assert await events_of(program, run_id) == before
 
 
 async def test_run_that_dies_too_often_is_ended_as_quarantined(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ async def test_run_is_exported_as_the_folder_that_it_wrote(program: Program) -> 
     assert frames
     assert {path.name: path.read_bytes() for path in (out / "frames").iterdir()} == frames
     assert (await program.run("events", "last", "--export", "out")).code == Exit.FAILED
+    nowhere = await program.run("events", "last", "--export", "out/meta.json/in")
+    assert (nowhere.code, nowhere.out) == (Exit.CONFIGURATION, "")
+    assert "out/meta.json/in does not hold the whole run" in nowhere.err
     assert (await program.run("events", "--export", "other")).code == Exit.USAGE
 
 
