@@ -128,6 +128,10 @@ class Marked:
         """Whether an end says that the folder is not there."""
         return code == _NO_FOLDER and output == f"{_MARK}{self.token}"
 
+    def may_say_no_folder(self, output: bytes) -> bool:
+        """Whether what came so far may become the word for a folder that is not there."""
+        return f"{_MARK}{self.token}".encode().startswith(output)
+
     @property
     def end(self) -> str:
         """The script that ends it."""

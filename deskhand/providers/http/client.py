@@ -80,8 +80,9 @@ class HttpClient:
     All computers of a provider share it, and so one bound on requests at once; where the vendor asks one request to
     slow down until a time that it names, all others wait too, but for those that end something.
 
-    The key goes to the vendor's own origin and nowhere else, and no redirect is followed. An operation that must not
-    arrive twice is sent once: where nobody can tell whether it took effect, `OutcomeUnknownError` says so.
+    The key goes to the vendor's own origin, to those that `trust` names, and nowhere else, and no redirect is followed.
+    An operation that must not arrive twice is sent once: where nobody can tell whether it took effect,
+    `OutcomeUnknownError` says so.
 
     Args:
         provider: Who is spoken to, as errors say it.
@@ -138,6 +139,7 @@ class HttpClient:
         self._key = (key_header, f"Bearer {secret}" if key_header == "authorization" else secret)
         self._own_headers = [*headers]
         self.has_key: bool = bool(secret)
+        self._trusted = {self.origin}
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
         self._streams = anyio.CapacityLimiter(_MOST_STREAMS)
         self._held_until = 0.0
@@ -333,6 +335,24 @@ class HttpClient:
     def protocol(self, operation: Operation, headers: Mapping[str, str], what: str) -> ProtocolError:
         """Return the error that says that the other side answered with something else than its protocol has."""
         return self._reports.protocol(operation, headers, what)
+
+    def trust(self, url: str) -> None:
+        """Send the key to another origin of the vendor's too, because its API says that this takes it.
+
+        Raises:
+            ConfigError: If the address is none.
+        """
+        self._trusted.add(origin_of(url))
+
+    def authorization(self, url: str) -> Mapping[str, str]:
+        """Return the header that opens a URL of an origin that the key goes to, for what is no request of this client.
+
+        Raises:
+            ConfigError: If the key does not go there.
+        """
+        if origin_of(url) not in self._trusted:
+            raise ConfigError(f"the key for {self._provider} is not for {origin_of(url)}", hint="see base_url")
+        return dict([self._key])
 
     def url(self, path: str) -> str:
         """Return the absolute URL of a path below the base; an absolute one stays."""

@@ -39,9 +39,9 @@ from deskhand.providers.orgo.discovery import TERMINAL, Facts, capabilities_of, 
 from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
-from deskhand.providers.orgo.readiness import until_status, until_up
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.readiness import until_status, until_up
 from deskhand.providers.shell_commands import INLINE, ShellCommands, inline_input
 from deskhand.providers.shell_files import ShellFiles
 from deskhand.providers.xdotool import INSTALL_HINT
@@ -123,7 +123,7 @@ class OrgoComputer(ExternalComputer):
             if self._info.status not in {ComputerStatus.RUNNING, ComputerStatus.CREATING}:
                 return
             try:
-                await until_up(self._look_around, self._info.id)
+                await until_up(self._look_around, NAME, self._info.id)
             except DeskhandError as error:
                 failure = error
                 tasks.cancel_scope.cancel()

@@ -14,6 +14,7 @@ from typing import Final
 import anyio
 
 from deskhand.errors import DeskhandError
+from deskhand.providers.composition import display_of
 from deskhand.providers.contract import Capability, ComputerInfo
 from deskhand.providers.orgo.agent import CHAT
 from deskhand.providers.orgo.api import OPERATIONS, OrgoApi, instance_of
@@ -33,14 +34,6 @@ _METHODS: Final = {
     **dict.fromkeys(("start", "stop", "clone"), "POST"),
     **dict.fromkeys(("screenshot", "vnc-password"), "GET"),
 }
-_QUESTION: Final = r"""exec 2>/dev/null </dev/null
-if command -v xdotool >/dev/null; then
-  for d in "$DISPLAY" :0 :1 :99; do
-    [ -n "$d" ] && DISPLAY=$d timeout 2 xdotool getmouselocation >/dev/null && { printf 'xdotool=%s\n' "$d"; break; }
-  done
-fi
-echo ready"""
-
 _NEEDS: Final[dict[Capability, tuple[str, ...]]] = {
     Capability.EXEC: ("bash",),
     Capability.FILES: ("bash",),
@@ -147,6 +140,4 @@ async def learn_desktop(commands: ShellCommands) -> Facts:
         ConflictError: If it is not up.
         UnsupportedError: If commands cannot be run at all.
     """
-    output, _ = await commands.plain("look around", _QUESTION)
-    found = [line.removeprefix("xdotool=") for line in output.splitlines() if line.startswith("xdotool=")]
-    return Facts(display=found[0] if found else None)
+    return Facts(display=await display_of(commands))

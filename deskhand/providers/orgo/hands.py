@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import anyio
 
-from deskhand.errors import DeskhandError, UnsupportedError
+from deskhand.errors import UnsupportedError
 from deskhand.providers.actions import (
     Click,
     Drag,
@@ -22,13 +21,13 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
+from deskhand.providers.composition import Composition, in_parts
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.keys import Chord
 from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.needs import capabilities_for, check_points
 from deskhand.providers.orgo.api import NAME, OrgoApi
 from deskhand.providers.shell_commands import ShellCommands
-from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
 __all__ = ["Hands"]
 
@@ -57,16 +56,24 @@ class Hands:
 
     def __init__(self, api: OrgoApi, commands: ShellCommands, computer_id: str, display: str | None) -> None:
         self._api = api
-        self._commands = commands
         self._computer_id = computer_id
-        self.display = display
+        self._composed = Composition(NAME, commands, display)
+
+    @property
+    def display(self) -> str | None:
+        """The X display that xdotool can use; ``None`` where it cannot."""
+        return self._composed.display
+
+    @display.setter
+    def display(self, display: str | None) -> None:
+        self._composed.display = display
 
     async def perform(self, action: InputAction, screen: Screen | None) -> None:
         """Perform an action that the computer has the capabilities for; points off the screen are refused."""
         check_points(action, screen)
         is_beyond_routes = Capability.FULL_INPUT in capabilities_for(action)
         if self.display is not None and (is_beyond_routes or (isinstance(action, Key) and action.repeat > 1)):
-            await self._compose(action)
+            await self._composed.perform(action)
             return
         match action:
             case Wait():
@@ -80,17 +87,17 @@ class Hands:
                 body = {"start_x": start_x, "start_y": start_y, "end_x": end_x, "end_y": end_y, "button": "left"}
                 await self._do("drag", "drag", body)
             case Scroll():
-                await _in_parts(self._turn(action, amount) for amount in _portions(abs(action.dy)))
+                await in_parts(self._turn(action, amount) for amount in _portions(abs(action.dy)))
             case Type():
                 await self._type(action.text.replace("\r\n", "\n"))
             case Key():
-                await _in_parts(self._strike(action.keys) for _ in range(action.repeat))
+                await in_parts(self._strike(action.keys) for _ in range(action.repeat))
             case HoldKey() | MouseDown() | MouseUp():
                 raise UnsupportedError("orgo has no route to hold a button or a key", provider=NAME)
 
     async def position(self) -> tuple[int, int]:
         """Return where the pointer is."""
-        return place(await self._xdotool("getmouselocation --shell"), NAME)
+        return await self._composed.position()
 
     async def _do(self, operation: str, route: str, body: dict[str, object], *, seconds: float | None = None) -> None:
         await self._api.do(operation, self._computer_id, route, body, deadline=seconds)
@@ -98,10 +105,10 @@ class Hands:
     async def _click(self, action: Click) -> None:
         at: dict[str, object] = {"x": action.x, "y": action.y, "button": action.button}
         if action.count > 2 and self.display is not None:
-            await self._compose(action)  # at once, which two requests are not
+            await self._composed.perform(action)  # at once, which two requests are not
             return
         bodies = {1: [at], 2: [at | {"double": True}], 3: [at | {"double": True}, at]}[action.count]
-        await _in_parts(self._do("click", "click", body) for body in bodies)
+        await in_parts(self._do("click", "click", body) for body in bodies)
 
     async def _turn(self, action: Scroll, amount: int) -> None:
         direction = "down" if action.dy > 0 else "up"
@@ -116,46 +123,6 @@ class Hands:
             await self._type(keys[0])
             return
         await self._do("strike a key", "key", {"key": "+".join(_key_name(key) for key in keys)})
-
-    # What no route is there for
-
-    async def _compose(self, action: InputAction) -> None:
-        async def release() -> None:
-            await self._xdotool(let_go(action))
-
-        for call in calls(action):
-            try:
-                # Timed where the keys are, so that they are let go of although nobody here can be heard any more.
-                await self._xdotool(call, seconds=seconds(action))
-            except (DeskhandError, anyio.get_cancelled_exc_class()) as error:
-                if let_go(action) and not (isinstance(error, DeskhandError) and error.effect == "no"):
-                    await self._api.in_background(release)
-                raise
-
-    async def _xdotool(self, words: str, *, seconds: float = 0.0) -> str:
-        """Run xdotool.
-
-        Raises:
-            ProviderError: If it fails.
-        """
-        result = await self._commands.run(
-            f"exec xdotool {words}", timeout=math.ceil(seconds) + 30.0, env={"DISPLAY": self.display or ""}
-        )
-        if not result.ok:
-            raise failure(result, NAME)
-        return result.output
-
-
-async def _in_parts(parts: Iterator[Awaitable[None]]) -> None:
-    """Do something that takes several requests, made one by one: when one fails, those before it have happened."""
-    for index, part in enumerate(parts):
-        try:
-            await part
-        except DeskhandError as error:
-            if index and error.effect == "no":
-                error.effect, error.retryable = "yes", False
-                error.hint = "a part of it was done: look at the screen before it is done again"
-            raise
 
 
 def _portions(amount: int) -> Iterator[int]:

@@ -6,14 +6,19 @@ be wrong alike. They need ``pip install 'deskhand[simulate]'``.
 
 from __future__ import annotations
 
+from .daytona import DAYTONA_ROUTES, DaytonaDialect, DaytonaPlan, DaytonaSimulator
 from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
 from .recorded import RecordedRequest
 from .simulator import Simulator
 
 __all__ = [
+    "DAYTONA_ROUTES",
     "E2B_ROUTES",
     "ORGO_ROUTES",
+    "DaytonaDialect",
+    "DaytonaPlan",
+    "DaytonaSimulator",
     "E2BPlan",
     "E2BSimulator",
     "OrgoDialect",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import anyio
 
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, ProviderError
 from deskhand.providers.contract import ComputerInfo, ComputerStatus
-from deskhand.providers.orgo.api import NAME
 
 __all__ = ["until_status", "until_up"]
 
@@ -19,12 +18,13 @@ _DEADLINE: Final = 120.0
 _PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
 
 
-async def until_up(look: Callable[[], Awaitable[None]], computer_id: str) -> None:
+async def until_up(look: Callable[[], Awaitable[None]], provider: str, computer_id: str) -> None:
     """Look until looking succeeds.
 
     Args:
         look: Uses the desktop; fails as long as it is not up.
-        computer_id: Whose it is.
+        provider: Whose it is, as errors say it.
+        computer_id: Which it is.
 
     Raises:
         DeadlineExceededError: If it does not come up in time.
@@ -43,40 +43,63 @@ async def until_up(look: Callable[[], Awaitable[None]], computer_id: str) -> Non
                 pause = max(pause, error.retry_at - time.time())
             if anyio.current_time() + pause > ends:
                 raise DeadlineExceededError(
-                    f"the orgo computer {computer_id} was not up after {_DEADLINE:g} s: {error.message}",
+                    f"the {provider} computer {computer_id} was not up after {_DEADLINE:g} s: {error.message}",
                     effect="yes",
-                    provider=NAME,
+                    provider=provider,
                     request_id=error.request_id,
                 ) from error
         attempt += 1
         await anyio.sleep(pause)
 
 
-async def until_status(ask: Callable[[], Awaitable[ComputerInfo]], *words: str) -> None:
-    """Ask until a computer is in one of some states, in Orgo's words.
+async def until_status(
+    ask: Callable[[], Awaitable[ComputerInfo]],
+    *words: str,
+    field: str = "status",
+    failed: Sequence[str] = ("error",),
+    deadline: float = _DEADLINE,
+) -> None:
+    """Ask until a computer is in one of some states, in its vendor's words.
+
+    Args:
+        ask: Asks for its information.
+        words: The states.
+        field: Where the vendor's answer has the state.
+        failed: The states that nothing good comes after.
+        deadline: Seconds that it may take.
 
     Raises:
         ComputerGoneError: If it is gone.
         ProviderError: If it has failed.
         DeadlineExceededError: If that takes too long.
     """
-    ends = anyio.current_time() + _DEADLINE
+    ends = anyio.current_time() + deadline
     attempt = 0
     while True:
         info = await ask()
-        status = info.raw.get("status")
+        status = info.raw.get(field)
         if info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the orgo computer {info.id} is gone", provider=NAME)
+            raise ComputerGoneError(f"the {info.provider} computer {info.id} is gone", provider=info.provider)
         if status in words:
             return
-        if status == "error":
-            raise ProviderError(f"the orgo computer {info.id} has failed", hint="destroy it", provider=NAME)
+        if status in failed:
+            raise ProviderError(
+                f"the {info.provider} computer {info.id} has failed{_reason(info)}",
+                hint="destroy it",
+                provider=info.provider,
+            )
         if anyio.current_time() + _pause(attempt) > ends:
             raise DeadlineExceededError(
-                f"the orgo computer {info.id} was {status}, not {words[0]}, after {_DEADLINE:g} s", provider=NAME
+                f"the {info.provider} computer {info.id} was {status}, not {words[0]}, after {deadline:g} s",
+                provider=info.provider,
             )
         await anyio.sleep(_pause(attempt))
         attempt += 1
+
+
+def _reason(info: ComputerInfo) -> str:
+    reason = info.raw.get("errorReason")
+    return f": {reason[:500]}" if isinstance(reason, str) and reason else ""
 
 
 def _pause(attempt: int) -> float:

@@ -1,0 +1,510 @@
+"""One sandbox of Daytona."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+import anyio.to_thread
+from pydantic import JsonValue, SecretStr
+
+from deskhand.errors import (
+    ComputerGoneError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    ProtocolError,
+    UnsupportedError,
+)
+from deskhand.providers.actions import InputAction
+from deskhand.providers.composition import Composition, display_of
+from deskhand.providers.contract import (
+    Capability,
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExecStream,
+    ExternalComputer,
+    FileInfo,
+    Region,
+    Screen,
+    Terminal,
+)
+from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi, computer_info
+from deskhand.providers.daytona.commands import line_to
+from deskhand.providers.daytona.files import DaytonaFiles
+from deskhand.providers.daytona.hands import Hands
+from deskhand.providers.daytona.request import minutes
+from deskhand.providers.daytona.streams import follow
+from deskhand.providers.daytona.terminal import open_terminal
+from deskhand.providers.execution import check_command, checked_timeout
+from deskhand.providers.needs import INPUT, capabilities_for
+from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.readiness import until_status, until_up
+from deskhand.providers.shell_commands import INLINE, Marked, ShellCommands, inline_input
+
+__all__ = ["DaytonaComputer", "PreviewLink"]
+
+_IMAGES_AT_ONCE: Final = 2
+_BUILD: Final = 240.0
+"""Seconds that a sandbox may take to start: its image may have to be built or fetched first."""
+_SIGNED: Final = 3600
+"""Seconds that a signed address opens a port."""
+_VIEW_PORT: Final = 6080
+_VIEW_PATH: Final = "/vnc.html?autoconnect=true&resize=scale"
+_LONGEST_TTL: Final = 365 * 86_400
+
+_SHELL: Final = frozenset(
+    {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
+)
+_LIFE: Final = frozenset({Capability.PAUSE, Capability.CLONE})
+_DESKTOP: Final = (INPUT - {Capability.FULL_INPUT}) | {
+    Capability.SCREENSHOT,
+    Capability.REGION,
+    Capability.CURSOR,
+    Capability.LIVE_VIEW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLink:
+    """Where a port can be reached: its address, and what is sent with it as ``X-Daytona-Preview-Token``."""
+
+    url: str
+    token: SecretStr = field(repr=False)
+
+
+class DaytonaComputer(ExternalComputer):
+    """A sandbox in Daytona's cloud.
+
+    Commands run in bash. What `exec` returns comes merged, as the vendor has it; `exec_stream` keeps the streams apart.
+    Screen and input go over the vendor's computer use, where the sandbox's snapshot has that: it is started when the
+    sandbox is created, got or started, and asked then what it can do. Held buttons and keys, modifiers with the
+    pointer and the wheel sideways need a daemon that can press and let go; without it ``FULL_INPUT`` is absent. What
+    the vendor has no words for (the keys of the number pad that are no digits, media keys, chords of modifiers alone,
+    the buttons back and forward) is struck by ``xdotool`` where the sandbox has it, and refused elsewhere, before
+    anything is sent. Input is sent once and never repeated.
+
+    There is no kept shell, and no snapshot that the same sandbox goes back to.
+    """
+
+    def __init__(
+        self,
+        info: ComputerInfo,
+        api: DaytonaApi,
+        *,
+        adopt: Callable[[DaytonaComputer, str], Awaitable[DaytonaComputer]],
+    ) -> None:
+        self._info = info
+        self._api = api
+        self._adopt = adopt
+        self._commands = ShellCommands(NAME, line_to(api, info.id), api.in_background)
+        self._files = DaytonaFiles(api, self._commands, info.id)
+        self._hands = Hands(api, Composition(NAME, self._commands, None), info.id)
+        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
+        self._capabilities = _SHELL | _LIFE
+        self._missing: set[Capability] = set()
+        self._is_ended = False
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that Daytona told."""
+        return self._info
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+        return frozenset(self._capabilities - self._missing)
+
+    def _unsupported_hint(self, capability: Capability) -> str | None:
+        if capability is Capability.FULL_INPUT:
+            return "its daemon cannot hold buttons and keys: use a newer snapshot"
+        if capability in _DESKTOP:
+            return "its snapshot has no desktop: use one with computer use"
+        if capability is Capability.SHELL:
+            return "use exec, or a terminal"
+        return None
+
+    def _check(self, *capabilities: Capability) -> None:
+        if self._info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the daytona computer {self._info.id} is destroyed", effect="no", provider=NAME)
+        self.require(*capabilities)
+
+    # Coming up
+
+    async def wait_until_up(self) -> None:
+        """Wait until the sandbox has started and its desktop is up, and find out what it can do.
+
+        Raises:
+            DeadlineExceededError: If it does not come up in time.
+            ProviderError: If it failed; the reason is Daytona's.
+        """
+        if self._info.status is not ComputerStatus.RUNNING:
+            if self._info.status is not ComputerStatus.CREATING:
+                return
+            await until_status(
+                self.refresh, "started", field="state", failed=("error", "build_failed"), deadline=_BUILD
+            )
+        await until_up(self._look_around, NAME, self._info.id)
+        await self._start_desktop()
+
+    async def _look_around(self) -> None:
+        """Use the toolbox, which may be up a moment later than the sandbox is said to be."""
+        self._hands.composed.display = None
+        await self._commands.plain("look around", "true")
+
+    async def _start_desktop(self) -> None:
+        """Start computer use and wait for its screen; a sandbox without one has no desktop."""
+        try:
+            await self._api.act("start the desktop", self._info.id, "computeruse/start")
+        except UnsupportedError:
+            self._capabilities = _SHELL | _LIFE
+            self._info = replace(self._info, screen=None)
+            return
+        await until_up(self._see_screen, NAME, self._info.id)
+        self._hands.composed.display = await display_of(self._commands)
+        self._capabilities = _SHELL | _LIFE | _DESKTOP
+        if await self._can_hold():
+            self._capabilities |= {Capability.FULL_INPUT}
+
+    async def _see_screen(self) -> None:
+        status = await self._api.act("tell how the desktop is", self._info.id, "computeruse/process-status")
+        shown = await self._api.act("tell the screen's size", self._info.id, "computeruse/display/info")
+        screen = _screen(shown.get("displays"))
+        if status.get("status") != "active" or screen is None:
+            raise OverloadedError("the desktop is not up yet", effect="no", retryable=True, provider=NAME)
+        self._info = replace(self._info, screen=screen)
+
+    async def _can_hold(self) -> bool:
+        """Ask whether buttons and keys can be held: half a point and no key are refused by whoever can."""
+        for route in ("mouse/down", "mouse/up", "keyboard/down", "keyboard/up"):
+            url = await self._api.toolbox(self._info.id, f"computeruse/{route}")
+            body: dict[str, object] = {"x": 0} if route.startswith("mouse") else {}
+            status, _ = await self._api.http.probe(OPERATIONS["ask for half a point"], url, body)
+            if status not in {400, 422}:
+                return False
+        return True
+
+    # Shell
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
+        self._check(Capability.EXEC)
+        async with self._input(stdin) as given, self._noticing(Capability.EXEC):
+            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
+
+    @asynccontextmanager
+    async def _input(self, data: bytes | None) -> AsyncIterator[str | None]:
+        """Give the redirection that hands a command its input, a long one by a file."""
+        if data is None or len(data) <= INLINE:
+            yield None if data is None else inline_input(data)
+            return
+        place = await self._files.stage_input(data)
+        try:
+            yield f"< {place}"
+        finally:
+            await self._files.forget(place)
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command in a session of its own and follow its output; leaving the block kills it."""
+        self._check(Capability.EXEC_STREAM)
+        check_command(command, env)
+        return self._follow(command, checked_timeout(timeout), cwd, env, stdin)
+
+    @asynccontextmanager
+    async def _follow(
+        self, command: str, seconds: float, cwd: str | None, env: Mapping[str, str] | None, stdin: bytes | None
+    ) -> AsyncIterator[ExecStream]:
+        async with self._input(stdin) as given, self._noticing(Capability.EXEC_STREAM):
+            marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
+            async with follow(self._api, self._commands, self._info.id, marked, cwd=cwd, seconds=seconds) as stream:
+                yield stream
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+        self._check(Capability.TERMINAL)
+        return self._terminal(columns, rows)
+
+    @asynccontextmanager
+    async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
+        async with (
+            self._noticing(Capability.TERMINAL),
+            open_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
+        ):
+            yield terminal
+
+    # Screen and input
+
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen or a part of it, with the pointer or without; ``auto`` is PNG."""
+        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
+        form = image_format(format)
+        pointer = f"showCursor={'true' if cursor else 'false'}"
+        route = f"computeruse/screenshot?{pointer}"
+        if region is not None:
+            if self._info.screen is not None:
+                check_region(region, self._info.screen)
+            left, top, right, bottom = region
+            place = f"x={left}&y={top}&width={right - left}&height={bottom - top}"
+            route = f"computeruse/screenshot/region?{place}&{pointer}"
+        async with self._noticing(Capability.SCREENSHOT if region is None else Capability.REGION):
+            data = _image(await self._api.act("take a screenshot", self._info.id, route))
+        size = size_of(data, NAME)
+        if region is None and size != self._info.screen:
+            self._info = replace(self._info, screen=size)
+        if region is not None and size != (right - left, bottom - top):
+            raise ProtocolError(
+                f"daytona sent a picture of {size.width}x{size.height} for a part of another size",
+                provider=NAME,
+                effect="no",
+            )
+        if form == "auto" or (form == "png" and data.startswith(b"\x89PNG")):
+            return data
+        return await anyio.to_thread.run_sync(converted, data, None, form, NAME, limiter=self._decoders)
+
+    async def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+        self._check(Capability.CURSOR)
+        async with self._noticing(Capability.CURSOR):
+            return await self._hands.position()
+
+    async def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated."""
+        needed = sorted(capabilities_for(action))
+        self._check(*needed)
+        self._hands.check(action, self._info.screen)
+        lacking = Capability.FULL_INPUT if Capability.FULL_INPUT in needed else next(iter(needed), None)
+        async with self._noticing(lacking):
+            await self._hands.perform(action)
+
+    # Files
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB."""
+        self._check(Capability.FILES)
+        async with self._noticing(Capability.FILES):
+            return await self._files.read(path)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+        self._check(Capability.FILES)
+        async with self._noticing(Capability.FILES):
+            await self._files.write(path, content.encode() if isinstance(content, str) else content)
+
+    async def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+        self._check(Capability.FILES)
+        async with self._noticing(Capability.FILES):
+            return await self._files.list(path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+        self._check(Capability.FILES)
+        async with self._noticing(Capability.FILES):
+            return await self._files.stat(path)
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+        self._check(Capability.FILES)
+        async with self._noticing(Capability.FILES):
+            await self._files.delete(path, recursive=recursive)
+
+    # Ports
+
+    async def preview_url(self, port: int, path: str = "/") -> str:
+        """Return an address that opens a port for an hour to whoever has it; that of a public sandbox has no end."""
+        self._check(Capability.PORTS)
+        return _with_path(await self._port_url(_port(port)), path)
+
+    async def preview_link(self, port: int) -> PreviewLink:
+        """Return a port's address and the token that is to be sent with each request to it."""
+        self._check(Capability.PORTS)
+        async with self._noticing(Capability.PORTS):
+            answer = await self._api.ask("tell a port's address", self._info.id, f"ports/{_port(port)}/preview-url")
+        token = answer.get("token")
+        return PreviewLink(_url(answer), SecretStr(token if isinstance(token, str) else ""))
+
+    async def live_view_url(self) -> str:
+        """Return the page on which the screen can be watched, for an hour, by whoever has the address."""
+        self._check(Capability.LIVE_VIEW)
+        return _with_path(await self._port_url(_VIEW_PORT), _VIEW_PATH)
+
+    async def _port_url(self, port: int) -> str:
+        is_public = self._info.raw.get("public") is True
+        route = "preview-url" if is_public else f"signed-preview-url?expiresInSeconds={_SIGNED}"
+        async with self._noticing(Capability.PORTS):
+            return _url(await self._api.ask("tell a port's address", self._info.id, f"ports/{port}/{route}"))
+
+    # Life
+
+    async def start(self) -> None:
+        """Start it and wait until it is up, its desktop too; one that is archived takes longer."""
+        self._check(Capability.PAUSE)
+        async with self._noticing():
+            if (await self.refresh()).status is not ComputerStatus.RUNNING:
+                self._learn(await self._api.ask("start a computer", self._info.id, "start"))
+                self._info = replace(self._info, status=ComputerStatus.CREATING)
+            await self.wait_until_up()
+
+    async def stop(self) -> None:
+        """Stop it and wait until it has: the disk is kept, memory is lost."""
+        self._check(Capability.PAUSE)
+        async with self._noticing():
+            if (await self.refresh()).status is ComputerStatus.RUNNING:
+                self._learn(await self._api.ask("stop a computer", self._info.id, "stop"))
+            await until_status(self.refresh, "stopped", "archived", field="state", failed=("error",))
+
+    async def archive(self) -> None:
+        """Move a stopped one to storage that costs less, and wait for that; `start` brings it back.
+
+        Raises:
+            ConflictError: If it runs.
+        """
+        self._check(Capability.PAUSE)
+        async with self._noticing():
+            if (await self.refresh()).status is ComputerStatus.RUNNING:
+                raise ConflictError("only a stopped sandbox is archived", hint="stop it", effect="no", provider=NAME)
+            self._learn(await self._api.ask("archive a computer", self._info.id, "archive"))
+            await until_status(self.refresh, "archived", field="state", failed=("error",), deadline=_BUILD)
+
+    async def extend(self, seconds: float) -> None:
+        """Have it destroyed so many seconds from now, rounded up to minutes, in place of any other time."""
+        self._check()
+        if seconds > _LONGEST_TTL:
+            raise InvalidInputError(f"{seconds:g} s is longer than a sandbox may live", provider=NAME)
+        created = self._info.created_at
+        age = 0.0 if created is None else max(0.0, (datetime.now(UTC) - created).total_seconds())
+        ttl = minutes(age + _positive(seconds))  # the vendor counts from its creation
+        async with self._noticing():
+            self._learn(await self._api.ask("set its time to live", self._info.id, f"ttl/{ttl}"))
+
+    async def refresh(self) -> ComputerInfo:
+        """Ask Daytona what the computer is doing, and return its information: that it is gone too."""
+        try:
+            fields = await self._api.ask("describe a computer", self._info.id)
+        except (ComputerGoneError, NotFoundError):
+            self._notice_gone()
+            return self._info
+        self._learn(fields)
+        return self._info
+
+    def _learn(self, fields: Mapping[str, JsonValue]) -> None:
+        """Note what an answer says of this sandbox; some say nothing."""
+        if fields.get("id") != self._info.id:
+            return
+        self._api.learn_toolbox(self._info.id, fields.get("toolboxProxyUrl"))
+        self._info = replace(computer_info(fields), screen=self._info.screen)
+
+    async def destroy(self) -> None:
+        """End it for good; that it is gone already is no error."""
+        if self._is_ended:
+            return
+        with suppress(ComputerGoneError, NotFoundError):  # it ended by itself, or by a request whose answer was lost
+            await self._api.destroy(self._info.id)
+        self._is_ended = True
+        self._notice_gone()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that Daytona did not find once may not be."""
+        return self._is_ended
+
+    async def clone(self, name: str) -> DaytonaComputer:
+        """Fork it: a copy with the same files, owned by the provider.
+
+        Raises:
+            UnsupportedError: If sandboxes of this kind cannot be forked.
+        """
+        self._check(Capability.CLONE)
+        async with self._noticing(Capability.CLONE):
+            return await self._adopt(self, name)
+
+    @asynccontextmanager
+    async def _noticing(self, capability: Capability | None = None) -> AsyncIterator[None]:
+        """Note that the sandbox is gone, or a route, where the block finds that out."""
+        try:
+            yield
+        except ComputerGoneError as error:
+            if error.request_id is not None or not await self._api.is_there(self._info.id):
+                self._notice_gone()
+            raise
+        except UnsupportedError:
+            if capability is not None:
+                self._missing.add(capability)
+            raise
+
+    def _notice_gone(self) -> None:
+        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+
+
+def _positive(seconds: float) -> float:
+    if not seconds > 0:
+        raise InvalidInputError(f"{seconds} is no time to live; it must be a positive number of seconds")
+    return seconds
+
+
+def _port(port: int) -> int:
+    if isinstance(port, bool) or not 1 <= port <= 65_535:
+        raise InvalidInputError(f"{port!r} is no port", hint="1 to 65535")
+    return port
+
+
+def _url(answer: Mapping[str, JsonValue]) -> str:
+    url = answer.get("url")
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise ProtocolError("daytona tells no address of the port", provider=NAME, effect="no")
+    return url
+
+
+def _with_path(url: str, path: str) -> str:
+    """Return the address of a path at a port; a query that the vendor put there stays before ours."""
+    scheme, host, base, query, _ = urlsplit(url)
+    wanted, _, more = path.partition("?")
+    joined = base.rstrip("/") + (wanted if wanted.startswith("/") else f"/{wanted}")
+    return urlunsplit((scheme, host, joined, "&".join(part for part in (query, more) if part), ""))
+
+
+def _screen(displays: JsonValue) -> Screen | None:
+    """Return the size of the display that is in use."""
+    found = [one for one in displays if isinstance(one, dict)] if isinstance(displays, list) else []
+    for one in sorted(found, key=lambda one: one.get("isActive") is not True):
+        width, height = one.get("width"), one.get("height")
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return Screen(width, height)
+    return None
+
+
+def _image(answer: Mapping[str, JsonValue]) -> bytes:
+    image = answer.get("screenshot")
+    try:
+        if isinstance(image, str) and image:
+            return base64.b64decode(image, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise ProtocolError(
+        "daytona's screenshot is no picture in base64", hint="take it again", provider=NAME, effect="no"
+    )

@@ -1,0 +1,116 @@
+"""What a spec and the vendor's options make of a request for a sandbox."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from deskhand.errors import InvalidInputError
+from deskhand.providers.contract import ComputerSpec
+from deskhand.providers.daytona.api import NAME
+
+__all__ = ["creation_body", "minutes"]
+
+IDLE_MINUTES: Final = 60
+"""Idle minutes after which a sandbox stops by itself where nobody says otherwise."""
+STOPPED_MINUTES: Final = 24 * 60
+"""Minutes after which one that is stopped is deleted where nobody says otherwise."""
+
+_GIB: Final = 1 << 30
+_OPTIONS: Final[Mapping[str, tuple[str, type]]] = {
+    "snapshot": ("snapshot", str),
+    "target": ("target", str),
+    "user": ("user", str),
+    "public": ("public", bool),
+    "network_block_all": ("networkBlockAll", bool),
+    "auto_stop_minutes": ("autoStopInterval", int),
+    "auto_archive_minutes": ("autoArchiveInterval", int),
+    "auto_delete_minutes": ("autoDeleteInterval", int),
+}
+"""What the vendor calls an option, and what it must be."""
+_KINDS: Final = {str: "text", bool: "True or False", int: "a whole number"}
+
+
+def creation_body(
+    name: str, spec: ComputerSpec, options: Mapping[str, object], target: str | None
+) -> dict[str, object]:
+    """Return the body of the request that creates a sandbox.
+
+    Cores, memory and disk are rounded up to whole ones and GiB, the time to whole minutes.
+
+    Raises:
+        InvalidInputError: If something cannot be honoured.
+    """
+    body: dict[str, object] = {
+        "name": name,
+        "autoStopInterval": IDLE_MINUTES,
+        "autoDeleteInterval": STOPPED_MINUTES,
+        **({"target": target} if target else {}),
+        **_checked(options),
+        **_sizes(spec),
+    }
+    env = {str(key): value for key, value in spec.env.items()}
+    if spec.screen is not None:
+        width, height = spec.screen
+        env["VNC_RESOLUTION"] = f"{width}x{height}"
+    if env:
+        body["env"] = env
+    if spec.metadata:
+        body["labels"] = dict(spec.metadata)
+    if spec.image is not None:
+        if "snapshot" in body:
+            raise InvalidInputError("image and snapshot exclude each other", hint="give one of them", provider=NAME)
+        if not spec.image or any(character.isspace() for character in spec.image):
+            raise InvalidInputError(f"{spec.image!r} is no image", hint="such as debian:12", provider=NAME)
+        body["buildInfo"] = {"dockerfileContent": f"FROM {spec.image}\n"}
+    if spec.ttl is not None:
+        body["ttlMinutes"] = minutes(spec.ttl)
+    return body
+
+
+def minutes(seconds: float) -> int:
+    """Return a time in whole minutes, rounded up.
+
+    Raises:
+        InvalidInputError: If it is no time.
+    """
+    return math.ceil(_positive("ttl", seconds) / 60)
+
+
+def _sizes(spec: ComputerSpec) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    if spec.cpus is not None:
+        sizes["cpu"] = math.ceil(_positive("cpus", spec.cpus))
+    if spec.memory is not None:
+        sizes["memory"] = math.ceil(_positive("memory", spec.memory) / _GIB)
+    if spec.disk is not None:
+        sizes["disk"] = math.ceil(_positive("disk", spec.disk) / _GIB)
+    if sizes and spec.image is None:
+        raise InvalidInputError(
+            "daytona sizes only what is made from an image: a snapshot has its own cores, memory and disk",
+            hint="give image too, or leave out cpus, memory and disk",
+            provider=NAME,
+        )
+    return sizes
+
+
+def _checked(options: Mapping[str, object]) -> dict[str, object]:
+    checked: dict[str, object] = {}
+    for option, value in options.items():
+        if option not in _OPTIONS:
+            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
+            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise InvalidInputError(f"daytona has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        name, kind = _OPTIONS[option]
+        if type(value) is not kind or value == "":
+            raise InvalidInputError(f"{option} is {value!r}; it must be {_KINDS[kind]}")
+        checked[name] = value
+    return checked
+
+
+def _positive(what: str, value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        raise InvalidInputError(f"{what} is {value}; it must be a positive number")
+    return value
