@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ExecResult,
         ExternalComputer,
     )
+    from deskhand.providers.daytona.provider import DaytonaProvider
     from deskhand.providers.e2b.provider import E2BProvider
     from deskhand.providers.lookup import attach, open_computer, provider
     from deskhand.providers.orgo.provider import OrgoProvider
@@ -84,6 +85,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ExecResult",
         "ExternalComputer",
     ),
+    "deskhand.providers.daytona.provider": ("DaytonaProvider",),
     "deskhand.providers.e2b.provider": ("E2BProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
     "deskhand.providers.orgo.provider": ("OrgoProvider",),
@@ -105,6 +107,7 @@ __all__ = [
     "ComputerInfo",
     "ComputerSpec",
     "ConfigError",
+    "DaytonaProvider",
     "DeskhandError",
     "DirectoryBlobs",
     "E2BProvider",

@@ -18,6 +18,7 @@ MODULES = (
     "deskhand",
     "deskhand.errors",
     "deskhand.providers",
+    "deskhand.providers.daytona",
     "deskhand.providers.local",
     "deskhand.providers.orgo",
     "deskhand.providers.e2b",

@@ -19,9 +19,7 @@ from deskhand.testing.x_ground_truth import x_ground_truth
 from tests.providers.daytona.parts import Behind, daytona, machine_of, simulated
 from tests.providers.orgo.parts import shell_only
 
-SHELL = frozenset(
-    {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
-)
+SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
 LIFE = frozenset({Capability.PAUSE, Capability.CLONE})
 DESKTOP = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = frozenset({Capability.SHELL, Capability.RESIZE, Capability.SNAPSHOT, Capability.PROMPT})

@@ -36,6 +36,7 @@ from deskhand.providers.daytona.computer import DaytonaComputer
 from deskhand.providers.daytona.request import creation_body
 from deskhand.providers.hosted import HostedProvider
 from deskhand.providers.http import HttpClient, OwnClient
+from deskhand.providers.ownership import Hosted
 from deskhand.retry import Clock
 
 __all__ = ["DaytonaProvider"]
@@ -48,7 +49,7 @@ _PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
 """Seconds before each look for a sandbox whose request may still be under way."""
 
 
-class DaytonaProvider(HostedProvider[DaytonaComputer]):
+class DaytonaProvider(HostedProvider):
     """Hosted sandboxes of Daytona with a desktop, over its HTTP API.
 
     What it creates is destroyed when it is left; should this process be killed, a sandbox stops after an idle hour and
@@ -153,7 +154,7 @@ class DaytonaProvider(HostedProvider[DaytonaComputer]):
         owner = self._owned()
         if not computer_id or not computer_id.isprintable():
             raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if (own := owner.computer(computer_id)) is not None:
+        if isinstance(own := owner.computer(computer_id), DaytonaComputer):
             return own
         try:
             fields = _made(await self._api.ask("describe a computer", computer_id))
@@ -185,7 +186,7 @@ class DaytonaProvider(HostedProvider[DaytonaComputer]):
         return sorted(there, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
 
     @staticmethod
-    def _with_screen(info: ComputerInfo, own: DaytonaComputer | None) -> ComputerInfo:
+    def _with_screen(info: ComputerInfo, own: Hosted | None) -> ComputerInfo:
         return info if own is None else replace(info, screen=own.info.screen)
 
     def _computer(self, fields: Mapping[str, JsonValue]) -> DaytonaComputer:
