@@ -25,7 +25,7 @@ from deskhand.errors import (
 )
 from deskhand.harness.events import ActionFinished, ErrorData
 from deskhand.harness.stages.action import EVENT_TEXT, Action, Stage
-from deskhand.harness.stages.admission import gate, lock, recheck, validate
+from deskhand.harness.stages.admission import INTERRUPTED, gate, lock, recheck, validate
 from deskhand.harness.stages.aim import scale
 from deskhand.harness.stages.consent import approve, policy
 from deskhand.harness.stages.effect import act, afford, intent, settle, unseal
@@ -38,7 +38,6 @@ from deskhand.tools.calls import ActionOutcome, ErrorInfo, Observation, ToolCall
 __all__ = ["STAGES", "UNGATED_STAGES", "Executor", "Stage"]
 
 HALTED: Final = "Not executed: an earlier computer action in this turn failed."
-INTERRUPTED: Final = "Not executed: a person said something first."
 
 STAGES: tuple[Stage, ...] = (
     validate,

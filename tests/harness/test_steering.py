@@ -7,7 +7,7 @@ import json
 import anyio
 import pytest
 
-from deskhand import ClaudeComputerUseHarness, RunContext, ToolCall
+from deskhand import ClaudeComputerUseHarness, Engine, RunContext, ToolCall
 from deskhand.errors import ConflictError, InvalidInputError
 from deskhand.harness.events import RunSteered
 from deskhand.providers import InputAction
@@ -93,6 +93,32 @@ async def test_urgent_word_keeps_the_rest_of_a_batch_from_running() -> None:
     assert [one.outcome for one in seen] == ["ok", "skipped", "skipped", "ok"]
     assert seen[1].text == "Not executed: a person said something first."
     assert len(computer.performed) == 2
+
+
+@pytest.mark.parametrize("person", ["pauses", "takes over"])
+async def test_urgent_word_keeps_what_is_held_from_being_done(person: str) -> None:
+    """Whoever stops an agent to tell it otherwise does not see it done after all; what comes next is."""
+    computer = computer_with_screen()
+    seen: list[Observation] = []
+
+    async def drive(run: RunContext) -> None:
+        seen.extend(await run.act_batch([ToolCall("exec", {"command": str(n)}) for n in range(2)]))
+        seen.append(await run.act("exec", command=run.inbox.take()[0]))
+
+    with anyio.fail_after(10):
+        async with Engine() as engine:
+            run = await engine.start(Driver(drive), computer, "go")
+            if person == "pauses":
+                await run.pause()
+            else:
+                await run.takeover("ann")
+            await anyio.wait_all_tasks_blocked()
+            await run.steer("not that", when="now")
+            await run.hand_back()
+            await run.resume()
+            await run.result()
+    assert [one.outcome for one in seen] == ["skipped", "skipped", "ok"]
+    assert seen[0].text == "Not executed: a person said something first."
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 70_000])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 from pydantic import JsonValue
 
 from deskhand.errors import NotFoundError
 from deskhand.harness.stages.action import Action
-from deskhand.tools.calls import Observation, ToolCall
+from deskhand.tools.calls import ErrorInfo, Observation, ToolCall
 
-__all__ = ["gate", "lock", "recheck", "validate"]
+__all__ = ["INTERRUPTED", "gate", "lock", "recheck", "validate"]
+
+INTERRUPTED: Final = "Not executed: a person said something first."
 
 
 async def validate(call: ToolCall, action: Action) -> ToolCall | Observation:
@@ -34,17 +36,23 @@ async def validate(call: ToolCall, action: Action) -> ToolCall | Observation:
 
 
 async def gate(call: ToolCall, action: Action) -> ToolCall | Observation:
-    """Wait while the run is paused, or a person has the computers; that time counts in no deadline and no budget."""
-    control = action.run.control
+    """Wait while the run is paused, or a person has the computers; that time counts in no deadline and no budget.
+
+    What a person could not let wait, said meanwhile, is said about what is held: it is not done then.
+    """
+    control, inbox = action.run.control, action.run.inbox
     if not control.waits:
         action.stepped = await control.passed()
         return call
-    waited_from = time.monotonic()
+    waited_from, heard = time.monotonic(), inbox.urgent
     with action.run.stopwatch.held():
         action.stepped = await control.passed()
     waited = time.monotonic() - waited_from
     action.began += waited
     action.waited += waited
+    if inbox.urgent and not heard:
+        error = ErrorInfo("skipped", INTERRUPTED, effect="no")
+        return Observation(call, "skipped", "no", text=INTERRUPTED, error=error)
     return call
 
 
@@ -58,7 +66,9 @@ async def recheck(call: ToolCall, action: Action) -> ToolCall | Observation:
     """Having waited for the computer, heed what the run was told meanwhile; a paused action holds no computer."""
     while action.run.control.holds(stepped=action.stepped):
         await action.stack.aclose()
-        await gate(call, action)
+        held = await gate(call, action)
+        if isinstance(held, Observation):
+            return held
         await lock(call, action)
     action.run.control.check()
     return call
