@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from deskhand.providers.daytona.provider import DaytonaProvider
     from deskhand.providers.e2b.provider import E2BProvider
     from deskhand.providers.lookup import attach, open_computer, provider
+    from deskhand.providers.opencomputers.provider import OpenComputersProvider
     from deskhand.providers.orgo.provider import OrgoProvider
     from deskhand.tools.calls import Frame, Observation, ToolCall
     from deskhand.tools.computer import computer_tools
@@ -88,6 +89,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.providers.daytona.provider": ("DaytonaProvider",),
     "deskhand.providers.e2b.provider": ("E2BProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
+    "deskhand.providers.opencomputers.provider": ("OpenComputersProvider",),
     "deskhand.providers.orgo.provider": ("OrgoProvider",),
     "deskhand.tools.calls": ("Frame", "Observation", "ToolCall"),
     "deskhand.tools.computer": ("computer_tools",),
@@ -125,6 +127,7 @@ __all__ = [
     "Observation",
     "OpenAIComputerUseHarness",
     "OpenAIFunctionHarness",
+    "OpenComputersProvider",
     "OpenRun",
     "OrgoProvider",
     "OutcomeUnknownError",

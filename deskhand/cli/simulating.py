@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-Vendor: TypeAlias = Literal["orgo", "daytona"]
+Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers"]
 """Providers whose vendor can be simulated."""
 
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
 
-_SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType({"orgo": "OrgoSimulator", "daytona": "DaytonaSimulator"})
+_SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
+    {"orgo": "OrgoSimulator", "daytona": "DaytonaSimulator", "opencomputers": "OpenComputersSimulator"}
+)
 
 KEYLESS: Final = ("local",)
 """Providers that are on this machine anyway: there is nothing to simulate."""

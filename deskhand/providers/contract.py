@@ -192,7 +192,7 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True)
 class ExecChunk:
-    """A piece of a running command's output."""
+    """A piece of a running command's output; where the vendor sends text, bytes that are no UTF-8 come replaced."""
 
     stream: Literal["stdout", "stderr"]
     data: bytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .daytona import DAYTONA_ROUTES, DaytonaDialect, DaytonaPlan, DaytonaSimulator
 from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
+from .opencomputers import OPENCOMPUTERS_ROUTES, OpenComputersDialect, OpenComputersSimulator
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
 from .recorded import RecordedRequest
 from .simulator import Simulator
@@ -15,12 +16,15 @@ from .simulator import Simulator
 __all__ = [
     "DAYTONA_ROUTES",
     "E2B_ROUTES",
+    "OPENCOMPUTERS_ROUTES",
     "ORGO_ROUTES",
     "DaytonaDialect",
     "DaytonaPlan",
     "DaytonaSimulator",
     "E2BPlan",
     "E2BSimulator",
+    "OpenComputersDialect",
+    "OpenComputersSimulator",
     "OrgoDialect",
     "OrgoPlan",
     "OrgoSimulator",

@@ -1,0 +1,231 @@
+"""The API of OpenComputers as data: where things are, what may be repeated, what its errors mean, what a host is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from deskhand.errors import ComputerGoneError, ConflictError, FileMissingError, NotFoundError, UnsupportedError
+from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
+from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation, Reply
+from deskhand.providers.miosa.envelope import JsonObject, moment, text, without_secrets
+from deskhand.providers.shell_commands import Background
+
+__all__ = ["CREATED_HERE", "HOSTS", "NAME", "OPERATIONS", "ROWS", "HostApi", "host_info", "is_of_deskhand"]
+
+NAME: Final = "opencomputers"
+HOSTS: Final = "/opencomputers/hosts"
+CREATED_HERE: Final = {"created-by": "deskhand"}
+"""The label of hosts that were registered from here: only these are ever revoked."""
+OUTPUT_LIMIT: Final = 32 << 20
+FILE_LIMIT: Final = 100 << 20
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    row.name: row
+    for row in (
+        Operation("list hosts", "GET", "read", limit=16 << 20),
+        Operation("register a host"),
+        Operation("describe a host", "GET", "read"),
+        Operation("revoke a host", "DELETE", "repeatable"),
+        Operation("tell whether a route is there", "GET", "read", deadline=10.0, attempts=1, limit=16 << 20),
+        Operation("run a command", limit=OUTPUT_LIMIT),
+        Operation("look around", repetition="repeatable", deadline=15.0, limit=OUTPUT_LIMIT),
+        Operation("read a file", repetition="read", limit=OUTPUT_LIMIT),
+        Operation("write a part of a file", repetition="repeatable", deadline=60.0),
+        Operation("download a file", "GET", "read", deadline=300.0, limit=FILE_LIMIT),
+        Operation("upload a file", repetition="repeatable", deadline=300.0),
+        Operation("start a job"),
+        Operation("describe a job", "GET", "read"),
+        Operation("follow a job", "GET", "read"),
+        Operation("cancel a job", "DELETE", "repeatable"),
+        Operation("tell a ticket for a terminal"),
+        Operation("list tunnels", "GET", "read"),
+        Operation("open a tunnel"),
+        Operation("close a tunnel", "DELETE", "repeatable"),
+        Operation("prompt its agent"),
+        Operation("tell how its agent fares", "GET", "read"),
+        Operation("stop its agent", "DELETE", "repeatable"),
+    )
+}
+"""What is asked of hosts. Commands and goals are sent once: what may have been done is not done again."""
+
+_OFFLINE: Final = Failure(
+    ConflictError, "no", True, "its agent is not connected: start miosa-host on the machine, or wait until it is back"
+)
+
+ROWS: Final = (
+    FailureRow(404, "host_not_found", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "host not found", Failure(ComputerGoneError, "no")),
+    FailureRow(410, "", Failure(ComputerGoneError, "no")),
+    FailureRow(409, "host_offline", _OFFLINE),
+    FailureRow(409, "offline", _OFFLINE),
+    FailureRow(503, "host_offline", _OFFLINE),
+    FailureRow(409, "host_revoked", Failure(ComputerGoneError, "no")),
+    FailureRow(404, "file_not_found", Failure(FileMissingError, "no")),
+    FailureRow(404, "no such file", Failure(FileMissingError, "no")),
+)
+"""What errors mean that only hosts have; those of all of MIOSA's APIs come behind."""
+
+_STATUS: Final[Mapping[str, ComputerStatus]] = {
+    "pending": ComputerStatus.CREATING,
+    "online": ComputerStatus.RUNNING,
+    "offline": ComputerStatus.STOPPED,
+    "error": ComputerStatus.ERROR,
+    "revoked": ComputerStatus.DESTROYED,
+}
+
+
+class HostApi:
+    """The client, and what is learnt about the vendor's routes as they are used.
+
+    Args:
+        http: The client.
+        background: Does something to its end, whatever becomes of whoever asked for it.
+
+    Attributes:
+        missing: The routes that turned out not to be there.
+    """
+
+    def __init__(self, http: HttpClient, background: Background) -> None:
+        self.http = http
+        self.in_background = background
+        self.missing: set[str] = set()
+
+    @staticmethod
+    def path(host_id: str, route: str = "") -> str:
+        """Return the path of a host, or of one of its routes."""
+        return f"{HOSTS}/{quote(host_id, safe='')}" + (f"/{route}" if route else "")
+
+    async def act(
+        self,
+        operation: str,
+        host_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        deadline: float | None = None,
+        is_urgent: bool = False,
+    ) -> JsonObject:
+        """Use a host's route.
+
+        Raises:
+            ComputerGoneError: If the host is not there any more.
+            UnsupportedError: If the route is not there, which is remembered.
+        """
+        async with self.explaining(operation, host_id, route):
+            return await self.http.call(
+                OPERATIONS[operation], self.path(host_id, route), body, deadline=deadline, is_urgent=is_urgent
+            )
+
+    async def ask(
+        self,
+        operation: str,
+        host_id: str,
+        route: str,
+        *,
+        content: bytes | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        is_urgent: bool = False,
+    ) -> Reply:
+        """Use a host's route whose answer is no JSON object, or whose request is none; `act` says the rest."""
+        async with self.explaining(operation, host_id, route):
+            return await self.http.ask(
+                OPERATIONS[operation],
+                self.path(host_id, route),
+                content=content,
+                headers=headers,
+                is_urgent=is_urgent,
+            )
+
+    @asynccontextmanager
+    async def explaining(self, operation: str, host_id: str, route: str) -> AsyncIterator[None]:
+        """Tell what a block's "not found" is about: the host, or the route, which is remembered."""
+        try:
+            yield
+        except FileMissingError:
+            raise
+        except NotFoundError as error:
+            if not await self.is_there(host_id):
+                raise ComputerGoneError(
+                    error.message, effect="no", provider=NAME, request_id=error.request_id
+                ) from error
+            raise self._lost(error, operation, route) from error
+        except UnsupportedError as error:
+            raise self._lost(error, operation, route) from error
+
+    async def is_there(self, host_id: str) -> bool:
+        """Ask whether a host is there, whatever else was not found."""
+        try:
+            told = await self.describe(host_id)
+        except (NotFoundError, ComputerGoneError):
+            return False
+        return host_info(told).status is not ComputerStatus.DESTROYED
+
+    async def describe(self, host_id: str) -> JsonObject:
+        """Return what the vendor says of a host."""
+        answer = await self.http.call(OPERATIONS["describe a host"], self.path(host_id), is_urgent=True)
+        return host_of(answer)
+
+    async def revoke(self, host_id: str) -> None:
+        """End a host's registration: its key opens nothing any more, its agent is disconnected.
+
+        Raises:
+            ComputerGoneError: If it is not registered any more.
+        """
+        try:
+            await self.http.ask(OPERATIONS["revoke a host"], self.path(host_id), is_urgent=True)
+        except NotFoundError as error:
+            if await self.is_there(host_id):
+                raise  # and what revokes it is not
+            raise ComputerGoneError(error.message, effect="no", provider=NAME, request_id=error.request_id) from error
+
+    def _lost(self, error: NotFoundError | UnsupportedError, operation: str, route: str) -> UnsupportedError:
+        self.missing.add(route.partition("?")[0].partition("/")[0])
+        return UnsupportedError(
+            f"{NAME} has no way to {operation} here: {error.message}",
+            hint="capabilities no longer tell of it",
+            provider=NAME,
+            request_id=error.request_id,
+        )
+
+
+def host_of(answer: Mapping[str, JsonValue]) -> JsonObject:
+    """Return the host of an answer: servers describe it bare, or beside its key."""
+    inner = answer.get("host") or answer.get("data")
+    return {**answer, **inner} if isinstance(inner, dict) else dict(answer)
+
+
+def is_of_deskhand(fields: Mapping[str, JsonValue]) -> bool:
+    """Whether a host was registered from here, now or in another program."""
+    labels = fields.get("labels")
+    return isinstance(labels, dict) and all(labels.get(name) == value for name, value in CREATED_HERE.items())
+
+
+def host_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
+    """Read what the vendor says of a host; older servers call its state ``status``, newer ones ``state``."""
+    labels = fields.get("labels")
+    said = text(fields.get("state")) or text(fields.get("status")) or ""
+    return ComputerInfo(
+        id=text(fields.get("id")) or "",
+        name=text(fields.get("name")) or "",
+        provider=NAME,
+        source="opencomputers",
+        status=_STATUS.get(said.lower(), ComputerStatus.ERROR),
+        specs=Specs(os=text(fields.get("os_kind")) or text(fields.get("platform"))),
+        created_at=moment(fields.get("created_at")),
+        metadata={
+            name: str(value)
+            for name, value in (labels if isinstance(labels, dict) else {}).items()
+            if name not in CREATED_HERE
+        },
+        raw=_shown(fields),
+    )
+
+
+def _shown(fields: Mapping[str, JsonValue]) -> JsonObject:
+    shown = without_secrets({name: value for name, value in fields.items() if name != "host"})
+    return shown if isinstance(shown, dict) else {}
