@@ -45,6 +45,9 @@ def tree(tmp_path: Path) -> Path:
     """A tiny package with one test and no mutants yet."""
     (tmp_path / "deskhand").mkdir()
     (tmp_path / "deskhand" / "__init__.py").write_text("def two():\n    return 1 + 1\n\n\ndef more():\n    return 3\n")
+    (tmp_path / "deskhand" / "testing").mkdir()
+    (tmp_path / "deskhand" / "testing" / "__init__.py").write_text("")
+    (tmp_path / "deskhand" / "testing" / "pytest_plugin.py").write_text("")  # (pytest loads it: it is installed)
     (tmp_path / "tests" / "mutants").mkdir(parents=True)
     (tmp_path / "tests" / "test_it.py").write_text(TREE_TEST)
     (tmp_path / "pyproject.toml").write_text("")
