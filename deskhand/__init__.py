@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ExecResult,
         ExternalComputer,
     )
+    from deskhand.providers.cua.provider import CuaProvider
     from deskhand.providers.daytona.provider import DaytonaProvider
     from deskhand.providers.e2b.provider import E2BProvider
     from deskhand.providers.lookup import attach, open_computer, provider
@@ -90,6 +91,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.providers.e2b.provider": ("E2BProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
     "deskhand.providers.opencomputers.provider": ("OpenComputersProvider",),
+    "deskhand.providers.cua.provider": ("CuaProvider",),
     "deskhand.providers.orgo.provider": ("OrgoProvider",),
     "deskhand.tools.calls": ("Frame", "Observation", "ToolCall"),
     "deskhand.tools.computer": ("computer_tools",),
@@ -109,6 +111,7 @@ __all__ = [
     "ComputerInfo",
     "ComputerSpec",
     "ConfigError",
+    "CuaProvider",
     "DaytonaProvider",
     "DeskhandError",
     "DirectoryBlobs",

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers"]
+Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua"]
 """Providers whose vendor can be simulated."""
 
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
 
 _SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
-    {"orgo": "OrgoSimulator", "daytona": "DaytonaSimulator", "opencomputers": "OpenComputersSimulator"}
+    {
+        "orgo": "OrgoSimulator",
+        "daytona": "DaytonaSimulator",
+        "opencomputers": "OpenComputersSimulator",
+        "cua": "CuaSimulator",
+    }
 )
 
 KEYLESS: Final = ("local",)

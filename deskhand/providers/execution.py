@@ -68,6 +68,10 @@ class KeptOutput:
         if len(self._tail) > 8 * self._half:
             del self._tail[: -self._half]
 
+    def skip(self, length: int) -> None:
+        """Count bytes that somebody else did not keep, before the last half."""
+        self._length += length
+
     @property
     def dropped(self) -> int:
         """Bytes that were not kept."""

@@ -58,6 +58,8 @@ __all__ = [
     "ComputeProvider",
     "ComputerInfo",
     "ComputerSpec",
+    "CuaComputer",
+    "CuaProvider",
     "E2BComputer",
     "E2BProvider",
     "Engine",
@@ -909,6 +911,117 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to Anthropic's API for one run."""
 
+class CuaComputer(ExternalComputer):
+    """A desktop that is driven through a cua-computer-server on it."""
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that somebody told."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a command that turns out to be missing takes its capabilities with it."""
+
+    def wait_until_up(self) -> None:
+        """Wait until a machine of the cloud is up, and find out what the computer can do."""
+
+    def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
+
+    def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen, draw the pointer, and cut a region out here."""
+
+    def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+
+    def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB, a large one in parts."""
+
+    def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+
+    def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+
+    def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+
+    def live_view_url(self) -> str:
+        """Return the page on which the screen can be watched; whoever has it gets in, so that it is told to nobody."""
+
+    def refresh(self) -> ComputerInfo:
+        """Ask what the computer is doing, and return its information; a server that does not answer has an error."""
+
+    def start(self) -> None:
+        """Start a machine of the cloud and wait until it is up."""
+
+    def stop(self) -> None:
+        """Stop a machine of the cloud and wait until it has: the disk is kept, memory is lost."""
+
+    def destroy(self) -> None:
+        """Stop a machine of the cloud, which is not deleted; let go of a server that was reached by its address."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain."""
+
+class HostedProvider(ComputeProvider):
+    """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
+
+    def __enter__(self) -> Self:
+        """Open the connections."""
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Destroy what was created here and neither destroyed nor kept, and close the connections."""
+
+    def close(self) -> None:
+        """Leave it now, rather than at exit."""
+
+    def __init__(self) -> None: ...
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+
+class CuaProvider(HostedProvider):
+    """Linux desktops behind a cua-computer-server: one that runs, by its address, or machines of Cua's cloud."""
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | SecretStr | None = None,
+        container_name: str | None = None,
+        cloud_url: str | None = None,
+        timeout: float | None = None,
+        http_client: OwnClient | None = None,
+    ) -> None: ...
+    def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> CuaComputer:
+        """Start a machine of the account that is stopped, wait until it is up, and find out what it can do."""
+
+    def get(self, computer_id: str) -> CuaComputer:
+        """Return an existing computer, borrowed: a machine of the account, or a server by ``HOST:PORT`` or its URL."""
+
+    def list(self) -> builtins.list[ComputerInfo]:
+        """List the account's machines, or the server whose address is configured."""
+
 class ShellDesktop(ExternalComputer):
     """A computer whose screen is seen and used through its shell: derive from it in place of `ExternalComputer`."""
 
@@ -1017,25 +1130,6 @@ class E2BComputer(ShellDesktop):
     @property
     def ttl(self) -> float:
         """Seconds that it is kept when it is created, resumed or copied."""
-
-class HostedProvider(ComputeProvider):
-    """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
-
-    def __enter__(self) -> Self:
-        """Open the connections."""
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Destroy what was created here and neither destroyed nor kept, and close the connections."""
-
-    def close(self) -> None:
-        """Leave it now, rather than at exit."""
-
-    def __init__(self) -> None: ...
-    @property
-    def is_open(self) -> bool:
-        """Whether it can be used."""
 
 class E2BProvider(HostedProvider):
     """Sandboxes of E2B, over its HTTP API."""

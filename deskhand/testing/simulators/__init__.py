@@ -6,6 +6,7 @@ be wrong alike. They need ``pip install 'deskhand[simulate]'``.
 
 from __future__ import annotations
 
+from .cua import CUA_COMMANDS, CUA_ROUTES, CuaSimulator
 from .daytona import DAYTONA_ROUTES, DaytonaDialect, DaytonaPlan, DaytonaSimulator
 from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
 from .opencomputers import OPENCOMPUTERS_ROUTES, OpenComputersDialect, OpenComputersSimulator
@@ -14,10 +15,13 @@ from .recorded import RecordedRequest
 from .simulator import Simulator
 
 __all__ = [
+    "CUA_COMMANDS",
+    "CUA_ROUTES",
     "DAYTONA_ROUTES",
     "E2B_ROUTES",
     "OPENCOMPUTERS_ROUTES",
     "ORGO_ROUTES",
+    "CuaSimulator",
     "DaytonaDialect",
     "DaytonaPlan",
     "DaytonaSimulator",

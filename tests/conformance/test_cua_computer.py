@@ -1,0 +1,92 @@
+"""Cua's computers under the suite that every computer must pass, over a simulator with real machines behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from deskhand.providers import INPUT, Capability
+from deskhand.providers.cua import CuaProvider
+from deskhand.providers.local import LocalComputer
+from deskhand.providers.local.xserver import available_server
+from deskhand.testing import FakeComputer
+from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
+from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.providers.cua.parts import Behind, cua, simulated
+
+SHELL = frozenset({Capability.EXEC, Capability.FILES})
+ATTACHED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
+HOSTED = ATTACHED | {Capability.PAUSE, Capability.LIVE_VIEW}
+LACKING = {Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.RESIZE, Capability.PORTS}
+"""What no computer of Cua has."""
+ALONE = [case for case in CASES if case.ends_computer]
+ENDLESS = {"type_many_different_characters"}
+"""Cases that take long, and are about xdotool alone."""
+IN_TURN = [case for case in CASES if not case.ends_computer and case.name not in ENDLESS]
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+
+
+@asynccontextmanager
+async def a_target(behind: Behind | None = None) -> AsyncIterator[Target]:
+    """Start a machine, watched on the desktop behind it by an X client where there is a desktop."""
+    async with cua(behind) as hosted:
+        computer = await hosted.create()
+        machine = hosted.simulator.machines[computer.info.id].hardware.machine
+        access = machine.x_access if isinstance(machine, LocalComputer) else None
+        if access is None:
+            yield Target(computer)
+            return
+        async with x_ground_truth(*access) as truth:
+            yield Target(computer, truth)
+
+
+def verdict_of(case: Case) -> Verdict:
+    """Return what a case is to show."""
+    return Verdict.UNSUPPORTED if case.needs & LACKING else Verdict.VERIFIED
+
+
+@pytest.mark.needs_x
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@without_x_skipped
+async def test_cua_computer_conforms() -> None:
+    """A desktop behind a computer server does what each case says, and input arrives on it as asked for."""
+    async with a_target() as target:
+        assert target.computer.capabilities == HOSTED
+        for case in IN_TURN:
+            assert await case.run(target) is verdict_of(case), case.name
+
+
+@pytest.mark.needs_x
+@pytest.mark.long
+@without_x_skipped
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_cua_computer_conforms_case_by_case(case: Case) -> None:
+    """The same on a machine for each case, those that take long among them."""
+    async with a_target() as target:
+        assert await case.run(target) is verdict_of(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ALONE, ids=str)
+async def test_cua_computer_ends(case: Case) -> None:
+    """A machine that was stopped for good says so, whatever is asked of it."""
+    async with a_target(FakeComputer) as target:
+        assert await case.run(target) is Verdict.VERIFIED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WIRE_CASES, ids=str)
+async def test_cua_computer_tells_what_fails(case: Case) -> None:
+    """Whatever the server or the way to it does wrong is told, in time, and nothing is done twice."""
+    async with (
+        simulated(FakeComputer, is_open=True, left_running=1) as simulator,
+        Wire(await simulator.start_machine("box-1")) as wire,
+        CuaProvider(base_url=wire.base_url) as provider,
+    ):
+        [info] = await provider.list()
+        computer = await provider.get(info.id)
+        assert computer.capabilities == ATTACHED
+        assert await case.run(Target(computer, wire=wire)) is Verdict.VERIFIED
