@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from deskhand.providers.daytona.provider import DaytonaProvider
     from deskhand.providers.e2b.provider import E2BProvider
     from deskhand.providers.lookup import attach, open_computer, provider
+    from deskhand.providers.miosa.provider import MiosaProvider
     from deskhand.providers.opencomputers.provider import OpenComputersProvider
     from deskhand.providers.orgo.provider import OrgoProvider
     from deskhand.tools.calls import Frame, Observation, ToolCall
@@ -90,6 +91,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.providers.daytona.provider": ("DaytonaProvider",),
     "deskhand.providers.e2b.provider": ("E2BProvider",),
     "deskhand.providers.lookup": ("attach", "open_computer", "provider"),
+    "deskhand.providers.miosa.provider": ("MiosaProvider",),
     "deskhand.providers.opencomputers.provider": ("OpenComputersProvider",),
     "deskhand.providers.cua.provider": ("CuaProvider",),
     "deskhand.providers.orgo.provider": ("OrgoProvider",),
@@ -127,6 +129,7 @@ __all__ = [
     "Harness",
     "MemoryBlobs",
     "MemoryLog",
+    "MiosaProvider",
     "Observation",
     "OpenAIComputerUseHarness",
     "OpenAIFunctionHarness",

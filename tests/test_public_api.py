@@ -20,6 +20,7 @@ MODULES = (
     "deskhand.providers",
     "deskhand.providers.daytona",
     "deskhand.providers.local",
+    "deskhand.providers.miosa",
     "deskhand.providers.opencomputers",
     "deskhand.providers.orgo",
     "deskhand.providers.e2b",

@@ -15,18 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua"]
+Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua", "miosa"]
 """Providers whose vendor can be simulated."""
 
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
 
 _SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
-    {
-        "orgo": "OrgoSimulator",
-        "daytona": "DaytonaSimulator",
-        "opencomputers": "OpenComputersSimulator",
-        "cua": "CuaSimulator",
-    }
+    {"orgo": "OrgoSimulator", "daytona": "DaytonaSimulator", "opencomputers": "OpenComputersSimulator", "cua": "CuaSimulator", "miosa": "MiosaSimulator"}
 )
 
 KEYLESS: Final = ("local",)

@@ -37,6 +37,7 @@ async def create_once(
     *,
     console: str,
     clock: Clock,
+    is_name_unique: bool = True,
 ) -> T:
     """Create a computer under a name that no other has.
 
@@ -50,6 +51,8 @@ async def create_once(
         find: Looks for the name.
         console: Where a person can see which computers there are.
         clock: Time.
+        is_name_unique: Whether the vendor refuses a name that is taken; what may be there already is not asked for
+            again where it does not.
 
     Raises:
         OutcomeUnknownError: If nobody can tell whether there is one.
@@ -84,6 +87,8 @@ async def create_once(
             raise in_doubt(doubtful, error) from error
         if found is not None:
             return found
+        if not is_name_unique:
+            break
     raise in_doubt(doubtful, None)
 
 

@@ -71,14 +71,16 @@ class Ran:
     """What came of a script.
 
     Attributes:
-        output: What it printed, stdout and stderr as the service merges them.
+        output: What it printed; its errors too where the service merges them.
         exit_code: How it ended.
         error: Why there is no plain result, or ``None``.
+        stderr: What it printed to stderr; ``None`` where the service merges.
     """
 
     output: str
     exit_code: int
     error: str | None = None
+    stderr: str | None = None
 
 
 class Line(Protocol):
@@ -180,7 +182,11 @@ class ShellCommands:
             raise FileMissingError(f"there is no folder {cwd} on the computer", provider=self._provider)
         error = timed_out(seconds) if is_late else ran.error
         code = None if is_late else ran.exit_code
-        return ExecResult(output, None, None, code, error, time.monotonic() - began, dropped)
+        duration = time.monotonic() - began
+        if ran.stderr is None:
+            return ExecResult(output, None, None, code, error, duration, dropped)
+        stderr, dropped_too = kept(ran.stderr)
+        return ExecResult(output + stderr, output, stderr, code, error, duration, dropped + dropped_too)
 
     async def _run_marked(self, marked: Marked, seconds: float) -> tuple[Ran, bool]:
         """Send a command; end it when its time is over, or when nobody waits for it any more."""

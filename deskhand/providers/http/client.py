@@ -89,7 +89,7 @@ class HttpClient:
         base_url: Where paths begin.
         key: The key; nothing is sent of one that is empty.
         key_header: The header that it is sent in: ``authorization`` as a bearer token, any other as it is.
-        headers: Further headers of every request to the vendor's own origin.
+        headers: Further headers of every request that the key goes along with.
         rows: What the vendor's errors mean, where that is not what the status says.
         timeout: The longest that an operation may take, in seconds, where its own deadline is not longer for a reason;
             ``None`` leaves each its own.
@@ -345,14 +345,14 @@ class HttpClient:
         self._trusted.add(origin_of(url))
 
     def authorization(self, url: str) -> Mapping[str, str]:
-        """Return the header that opens a URL of an origin that the key goes to, for what is no request of this client.
+        """Return the headers that open a URL of an origin that the key goes to, for what is no request of this client.
 
         Raises:
             ConfigError: If the key does not go there.
         """
         if origin_of(url) not in self._trusted:
             raise ConfigError(f"the key for {self._provider} is not for {origin_of(url)}", hint="see base_url")
-        return dict([self._key])
+        return dict([*self._own_headers, self._key])
 
     def url(self, path: str) -> str:
         """Return the absolute URL of a path below the base; an absolute one stays."""
@@ -477,7 +477,7 @@ class HttpClient:
         library, client = self._loaded(), self._open
         assert client is not None  # noqa: S101 (it is open, or it would not be loaded)
         every = [*self._headers, *headers]
-        if origin_of(url) == self.origin:
+        if origin_of(url) in self._trusted:
             every += [*self._own_headers, *([self._key] if self.has_key else [])]
         request = library.Request(
             operation.method, url, headers=every, content=content, extensions={"timeout": dict(_WAITS)}

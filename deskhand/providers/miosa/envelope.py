@@ -67,8 +67,12 @@ def moment(value: JsonValue) -> datetime | None:
     return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
-def without_secrets(value: JsonValue) -> JsonValue:
+def without_secrets(fields: Mapping[str, JsonValue]) -> JsonObject:
     """Return what may be shown of an answer: at any depth, nothing that opens something."""
+    return {name: _told(value) for name, value in fields.items() if _SECRET.search(name) is None}
+
+
+def _told(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
-        return {name: without_secrets(inner) for name, inner in value.items() if _SECRET.search(name) is None}
-    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+        return without_secrets(value)
+    return [_told(inner) for inner in value] if isinstance(value, list) else value

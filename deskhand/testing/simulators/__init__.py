@@ -9,6 +9,7 @@ from __future__ import annotations
 from .cua import CUA_COMMANDS, CUA_ROUTES, CuaSimulator
 from .daytona import DAYTONA_ROUTES, DaytonaDialect, DaytonaPlan, DaytonaSimulator
 from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
+from .miosa import MIOSA_ROUTES, MiosaDialect, MiosaPlan, MiosaSimulator
 from .opencomputers import OPENCOMPUTERS_ROUTES, OpenComputersDialect, OpenComputersSimulator
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
 from .recorded import RecordedRequest
@@ -19,6 +20,7 @@ __all__ = [
     "CUA_ROUTES",
     "DAYTONA_ROUTES",
     "E2B_ROUTES",
+    "MIOSA_ROUTES",
     "OPENCOMPUTERS_ROUTES",
     "ORGO_ROUTES",
     "CuaSimulator",
@@ -27,6 +29,9 @@ __all__ = [
     "DaytonaSimulator",
     "E2BPlan",
     "E2BSimulator",
+    "MiosaDialect",
+    "MiosaPlan",
+    "MiosaSimulator",
     "OpenComputersDialect",
     "OpenComputersSimulator",
     "OrgoDialect",

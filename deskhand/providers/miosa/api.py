@@ -1,0 +1,255 @@
+"""MIOSA's API of computers as data: where things are, what may be repeated, and how it describes a computer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+import anyio
+from pydantic import JsonValue
+
+from deskhand.errors import ComputerGoneError, DeskhandError, NotFoundError, ProviderError, UnsupportedError
+from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
+from deskhand.providers.http import HttpClient, Operation, Reply
+from deskhand.providers.miosa.envelope import JsonObject, moment, number, text, without_secrets
+from deskhand.providers.shell_commands import Background
+
+__all__ = ["NAME", "OPERATIONS", "MiosaApi", "computer_info", "screen_of"]
+
+NAME: Final = "miosa"
+IMAGE_LIMIT: Final = 64 << 20
+OUTPUT_LIMIT: Final = 32 << 20
+FILE_LIMIT: Final = 101 << 20
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    row.name: row
+    for row in (
+        Operation("list computers", "GET", "read", limit=16 << 20),
+        Operation("create a computer", deadline=90.0),
+        Operation("describe a computer", "GET", "read"),
+        Operation("destroy a computer", "DELETE", "repeatable"),
+        Operation("start a computer", repetition="repeatable"),
+        Operation("stop a computer", repetition="repeatable"),
+        Operation("restart a computer", deadline=60.0),
+        Operation("clone a computer", deadline=120.0),
+        Operation("take a snapshot", deadline=60.0),
+        Operation("describe a snapshot", "GET", "read"),
+        Operation("restore a snapshot", deadline=120.0),
+        Operation("set the idle time", "PATCH", "repeatable"),
+        Operation("tell the screen's size", "GET", "read", deadline=10.0, attempts=1),
+        Operation("tell whether a route is there", "OPTIONS", "read", deadline=5.0, attempts=1),
+        Operation("run a command", limit=OUTPUT_LIMIT),
+        Operation("look around", repetition="repeatable", deadline=10.0, attempts=1, limit=OUTPUT_LIMIT),
+        Operation("read a file", repetition="read", limit=OUTPUT_LIMIT),
+        Operation("write a part of a file", repetition="repeatable", deadline=60.0),
+        Operation("download a file", "GET", "read", deadline=120.0, limit=FILE_LIMIT),
+        Operation("upload a file", repetition="repeatable", deadline=120.0),
+        Operation("run Python", limit=OUTPUT_LIMIT),
+        Operation("take a screenshot", "GET", "read", limit=IMAGE_LIMIT),
+        Operation("take a part of a screenshot", repetition="read", limit=IMAGE_LIMIT),
+        Operation("tell where the pointer is", "GET", "read"),
+        Operation("click"),
+        Operation("move the pointer", repetition="repeatable"),
+        Operation("press a button"),
+        Operation("release a button", repetition="repeatable"),
+        Operation("drag"),
+        Operation("scroll"),
+        Operation("type", deadline=60.0),
+        Operation("strike a key"),
+        Operation("press a key"),
+        Operation("release a key", repetition="repeatable"),
+        Operation("expose a port", repetition="repeatable"),
+        Operation("make a page of the screen", "GET", "read"),
+        Operation("start its agent"),
+        Operation("ask its agent", "GET", "read"),
+        Operation("stop its agent", "DELETE", "repeatable"),
+    )
+}
+"""What is asked of MIOSA. Input and commands are sent once: a click that is repeated may confirm what nobody read."""
+
+_STATUS: Final[Mapping[str, ComputerStatus]] = {
+    "creating": ComputerStatus.CREATING,
+    "provisioning": ComputerStatus.CREATING,
+    "starting": ComputerStatus.CREATING,
+    "running": ComputerStatus.RUNNING,
+    "active": ComputerStatus.RUNNING,
+    "ready": ComputerStatus.RUNNING,
+    "paused": ComputerStatus.PAUSED,
+    "stopping": ComputerStatus.STOPPED,
+    "stopped": ComputerStatus.STOPPED,
+    "error": ComputerStatus.ERROR,
+    "destroying": ComputerStatus.DESTROYED,
+    "destroyed": ComputerStatus.DESTROYED,
+}
+_MEGABYTE: Final = 1 << 20
+_MOST_PIXELS: Final = 100_000.0
+
+
+class MiosaApi:
+    """The client, and what is learnt about the vendor's routes as they are used.
+
+    Args:
+        http: The client.
+        background: Does something to its end, whatever becomes of whoever asked for it.
+    """
+
+    def __init__(self, http: HttpClient, background: Background) -> None:
+        self.http = http
+        self.in_background = background
+        self.missing: set[str] = set()
+        self.is_surveyed = False
+        self.surveying: anyio.Lock = anyio.Lock()
+
+    @staticmethod
+    def path(computer_id: str, route: str = "") -> str:
+        """Return the path of a computer, or of one of its routes."""
+        return f"/computers/{quote(computer_id, safe='')}" + (f"/{route}" if route else "")
+
+    async def act(
+        self,
+        operation: str,
+        computer_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        of: str | None = None,
+        deadline: float | None = None,
+        is_urgent: bool = False,
+    ) -> JsonObject:
+        """Use a computer's route, and return its answer's JSON object.
+
+        Args:
+            operation: What is asked for.
+            computer_id: Of which computer.
+            route: The route, with what belongs to it.
+            body: The JSON to send.
+            of: The route's name in `missing`; the route itself where not given.
+            deadline: Seconds, in place of the operation's own.
+            is_urgent: Whether it need not wait until others are done.
+
+        Raises:
+            ComputerGoneError: If the computer is not there any more.
+            UnsupportedError: If the route is not there, which is remembered.
+        """
+        try:
+            return await self.http.call(
+                OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
+            )
+        except (NotFoundError, UnsupportedError) as error:
+            raise await self._told(error, operation, computer_id, of or route) from error
+
+    async def ask(
+        self,
+        operation: str,
+        computer_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        content: bytes | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> Reply:
+        """Use a computer's route, and return its answer whatever it holds; `act` says the rest."""
+        headers = [] if content is None else [("content-type", content_type)]
+        try:
+            return await self.http.ask(
+                OPERATIONS[operation], self.path(computer_id, route), body, content=content, headers=headers
+            )
+        except (NotFoundError, UnsupportedError) as error:
+            raise await self._told(error, operation, computer_id, route) from error
+
+    async def do(
+        self,
+        operation: str,
+        computer_id: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> None:
+        """Use a computer's route, for what it does and not for what it tells.
+
+        Raises:
+            ProviderError: If the answer says that it was not done.
+        """
+        _check_done(operation, await self.act(operation, computer_id, route, body, deadline=deadline))
+
+    async def _told(self, error: DeskhandError, operation: str, computer_id: str, route: str) -> DeskhandError:
+        """Return what it means that something was not found: the computer, or the route."""
+        if isinstance(error, NotFoundError) and not await self.is_there(computer_id):
+            return ComputerGoneError(error.message, effect="no", provider=NAME, request_id=error.request_id)
+        self.missing.add(route.partition("?")[0])
+        return UnsupportedError(
+            f"miosa has no way to {operation} here: {error.message}",
+            hint="capabilities no longer tell of it",
+            provider=NAME,
+            request_id=error.request_id,
+        )
+
+    async def is_there(self, computer_id: str) -> bool:
+        """Ask whether a computer is there, whatever else was not found."""
+        try:
+            answer = await self.http.call(OPERATIONS["describe a computer"], self.path(computer_id), is_urgent=True)
+        except (NotFoundError, ComputerGoneError):
+            return False
+        return answer.get("status") not in {"destroying", "destroyed"}
+
+    async def destroy(self, computer_id: str) -> None:
+        """End a computer for good; whatever the answer of success holds, it is one.
+
+        Raises:
+            ComputerGoneError: If it is not there any more.
+        """
+        await self.http.ask(OPERATIONS["destroy a computer"], self.path(computer_id), is_urgent=True)
+
+
+def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
+    """Refuse an answer of success that says in its body that it is none.
+
+    Raises:
+        ProviderError: If it does, or names an error.
+    """
+    said = answer.get("error") or answer.get("message")
+    if answer.get("success", True) is True and not answer.get("error"):
+        return
+    raise ProviderError(
+        f"miosa failed to {operation}: {said[:500] if isinstance(said, str) else 'it does not say why'}",
+        hint="see what came of it before it is done again",
+        provider=NAME,
+        effect="unknown",
+    )
+
+
+def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
+    """Read what MIOSA says of a computer.
+
+    Args:
+        fields: What it says.
+        metadata: The metadata, where it is known.
+    """
+    kept = fields.get("metadata")
+    told = {str(name): str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
+    memory, disk = number(fields.get("memory_mb")), number(fields.get("disk_size_mb"))
+    return ComputerInfo(
+        id=text(fields.get("id")) or "",
+        name=text(fields.get("name")) or "",
+        provider=NAME,
+        source="miosa-cloud",
+        status=_STATUS.get((text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
+        public_url=text(fields.get("sandbox_url")) or text(fields.get("desktop_url")),
+        specs=Specs(
+            cpus=number(fields.get("vcpus"), most=1e6),
+            memory=None if memory is None else int(memory * _MEGABYTE),
+            disk=None if disk is None else int(disk * _MEGABYTE),
+            os="linux",
+        ),
+        created_at=moment(fields.get("created_at")),
+        metadata={**told, **(metadata or {})},
+        raw=without_secrets(fields),
+    )
+
+
+def screen_of(answer: Mapping[str, JsonValue]) -> Screen | None:
+    """Read a screen's size."""
+    width, height = (number(answer.get(name), most=_MOST_PIXELS) for name in ("width", "height"))
+    return Screen(int(width), int(height)) if width and height else None

@@ -1,0 +1,92 @@
+"""MIOSA's route for commands, what its answers mean, and files by commands and by the vendor's own routes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from deskhand.errors import PayloadTooLargeError, ProtocolError, UnsupportedError
+from deskhand.providers.miosa.api import NAME, MiosaApi
+from deskhand.providers.miosa.envelope import unwrapped
+from deskhand.providers.shell_commands import Line, Ran, ShellCommands
+from deskhand.providers.shell_files import ShellFiles
+
+__all__ = ["MiosaFiles", "line_to", "ran"]
+
+
+def line_to(api: MiosaApi, computer_id: str) -> Line:
+    """Return what runs scripts on a computer."""
+
+    async def run(
+        operation: str, script: str, *, seconds: int, deadline: float | None = None, is_urgent: bool = False
+    ) -> Ran:
+        body = {"command": script, "timeout": seconds}
+        answer = await api.act(operation, computer_id, "exec", body, deadline=deadline, is_urgent=is_urgent)
+        return ran(unwrapped(answer))
+
+    return run
+
+
+def ran(answer: Mapping[str, JsonValue]) -> Ran:
+    """Read what came of a command: servers name its output in two ways.
+
+    Raises:
+        ProtocolError: If there is none.
+    """
+    output, stderr = answer.get("stdout", answer.get("output")), answer.get("stderr")
+    if not isinstance(output, str):
+        raise ProtocolError("miosa's answer holds no output", provider=NAME, effect="yes")
+    code = answer.get("exit_code")
+    is_told = isinstance(code, int) and not isinstance(code, bool)
+    error = answer.get("error")
+    return Ran(
+        output,
+        int(str(code)) if is_told else (0 if answer.get("success") is True else 1),
+        None if is_told or not isinstance(error, str) else error[:500],
+        stderr if isinstance(stderr, str) else None,
+    )
+
+
+class MiosaFiles(ShellFiles):
+    """The files of one computer: what is large goes by the vendor's routes, whole, and the rest within commands."""
+
+    def __init__(self, api: MiosaApi, commands: ShellCommands, computer_id: str) -> None:
+        super().__init__(NAME, commands)
+        self._api = api
+        self._computer_id = computer_id
+
+    async def _fetched(self, path: str, copy: str, length: int, part: int) -> bytes:
+        if "files/download" not in self._api.missing:
+            route = f"files/download?path={quote(copy, safe='')}"
+            try:
+                reply = await self._api.ask("download a file", self._computer_id, route)
+            except UnsupportedError:
+                pass  # which is remembered
+            else:
+                if len(reply.data) == length:
+                    return reply.data
+        return await super()._fetched(path, copy, length, part)
+
+    async def _put(self, path: str, place: str, content: bytes) -> None:
+        if "files/upload" not in self._api.missing and place.isprintable():
+            try:
+                await self._uploaded(place, content)
+            except (UnsupportedError, PayloadTooLargeError):
+                pass
+            else:
+                return
+        await super()._put(path, place, content)
+
+    async def _uploaded(self, place: str, content: bytes) -> None:
+        mark = secrets.token_hex(16)  # which no file holds
+        head = (
+            f'--{mark}\r\ncontent-disposition: form-data; name="path"\r\n\r\n{place}\r\n'
+            f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="file"\r\n'
+            "content-type: application/octet-stream\r\n\r\n"
+        )
+        body = b"".join((head.encode(), content, f"\r\n--{mark}--\r\n".encode()))
+        kind = f"multipart/form-data; boundary={mark}"
+        await self._api.ask("upload a file", self._computer_id, "files/upload", content=body, content_type=kind)

@@ -1,0 +1,587 @@
+"""One cloud computer of MIOSA."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+
+from deskhand.errors import (
+    ComputerGoneError,
+    ConflictError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    ProtocolError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers.actions import InputAction
+from deskhand.providers.contract import (
+    Capability,
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExecStream,
+    ExternalComputer,
+    FileInfo,
+    Region,
+    Screen,
+    ShellEndpoint,
+    Terminal,
+)
+from deskhand.providers.execution import check_command, checked_timeout, timed_out
+from deskhand.providers.miosa.agent import prompt_agent
+from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
+from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
+from deskhand.providers.miosa.discovery import Facts, capabilities_of, find_display, survey
+from deskhand.providers.miosa.envelope import text, unwrapped
+from deskhand.providers.miosa.hands import Hands
+from deskhand.providers.miosa.readiness import until
+from deskhand.providers.miosa.request import DEFAULT_TTL
+from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
+from deskhand.providers.needs import capabilities_for
+from deskhand.providers.pictures import ImageFormat, check_region, converted, image_format, size_of
+from deskhand.providers.shell_commands import INLINE, Marked, ShellCommands, inline_input, kept
+
+__all__ = ["Idle", "Kin", "MiosaComputer"]
+
+_IMAGES_AT_ONCE: Final = 2
+_PYTHON_MARGIN: Final = 15.0
+"""Seconds that an answer may take beyond its code."""
+_RUNNING: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
+_PREVIEW_DOMAIN: Final = "miosa.ai"
+_ADDRESSES: Final = ("url", "public_url", "preview_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """How further computers come of one, which the provider owns.
+
+    Attributes:
+        clone: Makes a copy under a name.
+        restore: Makes a computer of a snapshot, which was taken of the computer with that id.
+    """
+
+    clone: Callable[[MiosaComputer, str], Awaitable[MiosaComputer]]
+    restore: Callable[[MiosaComputer, str, str], Awaitable[MiosaComputer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """After how many idle seconds a computer shall stop by itself, and whether somebody asked for that."""
+
+    seconds: int
+    is_wanted: bool = False
+
+
+class MiosaComputer(ExternalComputer):
+    """A computer in MIOSA's cloud.
+
+    Everything goes over the vendor's routes; each capability is there as long as its routes are. What has no route of
+    its own is several requests in a row: held keys and modifiers, drags with corners, the pointer's buttons where it
+    is. The buttons ``back`` and ``forward`` need ``xdotool`` on the computer. Input is sent once and never repeated.
+
+    A snapshot is restored onto another machine of the vendor's: this object is then that one, with another ``info.id``,
+    and the former is stopped and ends with it. A screenshot cannot leave out the pointer, so ``cursor=False`` is
+    refused. There is no kept shell.
+    """
+
+    def __init__(
+        self, info: ComputerInfo, api: MiosaApi, kin: Kin, *, is_owned: bool = False, idle: Idle | None = None
+    ) -> None:
+        self._api = api
+        self._kin = kin
+        self._is_owned = is_owned
+        self._idle = idle
+        self._is_idle_time_set = idle is None
+        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
+        self._homes: dict[str, str] = {}
+        self._former: list[str] = []
+        self._restored: list[MiosaComputer] = []
+        self._is_ended = False
+        self._be(info)
+
+    def _be(self, info: ComputerInfo) -> None:
+        """Be the computer with that id."""
+        self._info = info
+        self._facts = Facts()
+        self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
+        self._files = MiosaFiles(self._api, self._commands, info.id)
+        self._hands = Hands(self._api, self._commands, info.id)
+
+    @property
+    def info(self) -> ComputerInfo:
+        """What is known of this computer, as of the last time that MIOSA told."""
+        return self._info
+
+    @property
+    def idle_seconds(self) -> int:
+        """The idle time after which it stops by itself, where it was created here; else the usual one."""
+        return DEFAULT_TTL if self._idle is None else self._idle.seconds
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this computer can do; a route that turns out to be missing takes its capability with it."""
+        return capabilities_of(self._api, self._facts)
+
+    def _unsupported_hint(self, capability: Capability) -> str | None:
+        if capability is Capability.SHELL:
+            return "use exec, or a terminal"
+        if capability is Capability.RESIZE:
+            return "the screen has the size that its template gives it"
+        return None if self._facts.has_desktop else "this computer's template has no desktop"
+
+    def _check(self, *capabilities: Capability) -> None:
+        if self._info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the miosa computer {self._info.id} is destroyed", effect="no", provider=NAME)
+        self.require(*capabilities)
+
+    # Coming up
+
+    async def wait_until_up(self) -> None:
+        """Wait until it is up, and find out meanwhile what it can do; of one that is off, what its vendor can.
+
+        Raises:
+            DeadlineExceededError: If it does not come up in time.
+        """
+        failure: DeskhandError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(survey, self._api, self._info)
+            if self._info.status not in _RUNNING:
+                return
+            try:
+                await until(f"the miosa computer {self._info.id}", self._is_up)
+                await self._set_idle_time()
+            except DeskhandError as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _is_up(self) -> bool:
+        if self._info.status is not ComputerStatus.RUNNING:
+            info = await self.refresh()
+            if info.status is ComputerStatus.DESTROYED:
+                raise ComputerGoneError(f"the miosa computer {info.id} is gone", provider=NAME)
+            if info.status is ComputerStatus.ERROR:
+                raise ProviderError(f"the miosa computer {info.id} has failed", hint="destroy it", provider=NAME)
+            if info.status is not ComputerStatus.RUNNING:
+                return False
+        screen = await self._see_screen()
+        self._info = replace(self._info, screen=screen)
+        self._facts = Facts(has_desktop=screen is not None)
+        if "exec" not in self._api.missing:
+            with suppress(UnsupportedError):  # no commands here, which is remembered
+                self._hands.display = await find_display(self._commands) if screen is not None else None
+        return True
+
+    async def _see_screen(self) -> Screen | None:
+        """Return the screen's size; ``None`` where there is no screen."""
+        route = self._api.path(self._info.id, "desktop/screen-size")
+        try:
+            screen = screen_of(unwrapped(await self._api.http.call(OPERATIONS["tell the screen's size"], route)))
+        except (NotFoundError, UnsupportedError):
+            screen = None
+        if screen is not None:
+            return screen
+        try:
+            route = self._api.path(self._info.id, "desktop/screenshot")
+            return size_of((await self._api.http.ask(OPERATIONS["take a screenshot"], route)).data, NAME)
+        except (NotFoundError, UnsupportedError):
+            return None
+
+    async def _set_idle_time(self) -> None:
+        """Have it stop by itself after some idle time; that it cannot be had is no matter where nobody insists."""
+        if self._idle is None or self._is_idle_time_set:
+            return
+        self._is_idle_time_set = True
+        try:
+            await self._api.act("set the idle time", self._info.id, "auto-stop", {"seconds": self._idle.seconds})
+        except DeskhandError:
+            if self._idle.is_wanted:
+                raise
+
+    # Shell
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
+        self._check(Capability.EXEC)
+        with self._noticing():
+            async with self._input(stdin) as given:
+                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
+
+    @asynccontextmanager
+    async def _input(self, stdin: bytes | None) -> AsyncIterator[str | None]:
+        """Give the redirection of a command's input; what is long lies in a file for as long as the block lasts."""
+        if stdin is None or len(stdin) <= INLINE:
+            yield None if stdin is None else inline_input(stdin)
+            return
+        place = await self._files.stage_input(stdin)
+        try:
+            yield f"< {place}"
+        finally:
+            await self._files.forget(place)
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command and follow its output, byte for byte; leaving the block ends it and all that it started."""
+        self._check(Capability.EXEC_STREAM)
+        return self._stream(command, timeout, cwd, env, stdin)
+
+    @asynccontextmanager
+    async def _stream(
+        self,
+        command: str,
+        timeout: float | None,
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        stdin: bytes | None,
+    ) -> AsyncIterator[ExecStream]:
+        checked_timeout(timeout)
+        async with self._input(stdin) as given, self._knowing_sockets():
+            marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
+            here = (self._api, self._info.id, self._commands, self._files, marked)
+            async with open_stream(*here, timeout=timeout, cwd=cwd) as stream:
+                yield stream
+
+    async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
+        """Run Python code, by the vendor's route for it; as a command where that is missing.
+
+        The vendor ends it when its time is over, in whole seconds.
+        """
+        self._check(Capability.EXEC)
+        seconds = checked_timeout(timeout)
+        check_command(code)
+        if "exec/python" not in self._api.missing:
+            with self._noticing(), suppress(UnsupportedError):  # which is remembered
+                return await self._python(code, math.ceil(seconds))
+        return await super().python(code, timeout=timeout)
+
+    async def _python(self, code: str, seconds: int) -> ExecResult:
+        began = time.monotonic()
+        body = {"code": code, "timeout": seconds}
+        try:
+            answer = await self._api.act(
+                "run Python", self._info.id, "exec/python", body, deadline=seconds + _PYTHON_MARGIN
+            )
+        except DeskhandError as error:
+            if error.effect == "no" or time.monotonic() - began < seconds:
+                raise
+            return ExecResult("", None, None, None, timed_out(seconds), time.monotonic() - began)
+        done, duration = ran(unwrapped(answer)), time.monotonic() - began
+        output, dropped = kept(done.output)
+        if done.stderr is None:
+            return ExecResult(output, None, None, done.exit_code, done.error, duration, dropped)
+        stderr, more = kept(done.stderr)
+        return ExecResult(output + stderr, output, stderr, done.exit_code, done.error, duration, dropped + more)
+
+    async def shell_endpoint(self) -> ShellEndpoint:
+        """Tell where the socket for programs is; it takes the provider's key in the header ``authorization``."""
+        self._check()
+        if Capability.TERMINAL not in self.capabilities:
+            return ShellEndpoint(kind="exec-only")
+        meta = {"query": "command, args, rows, cols", "header": "authorization", "frames": "json"}
+        return ShellEndpoint(kind="websocket", uri=socket_uri(self._api, self._info.id), meta=meta)
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Open a terminal; leaving the block ends it."""
+        self._check(Capability.TERMINAL)
+        return self._terminal(columns, rows)
+
+    @asynccontextmanager
+    async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
+        async with (
+            self._knowing_sockets(),
+            open_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
+        ):
+            yield terminal
+
+    @asynccontextmanager
+    async def _knowing_sockets(self) -> AsyncIterator[None]:
+        """Find out what it means that a socket is not there: the computer is not, or the route."""
+        try:
+            yield
+        except UnsupportedError as error:
+            if not await self._api.is_there(self._info.id):
+                self._notice_gone()
+                raise ComputerGoneError(error.message, effect="no", provider=NAME) from error
+            self._api.missing.add(ROUTE)
+            raise
+
+    # Screen and input
+
+    async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
+        """Capture the screen, or a part of it where the vendor has a route for that; ``auto`` is what MIOSA sends.
+
+        Raises:
+            UnsupportedError: If it is to be without the pointer.
+        """
+        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
+        form = image_format(format)
+        if not cursor:
+            raise UnsupportedError(
+                "miosa's screenshots cannot leave out the pointer", hint="take it with cursor=True", provider=NAME
+            )
+        if region is not None and self._info.screen is not None:
+            check_region(region, self._info.screen)
+        with self._noticing():
+            if region is not None and "desktop/screenshot/region" not in self._api.missing:
+                with suppress(UnsupportedError):  # which is remembered: it is cut out here
+                    return await self._formed(await self._part(region), None, form)
+            return await self._formed(await self._picture(), region, form)
+
+    async def _formed(self, data: bytes, region: Region | None, form: ImageFormat) -> bytes:
+        if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
+            return data
+        return await anyio.to_thread.run_sync(converted, data, region, form, NAME, limiter=self._decoders)
+
+    async def _picture(self) -> bytes:
+        reply = await self._api.ask("take a screenshot", self._info.id, "desktop/screenshot")
+        size = size_of(reply.data, NAME)
+        if size != self._info.screen:
+            self._info = replace(self._info, screen=size)
+        return reply.data
+
+    async def _part(self, region: Region) -> bytes:
+        wanted = Screen(region.right - region.left, region.bottom - region.top)
+        body = {"x": region.left, "y": region.top, "width": wanted.width, "height": wanted.height}
+        reply = await self._api.ask("take a part of a screenshot", self._info.id, "desktop/screenshot/region", body)
+        if (size := size_of(reply.data, NAME)) != wanted:
+            what = f"a part of the screen of {wanted.width}x{wanted.height} came as {size.width}x{size.height}"
+            raise ProtocolError(what, provider=NAME, effect="no")
+        return reply.data
+
+    async def cursor_position(self) -> tuple[int, int]:
+        """Return the pointer's position in screen pixels."""
+        self._check(Capability.CURSOR)
+        with self._noticing():
+            return await self._hands.position()
+
+    async def perform(self, action: InputAction) -> None:
+        """Perform one input action, once: a failure is told, not repeated."""
+        self._check(*sorted(capabilities_for(action)))
+        with self._noticing():
+            await self._hands.perform(action, self._info.screen)
+
+    # Files
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.read(path)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            await self._files.write(path, content.encode() if isinstance(content, str) else content)
+
+    async def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.list(path)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            return await self._files.stat(path)
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+        self._check(Capability.FILES)
+        with self._noticing():
+            await self._files.delete(path, recursive=recursive)
+
+    # Ports
+
+    async def preview_url(self, port: int, path: str = "/") -> str:
+        """Expose a port, where it is not yet, and return the URL at which MIOSA serves it."""
+        self._check(Capability.PORTS)
+        if isinstance(port, bool) or not 1 <= port <= 65_535:
+            raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")
+        told: Mapping[str, object] = {}
+        with self._noticing(), suppress(ConflictError):  # it is exposed already
+            told = unwrapped(await self._api.act("expose a port", self._info.id, "ports", {"port": port}), "port")
+        named = [told.get(name) for name in _ADDRESSES]
+        address = next((one for one in named if isinstance(one, str) and one), self._usual_address(port))
+        return address.rstrip("/") + (path if path.startswith("/") else f"/{path}")
+
+    def _usual_address(self, port: int) -> str:
+        raw = self._info.raw
+        domain = text(raw.get("preview_domain")) or _PREVIEW_DOMAIN
+        return f"https://{port}-{text(raw.get('slug')) or self._info.id}.sandbox.{domain}"
+
+    async def live_view_url(self) -> str:
+        """Have a page made on which the screen can be watched without a password; the URL is a secret, for a time."""
+        self._check(Capability.LIVE_VIEW)
+        with self._noticing():
+            answer = unwrapped(await self._api.act("make a page of the screen", self._info.id, "embed"))
+        url = answer.get("url")
+        if not isinstance(url, str) or not url:
+            raise ProtocolError("miosa tells no page of the screen", provider=NAME, effect="no")
+        return url
+
+    # Life
+
+    async def start(self) -> None:
+        """Start it and wait until it is up."""
+        self._check(Capability.PAUSE)
+        with self._noticing():
+            await self._api.do("start a computer", self._info.id, "start")
+            self._info = replace(self._info, status=ComputerStatus.CREATING)
+            await self.wait_until_up()
+
+    async def stop(self) -> None:
+        """Stop it and wait until it has; its disk is kept."""
+        self._check(Capability.PAUSE)
+        with self._noticing():
+            await self._api.do("stop a computer", self._info.id, "stop")
+            await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped)
+
+    async def _is_stopped(self) -> bool:
+        info = await self.refresh()
+        if info.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the miosa computer {info.id} is gone", provider=NAME)
+        return info.raw.get("status") in {"stopped", "paused"}
+
+    async def refresh(self) -> ComputerInfo:
+        """Ask MIOSA what the computer is doing, and return its information: that it is gone too."""
+        try:
+            answer = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(self._info.id))
+        except (ComputerGoneError, NotFoundError):
+            self._notice_gone()
+            return self._info
+        told = computer_info(unwrapped(answer, "computer"), self._info.metadata)
+        self._info = replace(told, id=self._info.id, screen=self._info.screen)
+        return self._info
+
+    async def destroy(self) -> None:
+        """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
+        if self._is_ended:
+            return
+        for computer_id in (self._info.id, *self._former):
+            with suppress(ComputerGoneError, NotFoundError):
+                await self._api.destroy(computer_id)
+        self._is_ended = True
+        self._notice_gone()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that MIOSA did not find once may not be."""
+        return self._is_ended
+
+    def keep(self) -> None:
+        """Give up ownership, also of what was restored."""
+        super().keep()
+        for one in self._restored:
+            one.keep()
+
+    async def clone(self, name: str) -> MiosaComputer:
+        """Make a copy, owned by the provider."""
+        self._check(Capability.CLONE)
+        with self._noticing():
+            return await self._kin.clone(self, name)
+
+    async def snapshot(self, name: str) -> str:
+        """Save disk and memory, and wait until that is done; the name is the snapshot's comment."""
+        self._check(Capability.SNAPSHOT)
+        with self._noticing():
+            answer = await self._api.act("take a snapshot", self._info.id, "snapshots", {"comment": name})
+            snapshot = unwrapped(answer, "snapshot")
+            snapshot_id = text(snapshot.get("id"))
+            if snapshot_id is None:
+                raise ProtocolError("miosa tells no id of the snapshot", provider=NAME)
+            self._homes[snapshot_id] = self._info.id
+            path = self._api.path(self._info.id, f"snapshots/{quote(snapshot_id, safe='')}")
+
+            async def is_ready() -> bool:
+                nonlocal snapshot
+                if snapshot.get("status") in {"failed", "deleted"}:
+                    said = text(snapshot.get("error")) or f"it is {snapshot.get('status')}"
+                    raise ProviderError(f"the snapshot {snapshot_id} came to nothing: {said[:500]}", provider=NAME)
+                if snapshot.get("status") != "ready":
+                    snapshot = unwrapped(await self._api.http.call(OPERATIONS["describe a snapshot"], path), "snapshot")
+                return snapshot.get("status") == "ready"
+
+            await until(f"the snapshot {snapshot_id}", is_ready)
+        return snapshot_id
+
+    async def restore(self, snapshot_id: str) -> None:
+        """Become the machine that MIOSA makes of a snapshot, with another ``info.id``; wait until it is up.
+
+        The former is stopped, and ends with this computer; one that was borrowed is left as it is.
+
+        Raises:
+            NotFoundError: If there is no such snapshot.
+        """
+        self._check(Capability.SNAPSHOT)
+        if not snapshot_id or not snapshot_id.isprintable():
+            raise InvalidInputError(f"{snapshot_id!r} is no snapshot's id")
+        former = self._info.id
+        with self._noticing():
+            restored = await self._kin.restore(self, self._homes.get(snapshot_id, former), snapshot_id)
+        self._restored.append(restored)
+        if self.kept:
+            restored.keep()
+        facts, display = restored._facts, restored._hands.display
+        self._be(replace(restored.info, metadata=self._info.metadata))
+        self._facts, self._hands.display = facts, display
+        if self._is_owned:
+            self._former.append(former)
+            with suppress(DeskhandError):  # it stops by itself, and ends with this one
+                await self._api.do("stop a computer", former, "stop")
+
+    async def prompt(self, text: str) -> str:
+        """Give a goal to MIOSA's own agent, which may act for up to half an hour; return what it says in the end."""
+        self._check(Capability.PROMPT)
+        with self._noticing():
+            return await prompt_agent(self._api, self._info.id, text)
+
+    def _noticing(self) -> _Noticing:
+        return _Noticing(self)
+
+    def _notice_gone(self) -> None:
+        """Note that MIOSA knows the computer no more."""
+        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+
+
+class _Noticing:
+    """Notes that the computer is gone where an operation in the block finds that out."""
+
+    __slots__ = ("_computer",)
+
+    def __init__(self, computer: MiosaComputer) -> None:
+        self._computer = computer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
+            self._computer._notice_gone()

@@ -1,0 +1,106 @@
+"""What the account has, and how a new computer comes to be there exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+import anyio
+from pydantic_core import from_json
+
+from deskhand.errors import DeskhandError, ProtocolError
+from deskhand.providers.creation import create_once
+from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
+from deskhand.providers.miosa.envelope import JsonObject, listed, unwrapped
+from deskhand.providers.miosa.service import CONSOLE
+from deskhand.retry import Clock
+
+__all__ = ["Directory"]
+
+_PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
+"""Seconds between two looks for a computer whose request may still be under way."""
+
+
+class Directory:
+    """The computers of one account.
+
+    Args:
+        api: The API.
+        workspace_id: The workspace whose computers are meant; all that the key may see where not given.
+    """
+
+    def __init__(self, api: MiosaApi, workspace_id: str | None) -> None:
+        self._api = api
+        self._workspace_id = workspace_id
+        self._clock = Clock()
+
+    async def computers(self) -> list[JsonObject]:
+        """Return the computers that the key may see."""
+        which = f"?workspace_id={quote(self._workspace_id, safe='')}" if self._workspace_id else ""
+        reply = await self._api.http.ask(OPERATIONS["list computers"], f"/computers{which}")
+        try:
+            answer = from_json(reply.data)
+        except ValueError as error:
+            raise ProtocolError("miosa's answer lists no computers", provider=NAME, effect="no") from error
+        return listed(answer, "computers", provider=NAME)
+
+    async def find(self, is_it: Callable[[JsonObject], bool]) -> JsonObject | None:
+        """Return the computer that is meant; look more than once, as its request may still be under way."""
+        for pause in _PAUSES:
+            await anyio.sleep(pause)
+            for one in await self.computers():
+                if one.get("id") and is_it(one):
+                    return one
+        return None
+
+    async def named(self, name: str) -> JsonObject | None:
+        """Return the computer of that name."""
+        return await self.find(lambda one: one.get("name") == name)
+
+    async def create(self, body: Mapping[str, object]) -> JsonObject:
+        """Create a computer under a name that no other has; it is found by it where the answer was lost.
+
+        MIOSA does not refuse a name that is taken, so that a request whose answer was lost is never sent again.
+
+        Raises:
+            OutcomeUnknownError: If nobody can tell whether there is one.
+            DeskhandError: If there is none.
+        """
+
+        async def send() -> JsonObject:
+            made = await self._api.http.call(OPERATIONS["create a computer"], "/computers", body)
+            return checked(made, "a new computer")
+
+        return await create_once(
+            NAME,
+            str(body["name"]),
+            send,
+            lambda: self.named(str(body["name"])),
+            console=CONSOLE,
+            clock=self._clock,
+            is_name_unique=False,
+        )
+
+    async def copied(
+        self, send: Callable[[], Awaitable[JsonObject]], find: Callable[[], Awaitable[JsonObject | None]]
+    ) -> JsonObject:
+        """Ask once for a computer that is made from another, and look for it where the answer was lost."""
+        try:
+            return checked(await send(), "the copy")
+        except DeskhandError as error:
+            if error.effect == "no" or (found := await find()) is None:
+                raise
+            return found
+
+
+def checked(answer: Mapping[str, object], what: str) -> JsonObject:
+    """Return the computer in an answer.
+
+    Raises:
+        ProtocolError: If it has no id.
+    """
+    computer = unwrapped(answer, "computer")  # type: ignore[arg-type]
+    if not computer.get("id"):
+        raise ProtocolError(f"miosa tells no id of {what}", provider=NAME)
+    return computer

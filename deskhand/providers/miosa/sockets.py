@@ -1,0 +1,380 @@
+"""MIOSA's one WebSocket for programs, with JSON text frames: a terminal where it has a size, else two pipes.
+
+What a program prints is data in the frames and nothing else. Frames hold text, so that the output of a streamed command
+travels in base64, line by line, which a few lines of shell around it see to.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import json
+import shlex
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Literal, cast
+from urllib.parse import urlencode
+
+import anyio
+from pydantic_core import from_json, to_json
+
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    ConflictError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    FileMissingError,
+    InvalidInputError,
+    ProtocolError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers.contract import ExecChunk, ExecStream, Terminal
+from deskhand.providers.execution import checked_timeout, timed_out
+from deskhand.providers.http.logs import private_logger
+from deskhand.providers.miosa.api import NAME, MiosaApi
+from deskhand.providers.miosa.service import socket_url
+from deskhand.providers.shell_commands import Marked, ShellCommands
+from deskhand.providers.shell_files import ShellFiles
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+__all__ = ["ROUTE", "is_socket_there", "open_stream", "open_terminal", "socket_uri"]
+
+ROUTE: Final = "exec/stream"
+
+_OPEN: Final = 15.0
+_CLOSE: Final = 5.0
+_LARGEST: Final = 4 << 20
+_MOST_CELLS: Final = 1_000
+_LOGGER: Final = "deskhand.miosa.sockets"
+_KILL: Final = '{"type":"signal","signal":"SIGKILL"}'
+_STREAMS: Final = frozenset({"stdout", "stderr"})
+_NO_FOLDER: Final = 97
+
+_STREAMED: Final = """\
+rm -f -- "$0"
+packed() {
+  local piece
+  while piece=$(dd bs=49152 count=1 2>/dev/null | base64 -w0) && [ -n "$piece" ]; do printf '%s\\n' "$piece"; done
+}
+exec 4>&2
+{
+  bash -c @SCRIPT@ 2>&1 1>&5 4>&- 5>&- | packed 1>&4 5>&-
+  exit "${PIPESTATUS[0]}"
+} 5>&1 | packed
+exit "${PIPESTATUS[0]}"
+"""
+
+
+def socket_uri(api: MiosaApi, computer_id: str) -> str:
+    """Return where programs are started, without saying which."""
+    return socket_url(api.http.url(api.path(computer_id, ROUTE)))
+
+
+class _Frames:
+    """The frames of a socket: what the program prints, and how it ended."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self.exit_code: int | None = None
+        self.is_over = False
+
+    async def next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
+        """Return the next piece of output; ``None`` where the program has ended.
+
+        Raises:
+            ConnectionLostError: If the connection broke before that.
+            ProviderError: If the server could not go on.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        while not self.is_over:
+            try:
+                frame = await self._socket.recv()
+            except ConnectionClosed as closed:
+                self.is_over = True
+                if (error := _closed(closed)) is not None:
+                    raise error from closed
+                return None
+            found = self._read(frame)
+            if found is not None:
+                return found
+        return None
+
+    def _read(self, frame: str | bytes) -> tuple[Literal["stdout", "stderr"], str] | None:
+        try:
+            message = from_json(frame)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise ProtocolError("miosa's socket sent what is no message", provider=NAME)
+        kind, data = message.get("type"), message.get("data")
+        if kind in _STREAMS and isinstance(data, str):
+            return cast("Literal['stdout', 'stderr']", kind), data
+        if kind == "exit":
+            code = message.get("code")
+            self.exit_code = code if isinstance(code, int) and not isinstance(code, bool) else None
+            self.is_over = True
+        elif kind == "error":
+            said = message.get("message") or data
+            raise ProviderError(f"miosa could not go on with the program: {str(said)[:500]}", provider=NAME)
+        return None  # or what newer servers say besides
+
+    async def send(self, message: Mapping[str, object]) -> None:
+        """Send a frame.
+
+        Raises:
+            ConnectionLostError: If the program has ended, or the connection broke.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            await self._socket.send(to_json(message).decode())
+        except ConnectionClosed as closed:
+            error = _closed(closed) or ConnectionLostError("the program has ended", provider=NAME, effect="no")
+            raise error from closed
+
+    async def kill(self) -> None:
+        """End the program."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            await self._socket.send(_KILL)
+        except ConnectionClosed:
+            return  # it has ended, or the server ends it
+        await self._socket.close()
+
+
+class MiosaTerminal(Terminal):
+    """A shell at the other end of a socket."""
+
+    def __init__(self, frames: _Frames) -> None:
+        self._frames = frames
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def exit_code(self) -> int | None:
+        """The shell's exit code once it has ended, where the server told it."""
+        return self._frames.exit_code
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over what it shows, until the shell or the computer has ended."""
+        while (piece := await self._frames.next()) is not None:
+            if piece[1]:
+                yield piece[1].encode(errors="surrogatepass")
+
+    async def send(self, data: bytes) -> None:
+        """Send input, as typed; a character that is cut in two is sent once it is whole."""
+        text = self._decoder.decode(data)
+        if text:
+            await self._frames.send({"type": "stdin", "data": text})
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Change the size in characters."""
+        _check_size(columns, rows)
+        await self._frames.send({"type": "resize", "rows": rows, "cols": columns})
+
+    async def kill(self) -> None:
+        """End the shell and everything it started."""
+        await self._frames.kill()
+
+
+class MiosaExecStream(ExecStream):
+    """A running command, its output in base64 lines."""
+
+    def __init__(
+        self, frames: _Frames, commands: ShellCommands, marked: Marked, seconds: float, cwd: str | None
+    ) -> None:
+        self._frames = frames
+        self._commands = commands
+        self._marked = marked
+        self._seconds = seconds
+        self._ends = anyio.current_time() + seconds
+        self._cwd = cwd
+        self._is_killed = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code once it has ended by itself, else ``None``."""
+        return None if self._is_killed else self._frames.exit_code
+
+    async def __aiter__(self) -> AsyncIterator[ExecChunk]:
+        """Iterate over the output until the command has ended.
+
+        Raises:
+            DeadlineExceededError: If it took too long; it was killed.
+            FileMissingError: If its folder is not there.
+        """
+        lines = {"stdout": "", "stderr": ""}
+        told = b""
+        while True:
+            piece = await self._next()
+            if piece is None:
+                break
+            stream, text = piece
+            *whole, lines[stream] = (lines[stream] + text).replace("\r", "").split("\n")
+            for line in whole:
+                data = _unpacked(line)
+                told = (told + data)[:64]
+                if not self._marked.found_no_folder(_NO_FOLDER, told.decode(errors="replace")):
+                    yield ExecChunk(stream, data)
+        if self._marked.found_no_folder(self._frames.exit_code or 0, told.decode(errors="replace")):
+            raise FileMissingError(f"there is no folder {self._cwd} on the computer", provider=NAME)
+
+    async def _next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
+        with anyio.move_on_at(self._ends):
+            return await self._frames.next()
+        await self.kill()
+        raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider=NAME, effect="unknown")
+
+    async def kill(self) -> None:
+        """End the command and everything it started."""
+        if not self._frames.is_over:
+            self._is_killed = True
+            await self._commands.kill(self._marked)
+
+
+@asynccontextmanager
+async def open_terminal(api: MiosaApi, computer_id: str, *, columns: int, rows: int) -> AsyncIterator[MiosaTerminal]:
+    """Open a terminal with a shell in it; leaving the block ends it."""
+    _check_size(columns, rows)
+    query = {"command": "bash", "args": "-i", "rows": str(rows), "cols": str(columns)}
+    query["env"] = json.dumps({"TERM": "xterm-256color"})
+    async with _opened(api, computer_id, query) as frames:
+        yield MiosaTerminal(frames)
+
+
+@asynccontextmanager
+async def open_stream(
+    api: MiosaApi,
+    computer_id: str,
+    commands: ShellCommands,
+    files: ShellFiles,
+    marked: Marked,
+    *,
+    timeout: float | None,
+    cwd: str | None,
+) -> AsyncIterator[MiosaExecStream]:
+    """Run a command and follow its output; leaving the block ends it.
+
+    The command goes to a file of its own, which it deletes when it starts: an address is no place for it.
+    """
+    seconds = checked_timeout(timeout)
+    script = _STREAMED.replace("@SCRIPT@", shlex.quote(marked.script))
+    place = await files.stage_input(script.encode(errors="surrogateescape"))
+    is_started = False
+    try:
+        async with _opened(api, computer_id, {"command": "bash", "args": place}) as frames:
+            is_started = True
+            stream = MiosaExecStream(frames, commands, marked, seconds, cwd)
+            try:
+                yield stream
+            finally:
+                if not frames.is_over:
+                    await api.in_background(stream.kill)
+    finally:
+        if not is_started:
+            await files.forget(place)
+
+
+@asynccontextmanager
+async def _opened(api: MiosaApi, computer_id: str, query: Mapping[str, str]) -> AsyncIterator[_Frames]:
+    headers = api.http.authorization(api.http.base_url)
+    socket = await _connect(f"{socket_uri(api, computer_id)}?{urlencode(query)}", headers)
+    frames = _Frames(socket)
+    try:
+        yield frames
+    finally:
+        with anyio.move_on_after(_CLOSE, shield=True):
+            if not frames.is_over:
+                await frames.kill()
+            await socket.close()
+
+
+async def is_socket_there(uri: str) -> bool:
+    """Ask whether programs can be started, without a key: it is refused in another way where they cannot."""
+    try:
+        socket = await _connect(uri, {})
+    except UnsupportedError:
+        return False
+    except DeskhandError:
+        return True  # it may well be: the first use will tell
+    with anyio.move_on_after(_CLOSE, shield=True):
+        await socket.close()
+    return True
+
+
+async def _connect(uri: str, headers: Mapping[str, str]) -> ClientConnection:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus, WebSocketException
+
+    try:
+        return await connect(
+            uri,
+            additional_headers=headers,
+            open_timeout=_OPEN,
+            close_timeout=_CLOSE,
+            max_size=_LARGEST,
+            compression=None,
+            ping_interval=20.0,
+            ping_timeout=20.0,
+            logger=private_logger(_LOGGER),
+        )
+    except InvalidStatus as error:
+        raise _refused(error.response.status_code) from error
+    except (OSError, WebSocketException, TimeoutError) as error:
+        raise ConnectionLostError(
+            f"miosa's socket cannot be reached: {type(error).__name__}", provider=NAME, effect="no"
+        ) from error
+
+
+def _refused(status: int) -> DeskhandError:
+    if status in {404, 405, 501}:
+        return UnsupportedError("miosa cannot start programs over a socket here", hint="use exec", provider=NAME)
+    if status in {401, 403}:
+        return AuthError(f"miosa's socket refused the key ({status})", provider=NAME)
+    if status == 409:
+        return ConflictError("miosa's socket found no running computer", hint="start it first", provider=NAME)
+    return ProviderError(f"miosa's socket answered {status}", provider=NAME, effect="no", retryable=status >= 500)
+
+
+def _closed(closed: Exception) -> DeskhandError | None:
+    """Return what a close means; ``None`` where it is an end like any other."""
+    received = getattr(closed, "rcvd", None)
+    code = received.code if received is not None else 1006
+    why = f": {received.reason}" if received is not None and received.reason else ""
+    match code:
+        case 1000 | 1001:
+            return None
+        case 4401 | 4403:
+            return AuthError(f"miosa's socket refused the key{why}", provider=NAME)
+        case 4404:
+            return ComputerGoneError(
+                f"miosa's socket found no running computer{why}", hint="start it first", provider=NAME, effect="no"
+            )
+        case 1006:
+            return ConnectionLostError(f"the connection to miosa's socket broke{why}", provider=NAME)
+        case _:
+            return ProviderError(f"miosa's socket closed with {code}{why}", provider=NAME)
+
+
+def _unpacked(line: str) -> bytes:
+    try:
+        return binascii.a2b_base64(line, strict_mode=True) if line else b""
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError("the output of a command did not arrive whole", provider=NAME, effect="yes") from error
+
+
+def _check_size(columns: int, rows: int) -> None:
+    """Refuse a size that no terminal has.
+
+    Raises:
+        InvalidInputError: If it is out of bounds.
+    """
+    for name, value in (("columns", columns), ("rows", rows)):
+        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
+            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")

@@ -1,0 +1,46 @@
+"""How the vendor's answers differ, from one server or document to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["MiosaDialect", "MiosaPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class MiosaDialect:
+    """Which of the known shapes the simulator answers with; the defaults are those that the vendor's package reads.
+
+    Attributes:
+        exec: ``stdout``: stdout and stderr apart; ``output``: the former is called so; ``merged``: one output alone.
+        envelope: Whether a computer is described bare or in ``data``, as the documents say; the package cannot read
+            the latter of those that it creates and gets.
+        stopped: What a stopped computer's status is.
+        running: What a running computer's status is; ``active`` is the older word.
+        errors: ``nested``: code and message within ``error``; ``flat``: the code is ``error``, the text ``detail``.
+        readiness: ``status``: the desktop is up when the status says that the computer runs; ``later``: some time
+            after that, and until then it is said to be starting.
+        delete: What is answered to a deletion: JSON, or nothing with status 204.
+    """
+
+    exec: Literal["stdout", "output", "merged"] = "stdout"
+    envelope: Literal["bare", "data"] = "bare"
+    stopped: Literal["stopped", "paused"] = "stopped"
+    running: Literal["running", "active"] = "running"
+    errors: Literal["nested", "flat"] = "nested"
+    readiness: Literal["status", "later"] = "status"
+    delete: Literal[200, 204] = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MiosaPlan:
+    """What the account's plan allows.
+
+    Attributes:
+        computers: How many computers there may be.
+        auto_stop_configurable: Whether the time to an automatic stop can be set.
+    """
+
+    computers: int = 32
+    auto_stop_configurable: bool = True

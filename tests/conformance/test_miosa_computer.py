@@ -1,0 +1,130 @@
+"""MIOSA's computers under the suite that every computer must pass, over a simulator with real machines behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from deskhand.providers import INPUT, Capability
+from deskhand.providers.local import LocalComputer
+from deskhand.providers.local.xserver import available_server
+from deskhand.providers.miosa import MiosaProvider
+from deskhand.testing import FakeComputer
+from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
+from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.providers.miosa.parts import Behind, miosa, shell_only, simulated
+
+LIFE = frozenset({Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT, Capability.PORTS})
+SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL})
+SCREEN = frozenset({Capability.SCREENSHOT, Capability.REGION})
+DESKTOP = INPUT | SCREEN | {Capability.CURSOR, Capability.LIVE_VIEW}
+HOSTED = SHELL | DESKTOP | LIFE
+LACKING = frozenset({Capability.SHELL, Capability.RESIZE})
+"""What no computer of MIOSA has."""
+ALONE = [case for case in CASES if case.ends_computer]
+IN_TURN = [case for case in CASES if not case.ends_computer]
+without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+
+
+@asynccontextmanager
+async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = ()) -> AsyncIterator[Target]:
+    """Create a computer, watched on the desktop behind it by an X client where there is a desktop."""
+    async with miosa(behind, without=without) as hosted:
+        computer = await hosted.create("conformance")
+        machine = hosted.simulator.computers[computer.info.id].machine
+        access = machine.x_access if isinstance(machine, LocalComputer) else None
+        if access is None:
+            yield Target(computer)
+            return
+        async with x_ground_truth(*access) as truth:
+            yield Target(computer, truth)
+
+
+async def run_in_turn(target: Target, cases: Iterable[Case], lacking: frozenset[Capability]) -> None:
+    """Run cases one after the other on one computer."""
+    for case in cases:
+        wanted = Verdict.UNSUPPORTED if case.needs & lacking else Verdict.VERIFIED
+        assert await case.run(target) is wanted, case.name
+
+
+@pytest.mark.needs_x
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@without_x_skipped
+async def test_miosa_computer_conforms() -> None:
+    """A cloud computer does what every case says, and input arrives on it as asked for."""
+    async with a_target() as target:
+        assert target.computer.capabilities == HOSTED
+        await run_in_turn(target, IN_TURN, LACKING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ALONE, ids=str)
+async def test_miosa_computer_ends_as_it_should(case: Case) -> None:
+    """What ends a computer, each on one of its own."""
+    async with a_target(FakeComputer) as target:
+        assert await case.run(target) is Verdict.VERIFIED
+
+
+ROUTES: dict[str, frozenset[Capability]] = {
+    "exec": frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES}),
+    "exec_stream": frozenset({Capability.EXEC_STREAM, Capability.TERMINAL}),
+    "screenshot": SCREEN,
+    "click": frozenset({Capability.POINTER, Capability.FULL_INPUT}),
+    "double_click": frozenset({Capability.POINTER, Capability.FULL_INPUT}),
+    "move": frozenset({Capability.MOVE, Capability.FULL_INPUT}),
+    "mouse_down": frozenset({Capability.FULL_INPUT}),
+    "mouse_up": frozenset({Capability.FULL_INPUT}),
+    "drag": frozenset({Capability.DRAG, Capability.FULL_INPUT}),
+    "scroll": frozenset({Capability.SCROLL, Capability.FULL_INPUT}),
+    "type": frozenset({Capability.KEYBOARD, Capability.FULL_INPUT}),
+    "key": frozenset({Capability.KEYBOARD, Capability.FULL_INPUT}),
+    "key_down": frozenset({Capability.FULL_INPUT}),
+    "key_up": frozenset({Capability.FULL_INPUT}),
+    "cursor": frozenset({Capability.CURSOR, Capability.FULL_INPUT}),
+    "embed": frozenset({Capability.LIVE_VIEW}),
+    "start": frozenset({Capability.PAUSE}),
+    "stop": frozenset({Capability.PAUSE}),
+    "clone": frozenset({Capability.CLONE}),
+    "restore": frozenset({Capability.SNAPSHOT}),
+    "python": frozenset(),
+    "screenshot_region": frozenset(),
+    "screen_size": frozenset(),
+    "upload_file": frozenset(),
+    "download_file": frozenset(),
+}
+"""What a cloud computer cannot do any more when a route is removed; what has another way goes that way."""
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES))
+async def test_miosa_computer_without_a_route_says_so(route: str) -> None:
+    """A route that is removed takes its capabilities and their tools along, and nothing else."""
+    async with a_target(FakeComputer, without=(route,)) as target:
+        assert target.computer.capabilities == HOSTED - ROUTES[route]
+        told = [case for case in IN_TURN if not case.needs and case.name != "capabilities_are_told_truly"]
+        lost = [case for case in IN_TURN if case.needs & ROUTES[route]]
+        await run_in_turn(target, [*told, *lost], ROUTES[route] | LACKING)
+
+
+@pytest.mark.slow
+async def test_miosa_computer_without_a_desktop_conforms() -> None:
+    """Where no screen is behind, shell and files are there all the same, also without the vendor's own routes."""
+    async with a_target(shell_only, without=("upload_file", "download_file", "python")) as target:
+        assert target.computer.capabilities == SHELL | LIFE
+        cases = [case for case in IN_TURN if not case.needs or Capability.FILES in case.needs]
+        await run_in_turn(target, [case for case in cases if case.needs <= {Capability.FILES}], frozenset())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WIRE_CASES, ids=str)
+async def test_miosa_computer_tells_what_fails(case: Case) -> None:
+    """Whatever the vendor or the way to it does wrong is told, in time, and nothing is done twice."""
+    async with (
+        simulated(FakeComputer) as simulator,
+        Wire(simulator.base_url) as wire,
+        MiosaProvider(api_key=simulator.key, base_url=wire.base_url) as provider,
+    ):
+        computer = await provider.create(name="conformance")
+        assert await case.run(Target(computer, wire=wire)) is Verdict.VERIFIED
