@@ -25,7 +25,7 @@ from deskhand.providers.miosa.service import KEY_HINT, miosa_client
 __all__ = ["MiosaProvider"]
 
 
-class MiosaProvider(HostedProvider[MiosaComputer]):
+class MiosaProvider(HostedProvider):
     """Cloud computers of MIOSA, over its HTTP API.
 
     What it creates is destroyed when it is left; should this process be killed, each computer stops by itself after an
@@ -121,7 +121,7 @@ class MiosaProvider(HostedProvider[MiosaComputer]):
         owner = self._owned()
         if not computer_id or not computer_id.isprintable():
             raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if (own := owner.computer(computer_id)) is not None:
+        if isinstance(own := owner.computer(computer_id), MiosaComputer):
             return own
         try:
             fields = await self._http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
