@@ -21,7 +21,13 @@ Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua", "miosa"]
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
 
 _SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
-    {"orgo": "OrgoSimulator", "daytona": "DaytonaSimulator", "opencomputers": "OpenComputersSimulator", "cua": "CuaSimulator", "miosa": "MiosaSimulator"}
+    {
+        "orgo": "OrgoSimulator",
+        "daytona": "DaytonaSimulator",
+        "opencomputers": "OpenComputersSimulator",
+        "cua": "CuaSimulator",
+        "miosa": "MiosaSimulator",
+    }
 )
 
 KEYLESS: Final = ("local",)
