@@ -341,15 +341,17 @@ class E2BComputer(ShellDesktop):
                 self._notice_gone()
             raise
         except _IN_DOUBT as error:
-            with suppress(DeskhandError):
-                if not await self._api.is_there(self._info.id):
-                    self._notice_gone()
-                    raise ComputerGoneError(
-                        f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
-                        effect=error.effect,
-                        provider=NAME,
-                    ) from error
-            raise
+            is_gone = False
+            with suppress(DeskhandError):  # then what went wrong first is told
+                is_gone = not await self._api.is_there(self._info.id)
+            if not is_gone:
+                raise
+            self._notice_gone()
+            raise ComputerGoneError(
+                f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
+                effect=error.effect,
+                provider=NAME,
+            ) from error
 
     def _notice_gone(self) -> None:
         self._info = replace(self._info, status=ComputerStatus.DESTROYED)

@@ -1,0 +1,206 @@
+"""What becomes of a sandbox: made once, found, paused, kept longer, gone; and what is refused at once."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
+    ConfigError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    QuotaError,
+    UnsupportedError,
+)
+from deskhand.providers import Capability, ComputerSpec, ComputerStatus
+from deskhand.providers.e2b import E2BProvider
+from deskhand.testing.simulators import E2BPlan
+from tests.providers.e2b.parts import e2b, simulated
+from tests.providers.orgo.parts import shell_only
+
+
+async def test_lost_answer_to_create_never_leaves_two() -> None:
+    """It is looked for by the name in its metadata, before it is asked for again."""
+    async with e2b() as hosted:
+        hosted.simulator.drop(route="create", after_effect=True)
+        computer = await hosted.create("box")
+        assert [*hosted.simulator.computers] == [computer.info.id]
+        assert computer.info.name.startswith("box-")
+        hosted.simulator.drop(route="create")  # nothing came of this one
+        await hosted.create("other")
+        assert len(hosted.simulator.computers) == 2
+        keys = {request.headers["idempotency-key"] for request in hosted.simulator.asked("create")}
+        assert len(keys) == 2
+
+
+async def test_lost_command_is_unknown_and_sent_once() -> None:
+    """Whether it ran nobody can tell; what may run on is ended."""
+    async with e2b() as hosted:
+        computer = await hosted.create()
+        before = len(hosted.simulator.asked("start"))
+        hosted.simulator.drop(route="start", after_effect=True)
+        with pytest.raises(OutcomeUnknownError):
+            await computer.exec("echo once")
+        assert len(hosted.simulator.asked("start")) == before + 2  # the command, and what ends whatever it started
+        assert hosted.simulator.requests[-3].route == "send_signal"
+
+
+async def test_sandbox_whose_time_is_up_is_gone_in_the_middle_of_a_command() -> None:
+    """A connection that ends without a word is asked about: the command's effect is not known."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=60))
+        async with anyio.create_task_group() as tasks:
+
+            async def pass_time() -> None:
+                await hosted.simulator.until_asked("start", times=before + 1)
+                await hosted.simulator.pass_time(61)
+
+            before = len(hosted.simulator.asked("start"))
+            tasks.start_soon(pass_time)
+            with pytest.raises(ComputerGoneError) as caught:
+                await computer.exec("sleep 30")
+        assert caught.value.effect == "unknown"
+        assert computer.info.status is ComputerStatus.DESTROYED
+        with pytest.raises(ComputerGoneError):
+            await computer.exec("true")
+
+
+async def test_time_can_be_extended_within_what_the_plan_allows() -> None:
+    """It counts from now on."""
+    async with e2b(plan=E2BPlan(longest=3600)) as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=60))
+        await computer.extend(600)
+        await hosted.simulator.pass_time(300)
+        assert (await computer.refresh()).status is ComputerStatus.RUNNING
+        with pytest.raises(InvalidInputError, match="cannot be greater"):
+            await computer.extend(7200)
+        with pytest.raises(InvalidInputError):
+            await computer.extend(0)
+
+
+async def test_paused_sandbox_says_so_and_goes_on() -> None:
+    """Elsewhere too it is seen as paused; pausing twice is no error."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("kept", b"1")
+        await computer.stop()
+        await computer.stop()
+        with pytest.raises(ConflictError) as caught:
+            await computer.exec("true")
+        assert caught.value.hint == "start() lets it go on"
+        assert [info.status for info in await hosted.provider.list()] == [ComputerStatus.PAUSED]
+        options = hosted.simulator.options()
+        async with E2BProvider(**options) as other:  # type: ignore[arg-type]
+            borrowed = await other.get(computer.info.id)
+            assert borrowed.info.status is ComputerStatus.PAUSED
+            await borrowed.start()
+            assert await borrowed.read_bytes("kept") == b"1"
+        assert (await computer.refresh()).status is ComputerStatus.RUNNING
+
+
+async def test_copy_has_the_files_and_is_owned() -> None:
+    """It ends with the provider, as its original does."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("kept", b"1")
+        hosted.simulator.drop(route="fork", after_effect=True)
+        twin = await computer.clone("twin")
+        assert await twin.read_bytes("kept") == b"1"
+        assert twin.info.metadata == {"clone": "twin"}
+        assert len(hosted.simulator.computers) == 2
+
+
+@pytest.mark.parametrize(("route", "lost"), [("pause", Capability.PAUSE), ("fork", Capability.CLONE)])
+async def test_missing_route_takes_its_capability_along(route: str, lost: Capability) -> None:
+    """Once that is found out; what else there is stays."""
+    async with e2b(without=(route,)) as hosted:
+        computer = await hosted.create()
+        before = computer.capabilities
+        with pytest.raises(UnsupportedError):
+            await (computer.stop() if route == "pause" else computer.clone("twin"))
+        assert before - computer.capabilities == {lost}
+
+
+async def test_list_has_all_pages_and_get_adopts_what_was_made_elsewhere() -> None:
+    """Computers that this provider did not make are left alone when it is left."""
+    async with simulated(left_behind=3) as simulator, E2BProvider(**simulator.options()) as maker:  # type: ignore[arg-type]
+        made = [await maker.create(name=f"box{n}", spec=ComputerSpec(metadata={"n": str(n)})) for n in range(3)]
+        for one in made:
+            one.keep()
+        async with E2BProvider(**simulator.options()) as other:  # type: ignore[arg-type]
+            simulator.clear_faults()
+            listed = await other.list()
+            assert [info.id for info in listed] == [one.info.id for one in made]
+            assert [info.metadata for info in listed] == [{"n": "0"}, {"n": "1"}, {"n": "2"}]
+            borrowed = await other.get(made[0].info.id)
+            assert (await borrowed.exec("echo hi")).output == "hi\n"
+            with pytest.raises(NotFoundError):
+                await other.get("inothing")
+        assert len(simulator.computers) == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "said"),
+    [
+        (ComputerSpec(cpus=4), {}, "no cpus"),
+        (ComputerSpec(memory=1 << 30), {}, "no memory"),
+        (ComputerSpec(ttl=-1), {}, "ttl"),
+        (ComputerSpec(screen=(10, 10)), {}, "screen"),
+        (ComputerSpec(), {"auto_puase": True}, "auto_pause"),
+        (ComputerSpec(), {"auto_pause": "yes"}, "True or False"),
+        (ComputerSpec(metadata={"deskhand-name": "x"}), {}, "taken"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_honoured_is_refused_before_anything_is_asked(
+    spec: ComputerSpec, options: dict[str, object], said: str
+) -> None:
+    """Options that are not known are refused with the nearest name."""
+    async with e2b() as hosted:
+        with pytest.raises(InvalidInputError, match=said):
+            await hosted.create("box", spec, **options)
+        assert not hosted.simulator.requests
+
+
+async def test_errors_of_the_vendor_are_typed_and_say_what_to_do() -> None:
+    """A template that is not there, a plan that is full, a key that is wrong or missing."""
+    async with e2b(plan=E2BPlan(sandboxes=1)) as hosted:
+        with pytest.raises(NotFoundError, match="template"):
+            await hosted.create("box", ComputerSpec(image="nothing"))
+        await hosted.create()
+        with pytest.raises(QuotaError, match="maximum number"):
+            await hosted.create("more")
+        hosted.simulator.expire_key()
+        with pytest.raises(AuthError) as caught:
+            await hosted.provider.list()
+        assert caught.value.hint == "export E2B_API_KEY=e2b_..."
+        hosted.simulator.expire_key(expired=False)
+    with pytest.raises(ConfigError, match="no key"):
+        async with E2BProvider(api_key="", base_url="http://127.0.0.1:9"):
+            pass
+
+
+async def test_key_and_tokens_go_where_they_belong() -> None:
+    """The account's key never goes into a sandbox, its token never to the API; nothing of it is told of a computer."""
+    async with e2b() as hosted:
+        computer = await hosted.create()
+        await computer.exec("true")
+        for request in hosted.simulator.requests:
+            is_inside = request.path.startswith(("/process.", "/filesystem.", "/files", "/health"))
+            assert ("x-api-key" in request.headers, "x-access-token" in request.headers) == (not is_inside, is_inside)
+            assert "authorization" not in request.headers
+        token = hosted.simulator.computers[computer.info.id].token.get_secret_value()
+        assert token not in repr(computer.info) + str(computer.info.raw)
+
+
+async def test_preview_address_is_below_the_sandboxs_domain() -> None:
+    """Anybody reaches a port there; what is no port is refused."""
+    async with e2b() as hosted:
+        computer = await hosted.create()
+        assert await computer.preview_url(3000, "/a b?c=1") == f"https://3000-{computer.info.id}.e2b.app/a%20b?c=1"
+        with pytest.raises(InvalidInputError):
+            await computer.preview_url(0)
