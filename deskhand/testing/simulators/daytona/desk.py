@@ -78,8 +78,8 @@ class Desk:
     async def start(self, call: DaytonaCall) -> Answer:
         """Starts the desktop; does nothing to one that is up."""
         sandbox = self._sandbox(call)
-        machine = sandbox.on()
-        sandbox.desktop = Capability.SCREENSHOT in machine.capabilities
+        sandbox.on()
+        sandbox.desktop = True
         return self._processes("Computer use processes started successfully", sandbox)
 
     async def stop(self, call: DaytonaCall) -> Answer:
@@ -251,9 +251,12 @@ class Desk:
         return json_answer({})
 
     def _sandbox(self, call: DaytonaCall) -> SimulatedSandbox:
-        if not self._dialect.computer_use:
+        sandbox = self._control.find(call.path["id"])
+        machine = sandbox.machine
+        has_screen = machine is None or Capability.SCREENSHOT in machine.capabilities
+        if not (self._dialect.computer_use and has_screen):
             raise DaemonError(503, "Computer-use functionality is not available")
-        return self._control.find(call.path["id"])
+        return sandbox
 
     def _read(self, call: DaytonaCall, name: str) -> tuple[SimulatedSandbox, ExternalComputer, dict[str, Any]]:
         sandbox = self._sandbox(call)

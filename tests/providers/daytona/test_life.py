@@ -1,0 +1,133 @@
+"""Stopping, starting, archiving, forking, the time to live, ports, and a sandbox that vanishes."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import pytest
+
+from deskhand.errors import ComputerGoneError, ConflictError, DeskhandError, InvalidInputError, UnsupportedError
+from deskhand.providers import Capability, ComputerSpec, ComputerStatus
+from tests.providers.daytona.parts import daytona
+from tests.providers.orgo.parts import shell_only
+
+
+async def test_stopped_sandbox_keeps_its_disk_and_says_that_it_is_off() -> None:
+    """What it is asked meanwhile is refused with what to do; from the archive too it comes back with its files."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("kept", b"1")
+        with pytest.raises(ConflictError, match="stopped"):
+            await computer.archive()
+        await computer.stop()
+        assert computer.info.status is ComputerStatus.STOPPED
+        with pytest.raises(ConflictError) as caught:
+            await computer.exec("true")
+        assert (caught.value.effect, caught.value.retryable) == ("no", True)
+        assert caught.value.hint is not None
+        assert "start" in caught.value.hint
+        await computer.stop()
+        await computer.archive()
+        assert computer.info.raw["state"] == "archived"
+        await computer.start()
+        assert (await computer.refresh()).status is ComputerStatus.RUNNING
+        assert await computer.read_bytes("kept") == b"1"
+        await computer.start()
+        assert len(hosted.simulator.asked("start")) == 1
+
+
+async def test_fork_has_the_files_and_is_owned() -> None:
+    """A lost answer leaves no second one; where the vendor has no forks, the capability goes."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("kept", b"1")
+        hosted.simulator.drop(route="fork", after_effect=True)
+        twin = await computer.clone("twin")
+        assert await twin.read_bytes("kept") == b"1"
+        assert set(hosted.simulator.computers) == {computer.info.id, twin.info.id}
+        hosted.simulator.remove("fork")
+        with pytest.raises(UnsupportedError, match="forks"):
+            await computer.clone("another")
+        assert Capability.CLONE not in computer.capabilities
+
+
+async def test_time_to_live_ends_it_in_the_middle_and_can_be_extended() -> None:
+    """What comes then is told as the sandbox's end, and leaving the provider minds nothing."""
+    async with daytona() as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=600))
+        await hosted.simulator.pass_time(9)
+        await computer.refresh()
+        await computer.extend(1200)
+        await hosted.simulator.pass_time(15)
+        assert (await computer.cursor_position()) is not None
+        await hosted.simulator.pass_time(10)
+        with pytest.raises(ComputerGoneError) as caught:
+            await computer.left_click(1, 1)
+        assert caught.value.effect == "no"
+        assert computer.info.status is ComputerStatus.DESTROYED
+        for wrong in (0, -1, float("nan"), 10**12):
+            with pytest.raises(DeskhandError):
+                await computer.extend(wrong)
+
+
+async def test_idle_sandbox_stops_and_is_deleted_by_itself() -> None:
+    """So that a process that was killed leaves nothing that costs for ever."""
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        await hosted.simulator.pass_time(61)
+        assert (await computer.refresh()).status is ComputerStatus.STOPPED
+        await hosted.simulator.pass_time(24 * 60 + 1)
+        assert (await computer.refresh()).status is ComputerStatus.DESTROYED
+        await computer.destroy()
+
+
+async def test_vanished_sandbox_is_gone_for_everything() -> None:
+    """For its toolbox, its sockets and its life."""
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        other = await hosted.create()
+        await hosted.simulator.vanish(computer.info.id)
+        with pytest.raises(ComputerGoneError):
+            await computer.screenshot()
+        with pytest.raises(ComputerGoneError):
+            await computer.exec("true")
+        await computer.destroy()
+        hosted.simulator.drop(route="delete", after_effect=True)
+        await other.destroy()
+        assert other.is_ended
+
+
+async def test_ports_have_addresses_and_tokens_are_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """A private port's address is signed, or goes with a token; a public one's needs neither."""
+    caplog.set_level(logging.DEBUG)
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        signed = await computer.preview_url(3000, "/a?b=c")
+        assert signed.endswith("/a?b=c")
+        assert computer.info.id not in signed
+        link = await computer.preview_link(3000)
+        token = hosted.simulator.computers[computer.info.id].token
+        assert link.token.get_secret_value() == token
+        assert token not in repr(link)
+        assert "vnc.html?autoconnect=true" in await computer.live_view_url()
+        open_to_all = await hosted.create(public=True)
+        assert open_to_all.info.id in await open_to_all.preview_url(80)
+        for port in (0, 65_536, True):
+            with pytest.raises(InvalidInputError):
+                await computer.preview_url(port)
+        ours = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("uvicorn"))
+        for secret in (hosted.simulator.key, token):
+            assert secret not in ours
+
+
+async def test_desktop_that_is_late_is_waited_for() -> None:
+    """The toolbox is up a moment after the sandbox, and its screen a moment after that."""
+    async with daytona() as hosted:
+        hosted.simulator.fail(502, route="execute")
+        hosted.simulator.respond(b'{"status": "inactive"}', route="desktop_status", content_type="application/json")
+        hosted.simulator.respond(b'{"displays": []}', route="display", content_type="application/json", times=2)
+        with anyio.fail_after(20):
+            computer = await hosted.create()
+        assert computer.info.screen is not None
+        assert len(hosted.simulator.asked("display")) == 3

@@ -1,0 +1,129 @@
+"""The terminal's socket: output is data whatever it looks like, and each way to end has its error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+import websockets.asyncio.server
+
+from deskhand.errors import (
+    ConnectionLostError,
+    DeskhandError,
+    InvalidInputError,
+    ProtocolError,
+    ProviderError,
+    UnsupportedError,
+)
+from deskhand.providers import Capability
+from deskhand.providers.daytona import DaytonaProvider
+from deskhand.providers.daytona.terminal import open_terminal
+from tests.providers.daytona.parts import daytona
+from tests.providers.orgo.parts import shell_only
+
+Play = Callable[[websockets.asyncio.server.ServerConnection], Awaitable[None]]
+CONNECTED = '{"type":"control","status":"connected"}'
+EXITED = '{"type":"control","status":"exited","exitCode":0}'
+
+
+@asynccontextmanager
+async def played(play: Play) -> AsyncIterator[DaytonaProvider]:
+    """Serve a daemon that plays a part, and open a provider whose toolbox is there."""
+    async with websockets.asyncio.server.serve(play, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with DaytonaProvider(api_key="dtn_x", base_url=f"http://127.0.0.1:{port}/api") as provider:
+            provider._api.learn_toolbox("box", f"http://127.0.0.1:{port}/toolbox")
+            yield provider
+
+
+async def shown(play: Play) -> tuple[bytes, int | None]:
+    """Return what a terminal shows and its exit code."""
+    async with played(play) as provider:
+        with anyio.fail_after(10):
+            async with open_terminal(provider._api, "box", columns=80, rows=24) as terminal:
+                output = b"".join([data async for data in terminal])
+        return output, terminal.exit_code
+
+
+@pytest.mark.parametrize("is_binary", [True, False])
+async def test_output_that_looks_like_the_servers_words_is_output(is_binary: bool) -> None:
+    """In frames of either kind: it ends nothing, sets no exit code, and loses no byte."""
+    texts = [CONNECTED, EXITED, '{"type":"control","status":"error","error":"no"}', "123", "[]", "null", '"x"', "{"]
+
+    async def play(socket: websockets.asyncio.server.ServerConnection) -> None:
+        await socket.send(CONNECTED)
+        for text in [*texts, "end"]:
+            await socket.send(text.encode() if is_binary else text)
+        await socket.send('{"type":"control","status":"exited","exitCode":7}')
+        await socket.close(1000, json.dumps({"exitCode": 7}))
+
+    assert await shown(play) == ("".join([*texts, "end"]).encode(), 7)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "last", "wanted"),
+    [
+        (1000, '{"exitCode":3}', None, 3),
+        (1011, '{"exitCode":130,"exitReason":"Ctrl+C"}', None, 130),
+        (1000, "", '{"type":"control","status":"exited","exitCode":5}', 5),
+        (1000, '{"exitCode":4}', EXITED, 4),
+        (1000, "bye", None, None),
+    ],
+)
+async def test_exit_code_is_read_from_the_last_words_and_the_close(
+    code: int, reason: str, last: str | None, wanted: int | None
+) -> None:
+    """The reason of the close counts more than a frame, which a program may have printed."""
+
+    async def play(socket: websockets.asyncio.server.ServerConnection) -> None:
+        await socket.send(CONNECTED)
+        if last is not None:
+            await socket.send(last)
+        await socket.close(code, reason)
+
+    assert await shown(play) == (b"", wanted)
+
+
+BROKEN: dict[str, tuple[str | None, type[DeskhandError]]] = {
+    "an error": ('{"type":"control","status":"error","error":"no shell"}', ProviderError),
+    "no greeting": ("hello", ProtocolError),
+    "a close": (None, ConnectionLostError),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_terminal_that_does_not_begin_is_told(name: str) -> None:
+    """What the server says in place of its greeting."""
+    first, error = BROKEN[name]
+
+    async def play(socket: websockets.asyncio.server.ServerConnection) -> None:
+        if first is not None:
+            await socket.send(first)
+            await socket.wait_closed()
+
+    with pytest.raises(error):
+        await shown(play)
+
+
+async def test_terminal_is_ended_with_its_block_and_its_size_is_checked() -> None:
+    """The session is deleted on the sandbox too."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(InvalidInputError, match="columns"):
+            await computer.terminal(columns=0).__aenter__()
+        async with computer.terminal() as terminal:
+            await anext(aiter(terminal))
+        assert len(hosted.simulator.asked("delete_pty")) == 1
+        async with computer.terminal() as terminal:
+            await anext(aiter(terminal))
+            await hosted.simulator.break_sockets("abort")
+            with pytest.raises(ConnectionLostError):
+                async for _ in terminal:
+                    pass
+        hosted.simulator.remove("create_pty")
+        with pytest.raises(UnsupportedError):
+            await computer.terminal().__aenter__()
+        assert Capability.TERMINAL not in computer.capabilities
