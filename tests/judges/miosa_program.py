@@ -1,0 +1,123 @@
+"""Drives a cloud computer with MIOSA's own package, as its users do; run by the Python of the judge's environment.
+
+``python miosa_program.py BASE_URL KEY`` prints what each call returned, as one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from miosa import AsyncMiosa, Miosa
+
+
+def refused(call: Any) -> str:
+    """Return the kind of error that a call is refused with."""
+    try:
+        call()
+    except Exception as error:  # (each has a class of its own)
+        return type(error).__name__
+    return "not refused"
+
+
+async def spawned(base_url: str, key: str, computer_id: str) -> dict[str, Any]:
+    """Run programs over the package's socket, in a terminal and with pipes."""
+    async with AsyncMiosa(api_key=key, base_url=base_url, max_retries=0) as client:
+        computer = await client.computers.get(computer_id)
+        shell = await computer.exec.spawn("bash", rows=24, cols=80)
+        await shell.resize(30, 100)
+        await shell.write("stty size; exit 3\n")
+        shown = "".join([text async for text in shell.stdout()])
+        code = await shell.wait()
+        await shell.close()
+        piped = await computer.exec.spawn("cat")
+        await piped.write("through a pipe")
+        await piped.close_stdin()
+        through = "".join([text async for text in piped.stdout()])
+        ended = await piped.wait()
+        await piped.close()
+    return {"terminal": "30 100" in shown, "terminal code": code, "pipe": through, "pipe code": ended}
+
+
+def main(base_url: str, key: str) -> dict[str, Any]:
+    """Make a computer, do with it what the package can do, and end it."""
+    client = Miosa(api_key=key, base_url=base_url, timeout=30, max_retries=0)
+    computer = client.computers.create(
+        "box", metadata={"for": "the judge"}, workspace_id="w1", external_workspace_id="theirs"
+    )
+    told: dict[str, Any] = {"id": computer.id, "created": computer.status}
+    computer.wait_until_ready(poll_interval=0.2)
+    told["page"] = computer.wait_for_desktop(poll_interval=0.2)["url"][:8]
+    told["listed"] = [(one.name, one.data.workspace_id) for one in client.computers.list(workspace_id="w1")]
+    told["unlisted"] = len(client.computers.list(workspace_id="other"))
+    done = computer.bash("echo out; echo err >&2; exit 2")
+    told["bash"] = [done.output, done.stderr, done.exit_code, done.success]
+    told["python"] = computer.python("print(6 * 7)").output
+    size = computer.screen_size()
+    told["size"] = [size.width, size.height]
+    told["screenshot"] = computer.screenshot()[1:4].decode()
+    told["region"] = computer.screenshot_region(0, 0, 10, 10)[1:4].decode()
+    computer.left_click(300, 200)
+    told["cursor"] = [computer.cursor().x, computer.cursor().y]
+    for done in (
+        computer.double_click(310, 210),
+        computer.right_click(320, 220),
+        computer.key("Escape"),
+        computer.move_cursor(100, 100),
+        computer.mouse_down(100, 100),
+        computer.mouse_up(100, 100),
+        computer.drag(100, 100, 200, 200),
+        computer.scroll("right", 2, x=150, y=150),
+        computer.type("grüße"),
+        computer.hotkey("ctrl", "a"),
+        computer.key_down("shift"),
+        computer.key_up("shift"),
+        computer.wait(0.1),
+    ):
+        assert done.success, done
+    told["act"] = [computer.act(*act).ok for act in ACTS]
+    computer.write_file("/tmp/judged", b"\x00\xff")
+    told["file"] = list(computer.files.download("/tmp/judged"))
+    told["stat"] = computer.files.stat("/tmp/judged").size
+    computer.files.mkdir("/tmp/judged-folder")
+    computer.files.rename("/tmp/judged", "/tmp/judged-folder/one")
+    told["folder"] = [entry.name for entry in computer.files.readdir("/tmp/judged-folder")]
+    computer.files.delete("/tmp/judged-folder")
+    told["port"] = computer.ports.create(8123)["port"]
+    told["auto stop"] = computer.auto_stop.update(600)["seconds"]
+    told["spawned"] = asyncio.run(spawned(base_url, key, computer.id))
+    progress: list[str] = []
+    snapshot = computer.checkpoints.create(comment="mine", on_progress=lambda event: progress.append(event.status))
+    told["snapshot"] = [snapshot.status.value, progress[-1]]
+    restored = computer.checkpoints.restore(snapshot.id)
+    told["restored"] = restored.id != computer.id
+    restored.wait_until_ready(poll_interval=0.2).destroy()
+    clone = computer.clone(name="twin")
+    told["clone"] = clone.name
+    clone.destroy()
+    session = computer.agent.run("look around")
+    while session.status.value in {"pending", "running"}:
+        session = computer.agent.get(session.id)
+    told["agent"] = [session.status.value, session.result]
+    told["balance"] = client.get_balance().balance
+    told["missing"] = refused(lambda: client.computers.get("no-such"))
+    told["wrong key"] = refused(Miosa(api_key="msk_no", base_url=base_url, max_retries=0).computers.list)
+    told["destroy"] = computer.destroy().success
+    told["left"] = len(client.computers.list())
+    return told
+
+
+ACTS: list[tuple[str, dict[str, Any]]] = [
+    ("left_click", {"coordinate": [50, 60]}),
+    ("triple_click", {"coordinate": [50, 60]}),
+    ("left_click_drag", {"coordinate": [90, 90]}),
+    ("hold_key", {"text": "shift", "duration": 0.1}),
+    ("zoom", {"region": [0, 0, 20, 20]}),
+    ("scroll", {"coordinate": [50, 60], "scroll_direction": "down", "scroll_amount": 2}),
+]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))

@@ -1,0 +1,71 @@
+"""MIOSA's own package drives the simulated MIOSA: what its users see, what arrives, what happens on the desktop."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from deskhand.testing.simulators import MiosaSimulator
+from tests.judges.environments import judge
+
+pytestmark = [pytest.mark.judge, pytest.mark.needs_x, pytest.mark.timeout(600)]
+
+PROGRAM = Path(__file__).with_name("miosa_program.py")
+
+
+async def drive(simulator: MiosaSimulator) -> dict[str, Any]:
+    """Run the program and return what it printed."""
+    python = await judge("miosa")
+    done = await anyio.run_process(
+        [str(python), str(PROGRAM), simulator.origin, simulator.key],
+        check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+async def test_the_vendors_package_does_all_that_it_can() -> None:
+    """Every call that is known to work against the vendor works against the simulator, on a real desktop."""
+    async with MiosaSimulator() as simulator:
+        told = await drive(simulator)
+        assert told.pop("created") == "provisioning"
+        asked = simulator.asked("create")[0].body
+        assert isinstance(asked, dict)
+        assert asked["external_workspace_id"] == "theirs"
+        assert told.pop("id")
+        assert told.pop("agent")[0] == "completed"
+        assert told.pop("balance") == 999
+        assert told == {
+            "page": "https://",
+            "listed": [["box", "w1"]],
+            "unlisted": 0,
+            "bash": ["out\n", "err\n", 2, False],
+            "python": "42\n",
+            "size": [1280, 720],
+            "screenshot": "PNG",
+            "region": "PNG",
+            "cursor": [300, 200],
+            "act": [True] * 6,
+            "file": [0, 255],
+            "stat": 2,
+            "folder": ["one"],
+            "port": 8123,
+            "auto stop": 600,
+            "spawned": {"terminal": True, "terminal code": 3, "pipe": "through a pipe", "pipe code": 0},
+            "snapshot": ["creating", "ready"],
+            "restored": True,
+            "clone": "twin",
+            "missing": "NotFoundError",
+            "wrong key": "AuthenticationError",
+            "destroy": True,
+            "left": 0,
+        }
+        assert [*simulator.errors] == []
+    assert not simulator.computers
