@@ -82,7 +82,7 @@ async def test_what_cannot_be_honoured_is_refused_before_anything_is_asked(
     """Nothing is created that is not what was asked for."""
     async with miosa() as hosted:
         with pytest.raises(InvalidInputError, match=says):
-            await hosted.create(spec=spec, **options)
+            await hosted.create(spec=spec, **options)  # type: ignore[arg-type]
         assert hosted.simulator.asked("create") == []
 
 
