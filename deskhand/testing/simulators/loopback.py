@@ -37,6 +37,11 @@ class Loopback:
         """Scheme, host and port, without a slash behind."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._server.server_state.connections)
+
     def abort(self, scope: Scope) -> None:
         """Breaks the connection that a request came by, without a word."""
         for transport in self._transports(scope):

@@ -212,6 +212,11 @@ class Simulator(FaultControls, abc.ABC):
         """Where it serves: scheme, host and port."""
         return self._serving_at().origin
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._serving_at().connections
+
     def asked(self, route: str) -> list[RecordedRequest]:
         """Returns the requests that met a route, the oldest first."""
         self._check_route(route)
