@@ -47,7 +47,7 @@ async def computer_server(home: Path, *, without: tuple[str, ...] = ()) -> Async
             "XAUTHORITY": os.devnull,
             "XDG_SESSION_TYPE": "x11",
             "LANG": "C.UTF-8",
-            "CUA_TELEMETRY": "off",
+            "CUA_TELEMETRY_ENABLED": "false",
         }  # and no CONTAINER_NAME, which would make it ask the vendor's cloud who calls
         port = _free_port()
         command = [str(python), "-m", "computer_server", "--host", "127.0.0.1", "--port", str(port), "--no-restart"]
