@@ -19,6 +19,7 @@ from deskhand.providers import Capability, ComputerSpec, ComputerStatus, Screen
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.testing.simulators import DaytonaDialect, DaytonaPlan
 from tests.providers.daytona.parts import daytona, simulated
+from tests.providers.orgo.parts import shell_only
 
 GIB = 1 << 30
 
@@ -211,6 +212,19 @@ async def test_toolbox_that_is_not_told_is_asked_for() -> None:
         await computer.cursor_position()
         assert len(hosted.simulator.asked("toolbox_url")) == 1
         assert Capability.POINTER in computer.capabilities
+
+
+async def test_key_goes_to_the_toolbox_that_the_api_names() -> None:
+    """Which is on another host than the API; its sockets too."""
+    async with daytona(shell_only) as hosted:
+        hosted.simulator.toolbox_origin = f"http://localhost:{hosted.simulator.port}"
+        computer = await hosted.create()
+        assert (await computer.exec("echo there")).output == "there\n"
+        async with computer.terminal() as terminal:
+            await anext(aiter(terminal))
+        assert {request.headers["host"].partition(":")[0] for request in hosted.simulator.asked("execute")} == {
+            "localhost"
+        }
 
 
 async def test_key_goes_to_no_toolbox_without_tls() -> None:

@@ -108,6 +108,7 @@ async def test_broken_log_is_told_and_the_command_ended() -> None:
     """Nobody knows how far it came; it does not go on unseen."""
     async with daytona(shell_only) as hosted:
         computer = await hosted.create()
+        hosted.simulator.fail(500, route="delete_session", times=3)  # nor does its session end it
         with pytest.raises(ConnectionLostError) as caught:
             await followed(computer, "echo begun; sleep 62", then=hosted.simulator.break_sockets)
         assert caught.value.effect == "unknown"
