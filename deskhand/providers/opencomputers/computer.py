@@ -158,8 +158,8 @@ class OpenComputersComputer(ShellDesktop):
     async def _look_around(self) -> None:
         found = {Capability.PORTS, Capability.PROMPT}
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._ask_for, TUNNELS, TUNNELS)
-            tasks.start_soon(self._ask_for, AGENT, f"{AGENT}/sessions")
+            tasks.start_soon(self._ask_for, TUNNELS)
+            tasks.start_soon(self._ask_for, f"{AGENT}/sessions")
             said = await self._said()
         if "commands" in said:
             found |= {Capability.EXEC, Capability.EXEC_STREAM}
@@ -177,14 +177,10 @@ class OpenComputersComputer(ShellDesktop):
             return []
         return output.split()
 
-    async def _ask_for(self, name: str, route: str) -> None:
-        """Ask a question of a route that has one: that it is not found is remembered."""
-        try:
+    async def _ask_for(self, route: str) -> None:
+        """Ask a question of a route that has one: that it is not found is remembered; all else its first use tells."""
+        with suppress(DeskhandError):
             await self._api.act("tell whether a route is there", self._info.id, route)
-        except (UnsupportedError, ComputerGoneError):
-            return
-        except DeskhandError:
-            self._api.missing.discard(name)  # nobody knows: its first use will tell
 
     # Shell
 
