@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua", "miosa"]
+Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua", "miosa", "e2b"]
 """Providers whose vendor can be simulated."""
 
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
@@ -27,6 +27,7 @@ _SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
         "opencomputers": "OpenComputersSimulator",
         "cua": "CuaSimulator",
         "miosa": "MiosaSimulator",
+        "e2b": "E2BSimulator",
     }
 )
 
