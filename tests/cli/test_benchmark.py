@@ -16,8 +16,9 @@ from deskhand.benchmark.measure import measure
 from deskhand.cli.exits import Exit
 from deskhand.errors import AuthError, ProviderError
 from deskhand.providers import ComputerInfo, ComputerSpec, ComputerStatus, ExternalComputer, Specs
+from deskhand.providers.miosa import MiosaProvider
 from deskhand.providers.orgo import OrgoProvider
-from deskhand.testing.simulators import OrgoDialect, OrgoSimulator
+from deskhand.testing.simulators import MiosaSimulator, OrgoDialect, OrgoSimulator
 from tests.cli.program import Ended, Program
 from tests.cli.test_signals import appears
 from tests.cli.testbed import TestbedComputer, TestbedProvider
@@ -212,6 +213,17 @@ async def test_vendor_whose_plan_has_less_says_so_in_each_row() -> None:
     assert "no screenshot" in (without["screenshot"] or "")
     assert "404" in (without["clone"] or "")
     assert column.cells["reported"].text == "1 vCPU / 4 GB / 1280x720"
+
+
+@pytest.mark.slow
+async def test_vendor_whose_screens_are_all_alike_is_measured_all_the_same() -> None:
+    """The screen that no pool has is not to be had: the first computer counts as the cold one."""
+    async with MiosaSimulator(behind=shell_only) as simulator:
+        make = partial(MiosaProvider, api_key=simulator.key, base_url=simulator.base_url)
+        column = await column_of("miosa", make, runs=2, boots=2)
+        assert not simulator.computers
+    assert column.ok, column.error
+    assert column.cells["boot_cold"].figures is not None
 
 
 @pytest.mark.needs_x
