@@ -124,4 +124,4 @@ class RunFolder:
             self._meta["finished_at"] = whole["time"]
         self._meta |= data
         with private_file(self.path / "meta.json") as file:
-            file.write((json.dumps(self._meta, indent=2, ensure_ascii=False) + "\n").encode())
+            file.write((json.dumps(self._meta, indent=2) + "\n").encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from codecs import IncrementalDecoder, getincrementaldecoder
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,16 +109,19 @@ async def _pass_through(
 
     if Capability.EXEC_STREAM not in machine.capabilities:
         result = await machine.exec(line, timeout=timeout, stdin=stdin)
+        printer = _Printer()
         for stream, text in (("stdout", result.stdout), ("stderr", result.stderr)):
-            _write(stream, (text or "").encode(errors="replace"))  # type: ignore[arg-type]
+            printer.write(stream, (text or "").encode(errors="replace"))  # type: ignore[arg-type]
         if result.stdout is None:
-            _write("stdout", result.output.encode(errors="replace"))
+            printer.write("stdout", result.output.encode(errors="replace"))
         return _ended(terminal, result.exit_code, result.error)
     # The stream's own deadline tells nothing: a killed command has an exit code too.
     async with machine.exec_stream(line, timeout=timeout + GRACE, stdin=stdin) as running:
+        printer = _Printer()
         with anyio.move_on_after(timeout):
             async for chunk in running:
-                await _print(chunk)
+                await _print(printer, chunk)
+            printer.end()
             return _ended(terminal, running.exit_code, None)
     return _ended(terminal, None, f"timed out after {timeout:g} s")
 
@@ -138,24 +142,42 @@ def shell_code(exit_code: int) -> int:
     return exit_code if exit_code >= 0 else 128 - exit_code
 
 
-async def _print(chunk: ExecChunk) -> None:
+async def _print(printer: _Printer, chunk: ExecChunk) -> None:
     import anyio.to_thread
 
     # A slow reader must hold neither the loop nor the deadline.
-    await anyio.to_thread.run_sync(_write, chunk.stream, chunk.data, abandon_on_cancel=True)
+    await anyio.to_thread.run_sync(printer.write, chunk.stream, chunk.data, abandon_on_cancel=True)
 
 
-def _write(stream: Literal["stdout", "stderr"], data: bytes) -> None:
-    """Print output: byte for byte into a file or pipe; on a terminal nothing in it is acted on."""
-    from deskhand.text import visible
+class _Printer:
+    """Prints output: byte for byte into a file or pipe; on a terminal nothing in it is acted on."""
 
-    target = sys.stdout if stream == "stdout" else sys.stderr
-    if target.isatty():
-        target.write(visible(data.decode(errors="replace")))
+    def __init__(self) -> None:
+        self._decoders: dict[str, IncrementalDecoder] = {}
+
+    def write(self, stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        """Print a piece; on a terminal a character that is not whole yet waits for its rest."""
+        target = sys.stdout if stream == "stdout" else sys.stderr
+        if target.isatty():
+            if stream not in self._decoders:
+                self._decoders[stream] = getincrementaldecoder("utf-8")("replace")
+            self._show(stream, self._decoders[stream].decode(data))
+        else:
+            target.buffer.write(data)
+            target.buffer.flush()
+
+    def end(self) -> None:
+        """Print what waits for a rest that does not come."""
+        for stream, decoder in self._decoders.items():
+            self._show(stream, decoder.decode(b"", final=True))
+
+    @staticmethod
+    def _show(stream: str, text: str) -> None:
+        from deskhand.text import visible
+
+        target = sys.stdout if stream == "stdout" else sys.stderr
+        target.write(visible(text))
         target.flush()
-    else:
-        target.buffer.write(data)
-        target.buffer.flush()
 
 
 def shot(
