@@ -52,8 +52,8 @@ STAGES: tuple[Stage, ...] = (
     settle,
     last_word,
     scale,
-    afford,
     unseal,
+    afford,
     intent,
     act,
 )

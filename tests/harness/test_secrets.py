@@ -28,6 +28,7 @@ from deskhand import (
     ToolRegistry,
 )
 from deskhand.errors import InvalidInputError
+from deskhand.harness import Budget
 from deskhand.providers import Type
 from deskhand.redaction import MASK, Flow, Redactor
 from deskhand.testing import FakeAnthropic, FakeComputer, FakeTurn, member, tool_use
@@ -166,6 +167,17 @@ async def test_unknown_secret_is_an_error_that_names_those_that_there_are() -> N
     await acting(ToolCall("type", {"text": "{{secret:pasword}}"}), seen=seen).run(computer, "go", secrets=SECRETS)
     assert (seen[0].outcome, computer.performed) == ("error", [])
     assert "use one of: password" in seen[0].text
+
+
+async def test_call_refused_for_its_secret_counts_in_no_budget() -> None:
+    """Nothing was sent: the one action that the run has is still there."""
+    seen: list[Observation] = []
+    computer = computer_with_screen()
+    calls = ToolCall("type", {"text": "{{secret:unknown}}"}), ToolCall("type", {"text": "hello"})
+    result = await acting(*calls, seen=seen).run(computer, "go", secrets=SECRETS, budget=Budget(actions=1))
+    assert result.outcome == "completed"
+    assert [observation.ok for observation in seen] == [False, True]
+    assert computer.performed == [Type("hello")]
 
 
 async def test_without_secrets_the_text_is_typed_as_it_is() -> None:
