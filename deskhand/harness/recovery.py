@@ -41,6 +41,10 @@ _NOT_DONE: Final = "Not executed: the program that does it was restarted before.
 _ANOTHER: Final = (
     "You have another computer from here on: what was done on the former one is not there, and its screen is gone."
 )
+_REPLACED: Final = (
+    "The computer {name} is another one from here on: what was done on the former one is not there, and its screen is "
+    "gone."
+)
 ANSWER: Final = 30.0
 """Seconds in which a computer must say whether something took effect."""
 
@@ -252,15 +256,26 @@ def _return_control(state: RunState, past: Past) -> None:
     _write(state, past, RunPaused, {"actor": "deskhand", "reason": f"{actor} had the computer"})
 
 
+def _computers_of(past: Past) -> dict[str, str]:
+    """Return the computers that the run had: their own ids, by what the run called them."""
+    assert past.started is not None  # noqa: S101 (read_past sees to it)
+    return past.computers or {key: key for key in past.started.data.computers}
+
+
 def _has_same_computers(state: RunState, past: Past) -> bool:
     """Whether the run has the computers that it had before."""
-    assert past.started is not None  # noqa: S101 (read_past sees to it)
-    known = past.computers or {key: key for key in past.started.data.computers}
-    return {key: one.computer.info.id for key, one in state.computers.items()} == known
+    return {key: one.computer.info.id for key, one in state.computers.items()} == _computers_of(past)
 
 
 def _introduce(state: RunState, past: Past) -> None:
-    """Tell the agent that it has another computer than before, before it goes on with what it planned on that one."""
-    _write(state, past, RunSteered, {"actor": "deskhand", "text": _ANOTHER, "when": "now"})
+    """Tell who uses a computer that it is another one than before, before what was planned on that one is done."""
+    known = _computers_of(past)
+    replaced = [key for key, one in state.computers.items() if known.get(key) != one.computer.info.id]
+    if len(state.computers) == 1 or not replaced:
+        _write(state, past, RunSteered, {"actor": "deskhand", "text": _ANOTHER, "when": "now"})
+    else:
+        for key in replaced:
+            text = _REPLACED.format(name=key)
+            _write(state, past, RunSteered, {"actor": "deskhand", "text": text, "when": "now"}, computer_id=key)
     for computer in state.computers.values():
         state.tell_status(computer)

@@ -92,7 +92,7 @@ class Fleet:
     def __init__(self) -> None:
         self.views: dict[str, list[ModelView]] = {"a": [], "b": []}
         self.fakes = {name: FakeAnthropic(self.script(name)) for name in self.views}
-        self.computers = [Named("a"), Named("b")]
+        self.computers: Any = [Named("a"), Named("b")]
 
     def script(self, name: str) -> Any:
         """Click twice and look, then say who one is."""
@@ -171,6 +171,27 @@ async def test_word_to_one_loop_of_a_fleet_is_heard_by_that_one_again() -> None:
     assert "take care" not in str([view.messages for view in fleet.views["b"]])
     if fleet.views["a"]:
         assert str(fleet.views["a"][-1].messages).count("take care") == 1
+
+
+async def test_only_the_loop_whose_computer_was_replaced_is_told() -> None:
+    """The other one has the computer that it had, and goes on there as if nothing had been."""
+    blobs = MemoryBlobs()
+    first = Fleet()
+    first.computers = {"a": Named("one"), "b": Named("two")}
+    async with AsyncExitStack() as stack, Engine(blobs=blobs) as engine:
+        run = await engine.start(await first.harness(stack), first.computers, "Go.")
+        assert (await run.result()).ok
+        whole = await events_of(engine.log, run.id)
+    known = up_to(whole, TurnStarted, 4)
+    again = Fleet()
+    again.computers = {"a": Named("one"), "b": Named("three")}
+    output, events = await again.recovered(known, blobs)
+    assert output == DONE
+    told = [event for event in events if isinstance(event, RunSteered)]
+    assert [event.computer_id for event in told] == ["b"]
+    assert "The computer b is another one from here on" in told[0].data.text
+    assert "is another one" in str([view.messages for view in again.views["b"]])
+    assert "another" not in str([view.messages for view in again.views["a"]])
 
 
 async def test_run_that_a_person_had_taken_over_comes_back_paused() -> None:
