@@ -19,7 +19,7 @@ from typing import ClassVar, Self
 
 import anyio
 
-from deskhand.errors import FencedError, JournalError
+from deskhand.errors import ConflictError, FencedError, JournalError
 from deskhand.harness.events import Event, EventBase
 
 __all__ = ["EventLog", "LogEntry", "MemoryLog", "RunSummary"]
@@ -308,3 +308,8 @@ class MemoryLog(EventLog):
         """Read the events of all runs; see `EventLog.read_all`."""
         start = bisect.bisect_right(self._entries, after, key=lambda entry: entry.position)
         return self._entries[start : start + limit]
+
+
+def died(run_id: str) -> ConflictError:
+    """Make the error of whoever waits for what comes of a run whose process is gone."""
+    return ConflictError(f"the run {run_id} died: it has no end", hint=f"deskhand recover {run_id}")

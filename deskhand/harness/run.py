@@ -39,8 +39,6 @@ __all__ = ["Continued", "OpenRun", "Run", "RunError", "RunResult"]
 
 OutputT = TypeVar("OutputT", default=str)
 _PAGE = 500
-_OWNER = 2.0
-"""Seconds between two looks whether the process that drives a run still lives."""
 DepsT = TypeVar("DepsT", default=object)
 
 
@@ -154,6 +152,9 @@ class Run(Generic[OutputT]):
     def events(self, *, after: int = 0, types: Collection[str | type[EventBase]] | None = None) -> EventStream:
         """Follow the run's events: what the log holds after a number, then what comes, until ``run.finished``.
 
+        Of a run whose process died the stream raises ConflictError behind the last event; recovered, it can be followed
+        again.
+
         Args:
             after: The last number already seen.
             types: Only these: names, globs (``action.*``) or event classes.
@@ -194,16 +195,15 @@ class Run(Generic[OutputT]):
         )
 
     async def _recorded(self) -> RunFinished | None:
-        while True:
-            owner = await self._log.owner(self._id)  # (asked before the log is read: an end that it wrote is found)
-            for event in await self._log.read(self._id, types=["run.finished"]):
-                if isinstance(event, RunFinished):
-                    return event
-            if owner is None and (await self._log.bounds(self._id))[1]:
-                raise ConflictError(f"the run {self._id} died: it has no end", hint=f"deskhand recover {self._id}")
-            with anyio.move_on_after(_OWNER):
-                async for _ in subscribe(self._log, self._id, types=[RunFinished]):
-                    break
+        """Find the end in the log, or wait for it there."""
+        last = (await self._log.bounds(self._id))[1]  # (asked first: an end that comes meanwhile lies behind it)
+        for event in await self._log.read(self._id, types=["run.finished"]):
+            if isinstance(event, RunFinished):
+                return event
+        async for event in subscribe(self._log, self._id, after=last, types=[RunFinished]):
+            if isinstance(event, RunFinished):
+                return event
+        return None
 
     async def pause(self, *, actor: str = "user", reason: str | None = None) -> None:
         """Let no further action start until `resume`; inside a batch too.

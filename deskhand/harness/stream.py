@@ -20,7 +20,7 @@ import anyio.lowlevel
 from deskhand.errors import InvalidInputError, JournalError, NotFoundError
 from deskhand.harness.events import Event, EventBase, StreamGap
 from deskhand.harness.lag import Lag
-from deskhand.harness.log import EventLog, matches
+from deskhand.harness.log import EventLog, died, matches
 
 __all__ = ["EventStream", "Feed", "event_name", "subscribe"]
 
@@ -32,6 +32,8 @@ _LAST = "run.finished"
 _GAP = "stream.gap"
 _BREATHER = 255
 _CROWD = 64
+_OWNER = 2.0
+"""Seconds between two looks whether the process that drives a run still lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,7 @@ class EventStream:
         "_cursor",
         "_feed",
         "_log",
+        "_orphaned",
         "_phase",
         "_run_id",
         "_seq",
@@ -283,6 +286,7 @@ class EventStream:
         self._batch: Iterator[EventBase] = _NONE
         self._phase: _Phase = "new"
         self._waiting: anyio.CancelScope | None = None
+        self._orphaned = False
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -299,6 +303,7 @@ class EventStream:
             InvalidInputError: If the stream was to begin behind the run's last event.
             NotFoundError: If the log has no such run.
             JournalError: If the log cannot be read, or could not take the run's last events.
+            ConflictError: If the process that drove the run died, so that nothing comes until it is recovered.
         """
         while True:
             for event in self._batch:  # an iterator, which goes on where it was left
@@ -325,6 +330,7 @@ class EventStream:
             InvalidInputError: If the stream was to begin behind the run's last event.
             NotFoundError: If the log has no such run.
             JournalError: If the log cannot be read, or could not take the run's last events.
+            ConflictError: If the process that drove the run died, so that nothing comes until it is recovered.
         """
         async for first in self:
             rest: list[Event] = list(self._batch)  # type: ignore[arg-type]
@@ -394,6 +400,7 @@ class EventStream:
         """Read on in the log; tell of a gap where history was trimmed; wait where there is nothing yet."""
         events = await self._log.read(self._run_id, self._seq, limit=_PAGE)
         if events:
+            self._orphaned = False
             self._receive(events)
             return
         first, last = await self._log.bounds(self._run_id)
@@ -404,7 +411,22 @@ class EventStream:
         if self._seq >= last and newest and newest[0].type == _LAST:
             self._phase = "ended"
             return
-        await self._log.wait(self._run_id, self._seq)
+        await self._await_more()
+
+    async def _await_more(self) -> None:
+        """Wait until there is more in the log, or it is time to look again whether there can be more.
+
+        Raises:
+            ConflictError: If there cannot: no process that lives drives the run.
+        """
+        if self._feed is None:
+            if self._orphaned:  # (when the log was read last: what its owner had written by its death was found)
+                raise died(self._run_id)
+            if await self._log.owner(self._run_id) is None:
+                self._orphaned = True
+                return
+        with anyio.move_on_after(None if self._feed is not None else _OWNER):
+            await self._log.wait(self._run_id, self._seq)
 
     def _receive(self, events: Collection[EventBase]) -> None:
         """Queue events for the reader, with a gap in front where numbers are missing."""

@@ -126,6 +126,9 @@ async def test_list_and_replay_tell_of_a_run_that_died(tmp_path: Path) -> None:
         assert "deskhand recover RUN" in listed.err
         replayed = await program.run("replay", run_id, "--speed", "0")
         assert f"deskhand recover {run_id}" in replayed.err
+        followed = await program.run("events", run_id, "--follow")
+        assert followed.code == Exit.FAILED
+        assert f"deskhand recover {run_id}" in followed.err
         await program.run("recover", run_id)
         assert [line["state"] for line in (await program.run("events", "--json")).lines] == ["ended"]
         assert (await program.run("replay", run_id, "--speed", "0")).err == ""

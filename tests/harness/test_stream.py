@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deskhand import MemoryLog
-from deskhand.errors import FencedError, InvalidInputError, JournalError, NotFoundError
+from deskhand import MemoryLog, SqliteLog
+from deskhand.errors import ConflictError, FencedError, InvalidInputError, JournalError, NotFoundError
 from deskhand.harness import EventLog
 from deskhand.harness.events import Event, ModelDelta, RunFinished, StreamGap
 from deskhand.harness.stream import EventStream, Feed, subscribe
@@ -452,3 +452,44 @@ async def test_subscriber_that_comes_back_a_hundred_times_gets_every_event_once(
     assert seen[-1] == last
     assert gaps <= 1
     assert len(seen) == last or gaps == 1
+
+
+async def test_stream_of_a_run_that_died_says_so_behind_its_last_event(tmp_path: Path) -> None:
+    """It got all there is and is told how the run goes on; recovered, the run can be followed again."""
+    path = tmp_path / "log.db"
+    async with SqliteLog(path) as dead:
+        feed = await Feed.open(dead, "a")
+        feed.emit(custom("a", 1))
+        await feed.barrier()
+    async with SqliteLog(path) as log:
+        stream = subscribe(log, "a")
+        with anyio.fail_after(20):
+            assert [value_of(event) for event in await stream.batch()] == [1]
+            with pytest.raises(ConflictError, match="a died") as raised:
+                await stream.batch()
+        assert raised.value.hint == "deskhand recover a"
+        feed = await Feed.open(log, "a")
+        feed.emit(finished("a"))
+        assert [event.type async for event in subscribe(log, "a", after=1)] == ["run.finished"]
+
+
+async def test_stream_whose_run_dies_while_it_waits_is_told(tmp_path: Path) -> None:
+    """It had nothing more to read, and nothing more will come."""
+    path = tmp_path / "log.db"
+    async with SqliteLog(path) as log:
+        told = anyio.Event()
+
+        async def follow() -> None:
+            stream = subscribe(log, "a")
+            await stream.batch()
+            told.set()
+            with pytest.raises(ConflictError, match="a died"):
+                await stream.batch()
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks, SqliteLog(path) as dying:
+                feed = await Feed.open(dying, "a")
+                feed.emit(custom("a", 1))
+                await feed.barrier()
+                tasks.start_soon(follow)
+                await told.wait()
