@@ -276,7 +276,7 @@ class DaytonaComputer(ExternalComputer):
         size = size_of(data, NAME)
         if region is None and size != self._info.screen:
             self._info = replace(self._info, screen=size)
-        if region is not None and size != (right - left, bottom - top):
+        if region is not None and size != (region.right - region.left, region.bottom - region.top):
             raise ProtocolError(
                 f"daytona sent a picture of {size.width}x{size.height} for a part of another size",
                 provider=NAME,
