@@ -150,14 +150,6 @@ async def test_command_prints_foreign_text_as_visible_text(program: Program, wor
     assert "52;c;cm0gLXJmIH4" in await shown_by(program, *words)
 
 
-async def test_characters_are_whole_however_the_output_is_cut(program: Program) -> None:
-    """Output comes in pieces that end anywhere; what is half a character at the very end is shown as such."""
-    (program.folder / "long.txt").write_bytes(b"a" + "\u00e9".encode() * 300_000 + b" half \xc3")
-    shown = await shown_by(program, "exec", "testbed", "cat long.txt")
-    assert shown.count("\u00e9") == 300_000
-    assert shown.count("\ufffd") == 1
-
-
 async def test_sequence_without_end_is_visible_text_too(program: Program) -> None:
     """A million parameters are a long line."""
     shown = await shown_by(program, "exec", "testbed", "cat flood.txt; echo; echo the end")

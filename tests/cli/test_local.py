@@ -132,6 +132,14 @@ async def test_the_demo_without_an_x_server_says_that_it_is_make_believe(tmp_pat
     assert "nothing is billed" in ended.out
 
 
+async def test_characters_are_whole_however_the_output_is_cut(tmp_path: Path) -> None:
+    """Output comes in pieces that end anywhere; what is half a character at the very end is shown as such."""
+    program = Program(tmp_path, {"PATH": poorer_path(tmp_path, "Xvnc", "Xvfb")})
+    command = "yes '\u20ac' | head -n 200000 | tr -d '\\n'; printf '\\303'"
+    _, shown = await program.on_terminal("exec", "local", command)
+    assert (shown.count("\u20ac"), shown.count("\ufffd")) == (200_000, 1)
+
+
 async def test_exec_passes_on_whatever_a_command_writes(tmp_path: Path) -> None:
     """A hundred megabytes of bytes that are no text arrive as they are; a command that a signal ended has its code."""
     program = Program(tmp_path, {"PATH": poorer_path(tmp_path, "Xvnc", "Xvfb")})
