@@ -76,6 +76,11 @@ async def test_the_vendors_packages_drive_the_simulator(tmp_path: Path) -> None:
 async def the_vendors_server(home: Path) -> AsyncIterator[str]:
     """Serve a daemon made of the vendor's generated server; give its address."""
     python = await judge("e2b")
+    (home / "bin").mkdir()
+    stub = home / "bin" / "Xvfb"  # what the adapter starts in a sandbox must not be started on this machine
+    stub.write_text("#!/bin/sh\nexit 127\n")
+    stub.chmod(0o755)
+    (home / ".bash_profile").write_text('PATH="$HOME/bin:$PATH"\n')
     server = await anyio.open_process(
         [str(python), str(HERE / "e2b_server.py")],
         env={**ENVIRONMENT, "HOME": str(home)},

@@ -126,9 +126,9 @@ class E2BComputer(ShellDesktop):
             return
         async with self._noticing():
             await self._until_healthy()
+            if self._is_new:
+                await bring_up(self._processes, self._wanted_screen)
             await self.find_desktop()
-            if self.screen is None and self._is_new and await bring_up(self._processes, self._wanted_screen):
-                await self.find_desktop()
             self._has_viewer = self.screen is not None and await has_viewer(self._processes)
         self._is_new = False
 

@@ -31,19 +31,20 @@ _PASSWORD: Final = 8
 """Letters of a password of VNC, which looks at no more."""
 
 
-async def bring_up(processes: Processes, screen: Screen | None) -> bool:
-    """Start an X server and the template's session, as far as it has them; tell whether there is a server.
+async def bring_up(processes: Processes, screen: Screen | None) -> None:
+    """Start an X server and the template's session, as far as it has them and they do not run already.
 
     Raises:
         DeadlineExceededError: If one of them does not come up.
         ProviderError: If one of them ends at once.
     """
+    is_up = f"xdpyinfo -display {DISPLAY}"
+    if (await processes.run(is_up)).ok:
+        return
     width, height = screen or DEFAULT_SCREEN
     server = f"Xvfb {DISPLAY} -ac -screen 0 {width}x{height}x24 -retro -dpi 96 -nolisten tcp -nolisten unix"
-    if not await _start(processes, server, f"xdpyinfo -display {DISPLAY}", _SERVER_UP):
-        return False
-    await _start(processes, "startxfce4", _SESSION, _SESSION_UP)
-    return True
+    if await _start(processes, server, is_up, _SERVER_UP):
+        await _start(processes, "startxfce4", _SESSION, _SESSION_UP)
 
 
 async def has_viewer(processes: Processes) -> bool:
