@@ -14,7 +14,7 @@ from deskhand import DirectoryBlobs, MemoryLog, RunContext, SqliteLog, open_run
 from deskhand.errors import ConflictError, ConnectionLostError, InvalidInputError, NotFoundError
 from deskhand.harness import Engine, LogEntry, OpenRun, Run
 from deskhand.harness import engine as engine_module
-from deskhand.harness import run as run_module
+from deskhand.harness import stream as stream_module
 from deskhand.harness.events import CustomEvent, RunStarted
 from deskhand.providers import Click, ComputerSpec, MouseDown, MouseUp, Screen
 from tests.harness.driving import Driver, computer_with_screen
@@ -190,7 +190,7 @@ async def test_who_waits_for_a_run_whose_process_dies_is_told() -> None:
         with pytest.raises(ConflictError, match="died"):
             await run.result()
 
-    with anyio.fail_after(10), attribute(run_module, "_OWNER", 0.01):
+    with anyio.fail_after(10), attribute(stream_module, "_OWNER", 0.01):
         async with MemoryLog() as log, Engine(log=log) as engine:
             run = await engine.start(Driver(count), computer_with_screen(), "count")
             await run.result()
