@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYLESS", "SIMULATED", "Vendor", "simulated", "simulator"]
 
-Vendor: TypeAlias = Literal["orgo", "daytona", "opencomputers", "cua", "miosa", "e2b"]
+Vendor: TypeAlias = Literal["orgo", "miosa", "opencomputers", "e2b", "daytona", "cua"]
 """Providers whose vendor can be simulated."""
 
 SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
@@ -23,11 +23,11 @@ SIMULATED: Final[tuple[Vendor, ...]] = get_args(Vendor)
 _SIMULATORS: Final[Mapping[Vendor, str]] = MappingProxyType(
     {
         "orgo": "OrgoSimulator",
-        "daytona": "DaytonaSimulator",
-        "opencomputers": "OpenComputersSimulator",
-        "cua": "CuaSimulator",
         "miosa": "MiosaSimulator",
+        "opencomputers": "OpenComputersSimulator",
         "e2b": "E2BSimulator",
+        "daytona": "DaytonaSimulator",
+        "cua": "CuaSimulator",
     }
 )
 
