@@ -113,21 +113,34 @@ async def test_each_run_that_fails_reads_as_the_golden_file_says(tmp_path: Path)
 
 
 @pytest.mark.needs_bwrap
-async def test_a_full_disk_ends_a_run_before_it_acts(tmp_path: Path) -> None:
-    """Without a durable intent nothing is done; the error says that the disk is full and what to do."""
+async def test_a_full_disk_holds_a_run_before_it_acts(tmp_path: Path) -> None:
+    """Without a durable intent nothing is done; the terminal says what the run waits for."""
     home = tmp_path / "home"
     await anyio.Path(home).mkdir()
-    sandbox = ["bwrap", "--dev-bind", "/", "/", "--size", "120000", "--tmpfs", str(home)]
+    sandbox = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--size", "120000", "--tmpfs", str(home)]
+    said, done = b"", b""
+
     async with served(tmp_path, clicks_and_reports()) as program:
-        with anyio.fail_after(40):
-            ended = await anyio.run_process(
-                [*sandbox, *program.command(*RUN, "--approve", "never")],
-                env=program.environment(),
-                cwd=tmp_path,
-                check=False,
-            )
-    said = ended.stderr.decode()
-    assert "Traceback" not in said
-    assert ended.returncode == 1, said
-    assert "left_click" not in ended.stdout.decode()
-    assert "database or disk is full\n  try: free some space on that disk\n" in said
+        command = [*sandbox, *program.command(*RUN, "--approve", "never")]
+        with anyio.fail_after(90):
+            async with (
+                await anyio.open_process(command, env=program.environment(), cwd=tmp_path) as process,
+                anyio.create_task_group() as tasks,
+            ):
+
+                async def read_output() -> None:
+                    nonlocal done
+                    assert process.stdout is not None
+                    async for part in process.stdout:
+                        done += part
+
+                tasks.start_soon(read_output)
+                assert process.stderr is not None
+                async for part in process.stderr:
+                    said += part
+                    if b"waits for space" in said:
+                        break
+                process.kill()
+    assert b"Traceback" not in said
+    assert b"free some space" in said
+    assert b"left_click" not in done

@@ -109,7 +109,7 @@ class Files:
     async def delete(self, path: str, *, recursive: bool) -> None:
         """Delete a file, an empty directory, or a directory and all in it; the daemon itself deletes all at once."""
         entry = await self._entry(path)
-        if posixpath.normpath(path) in _ROOTS or entry.get("path") in {"/", (await self._entry("~")).get("path")}:
+        if posixpath.normpath(path) in _ROOTS or entry.get("path") in ("/", (await self._entry("~")).get("path")):
             raise InvalidInputError(f"{path!r} is the sandbox's root or home folder", provider=NAME)
         if not recursive and _info(path, entry).kind == "directory":
             removed = await self._processes.run(f"rmdir -- {shlex.quote(str(entry.get('path')))}")

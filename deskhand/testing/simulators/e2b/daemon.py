@@ -14,7 +14,7 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError, FileMissingError
-from deskhand.providers import ExternalComputer, FileInfo
+from deskhand.providers import ExternalComputer, FileInfo, Terminal
 from deskhand.testing.simulators.front import read_form
 from deskhand.testing.simulators.wire import Answer, ApiError, Call, Json, json_answer
 
@@ -111,7 +111,7 @@ class Daemon:
             raise ApiError(400, f"input.{kind} is no base64") from error
         if process.is_terminal:
             await process.started.wait()
-            if process.running is not None and hasattr(process.running, "send"):
+            if isinstance(process.running, Terminal):
                 await process.running.send(data)
         elif process.input_closed.is_set():
             raise ApiError(400, "stdin is not enabled or closed")
@@ -139,7 +139,7 @@ class Daemon:
         if not process.is_terminal:
             raise ApiError(400, "tty not assigned to process")
         await process.started.wait()
-        if process.running is not None and hasattr(process.running, "resize"):
+        if isinstance(process.running, Terminal):
             await process.running.resize(columns, rows)
         return json_answer({})
 
