@@ -41,8 +41,10 @@ CONFIRMATIONS: Final = 3
 """How often the model confirms the file's name before it says that the dialog does not close."""
 
 GLANCES: Final = 4
-PATIENCE: Final = 10
-"""How often the model looks again for what is yet to come; after so many glances it waits in between."""
+PATIENCE: Final = 24
+LONGEST_WAIT: Final = 4
+"""How often the model looks again for what is yet to come; after so many glances it waits in between, up to so many
+seconds: a desktop on which each foreign letter is bound to a key first is behind for a while."""
 
 FoundT = TypeVar("FoundT")
 Step: TypeAlias = Generator[FakeTurn, ModelView, FoundT]
@@ -194,7 +196,8 @@ def _until(
             aside = member("mouse_move", coordinate=[frame.width - 10 - attempt, frame.height - 10])
             view = yield _turn(f"I do not see {what} yet. I look again.", aside)
         else:
-            view = yield _turn(f"I do not see {what} yet. I wait.", member("wait", duration=1))
+            seconds = min(LONGEST_WAIT, attempt - GLANCES + 1)
+            view = yield _turn(f"I do not see {what} yet. I wait.", member("wait", duration=seconds))
     raise GiveUpError(f"I do not see {what}")
 
 
