@@ -180,14 +180,14 @@ def _check(content: str, what: str) -> Step[None]:
 
 
 def _until(
-    view: ModelView, find: Callable[[Image], FoundT | None], what: str, patience: int = PATIENCE
+    view: ModelView, find: Callable[[Image], FoundT | None], what: str, patience: int | None = None
 ) -> Step[tuple[ModelView, FoundT]]:
     """Return what is found in the newest frame, and the view of it; wait while it is not there.
 
     Raises:
         GiveUpError: If it does not come up.
     """
-    for attempt in range(patience):
+    for attempt in range(PATIENCE if patience is None else patience):
         frame = _frame(view)
         found = find(frame)
         if found is not None:
