@@ -20,7 +20,7 @@ from deskhand.errors import (
 from deskhand.providers.contract import ComputerStatus
 from deskhand.providers.http import Failure, FailureRow, Operation
 
-__all__ = ["CLOUD", "COMMANDS", "KEY_HINT", "NAME", "REFUSALS", "ROWS", "STATUS", "JsonObject"]
+__all__ = ["CLOUD", "COMMANDS", "KEY_HINT", "NAME", "REFUSALS", "ROWS", "STATUSES", "JsonObject"]
 
 JsonObject: TypeAlias = dict[str, JsonValue]
 
@@ -97,7 +97,7 @@ REFUSALS: Final[tuple[tuple[str, type[DeskhandError]], ...]] = (
 )
 """What a command that failed means, by what its text holds, in lower case; any other is a failure of the provider."""
 
-STATUS: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "ok": ComputerStatus.RUNNING,
     "running": ComputerStatus.RUNNING,
     "pending": ComputerStatus.CREATING,

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from deskhand.errors import ComputerGoneError, NotFoundError, ProtocolError
 from deskhand.providers.contract import ComputerInfo, ComputerStatus
-from deskhand.providers.cua.api import CLOUD, NAME, STATUS, JsonObject
+from deskhand.providers.cua.api import CLOUD, NAME, STATUSES, JsonObject
 from deskhand.providers.http import HttpClient
 
 __all__ = ["Cloud", "CloudMachine", "address_of", "machine_info"]
@@ -111,6 +111,6 @@ def machine_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
         name=name,
         provider=NAME,
         source="external",
-        status=STATUS.get(status.lower() if isinstance(status, str) else "", ComputerStatus.ERROR),
+        status=STATUSES.get(status.lower() if isinstance(status, str) else "", ComputerStatus.ERROR),
         raw={**raw, "has_view": bool(fields.get("vnc_url") or fields.get("password"))},
     )

@@ -31,7 +31,17 @@ from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
 from deskhand.providers.shell_commands import Background
 
-__all__ = ["KEY_HINT", "NAME", "OPERATIONS", "ROWS", "DaytonaApi", "JsonObject", "computer_info", "state_of"]
+__all__ = [
+    "KEY_HINT",
+    "NAME",
+    "OPERATIONS",
+    "ROWS",
+    "STATUSES",
+    "DaytonaApi",
+    "JsonObject",
+    "computer_info",
+    "state_of",
+]
 
 JsonObject: TypeAlias = dict[str, JsonValue]
 
@@ -114,7 +124,7 @@ ROWS: Final = (
 )
 """What Daytona's errors mean where the status alone does not tell; codes come before texts."""
 
-_STATES: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "creating": ComputerStatus.CREATING,
     "restoring": ComputerStatus.CREATING,
     "pending_build": ComputerStatus.CREATING,
@@ -275,7 +285,7 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
         name=_text(fields.get("name")) or _text(fields.get("id")) or "",
         provider=NAME,
         source="external",
-        status=_STATES.get(state_of(fields), ComputerStatus.ERROR),
+        status=STATUSES.get(state_of(fields), ComputerStatus.ERROR),
         specs=Specs(
             cpus=_number(fields.get("cpu")),
             memory=None if memory is None else int(memory * _GIB),

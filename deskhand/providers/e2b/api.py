@@ -34,6 +34,7 @@ __all__ = [
     "NAMED",
     "OPERATIONS",
     "ROWS",
+    "STATUSES",
     "E2BApi",
     "JsonObject",
     "computer_info",
@@ -124,7 +125,7 @@ DAEMON_ROWS: Final = (
 )
 """What the errors of the daemon inside of a sandbox, and of the proxy before it, mean."""
 
-_STATUS: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "running": ComputerStatus.RUNNING,
     "paused": ComputerStatus.PAUSED,
     "pausing": ComputerStatus.PAUSED,
@@ -260,7 +261,7 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
         name=metadata.pop(NAMED, sandbox_id),
         provider=NAME,
         source="external",
-        status=_STATUS.get(str(fields.get("state", "running")), ComputerStatus.ERROR),
+        status=STATUSES.get(str(fields.get("state", "running")), ComputerStatus.ERROR),
         specs=Specs(
             cpus=cpus,
             memory=None if memory is None else int(memory * _MIB),

@@ -15,7 +15,7 @@ from deskhand.providers.http import HttpClient, Operation, Reply
 from deskhand.providers.miosa.envelope import JsonObject, moment, number, text, without_secrets
 from deskhand.providers.shell_commands import Background
 
-__all__ = ["NAME", "OPERATIONS", "MiosaApi", "computer_info", "screen_of"]
+__all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "computer_info", "screen_of"]
 
 NAME: Final = "miosa"
 IMAGE_LIMIT: Final = 64 << 20
@@ -68,7 +68,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 }
 """What is asked of MIOSA. Input and commands are sent once: a click that is repeated may confirm what nobody read."""
 
-_STATUS: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "creating": ComputerStatus.CREATING,
     "provisioning": ComputerStatus.CREATING,
     "starting": ComputerStatus.CREATING,
@@ -235,7 +235,7 @@ def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] |
         name=text(fields.get("name")) or "",
         provider=NAME,
         source="miosa-cloud",
-        status=_STATUS.get((text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
+        status=STATUSES.get((text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
         public_url=text(fields.get("sandbox_url")) or text(fields.get("desktop_url")),
         specs=Specs(
             cpus=number(fields.get("vcpus"), most=1e6),

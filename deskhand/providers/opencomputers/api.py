@@ -15,7 +15,7 @@ from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation, 
 from deskhand.providers.miosa.envelope import JsonObject, moment, text, without_secrets
 from deskhand.providers.shell_commands import Background
 
-__all__ = ["CREATED_HERE", "HOSTS", "NAME", "OPERATIONS", "ROWS", "HostApi", "host_info", "is_of_deskhand"]
+__all__ = ["CREATED_HERE", "HOSTS", "NAME", "OPERATIONS", "ROWS", "STATUSES", "HostApi", "host_info", "is_of_deskhand"]
 
 NAME: Final = "opencomputers"
 HOSTS: Final = "/opencomputers/hosts"
@@ -70,7 +70,7 @@ ROWS: Final = (
 )
 """What errors mean that only hosts have; those of all of MIOSA's APIs come behind."""
 
-_STATUS: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "pending": ComputerStatus.CREATING,
     "online": ComputerStatus.RUNNING,
     "offline": ComputerStatus.STOPPED,
@@ -214,7 +214,7 @@ def host_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
         name=text(fields.get("name")) or "",
         provider=NAME,
         source="opencomputers",
-        status=_STATUS.get(said.lower(), ComputerStatus.ERROR),
+        status=STATUSES.get(said.lower(), ComputerStatus.ERROR),
         specs=Specs(os=text(fields.get("os_kind")) or text(fields.get("platform"))),
         created_at=moment(fields.get("created_at")),
         metadata={

@@ -32,6 +32,7 @@ __all__ = [
     "NAME",
     "OPERATIONS",
     "ROWS",
+    "STATUSES",
     "JsonObject",
     "OrgoApi",
     "computer_info",
@@ -105,7 +106,7 @@ ROWS: Final = (
 )
 """What Orgo's errors mean where the status alone does not tell."""
 
-_STATUS: Final[Mapping[str, ComputerStatus]] = {
+STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "creating": ComputerStatus.CREATING,
     "starting": ComputerStatus.CREATING,
     "restarting": ComputerStatus.CREATING,
@@ -243,7 +244,7 @@ def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] |
         name=_text(fields.get("name")) or "",
         provider=NAME,
         source="external",
-        status=_STATUS.get((_text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
+        status=STATUSES.get((_text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
         public_url=_text(fields.get("connection_url")) or _text(fields.get("url")),
         screen=_screen(fields.get("resolution")) or _screen(nested.get("resolution")),
         specs=Specs(
