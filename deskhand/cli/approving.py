@@ -62,7 +62,7 @@ def approval_at(terminal: Terminal, keyboard: Keyboard, blobs: BlobStore) -> OnA
                 case "n":
                     return Decision("denied", "user", await keyboard.line("why? (Enter for no reason)") or None)
                 case _:
-                    edited = await _edited(terminal, keyboard)
+                    edited = await _edited(terminal, keyboard, request)
                     arguments = edited if edited is not None else arguments
 
     return ask
@@ -78,7 +78,7 @@ def _shown(request: ApprovalRequest) -> str:
     return f"{request.call.name} on {request.call.computer_id} (risk {request.risk})\n{given}"
 
 
-async def _edited(terminal: Terminal, keyboard: Keyboard) -> dict[str, JsonValue] | None:
+async def _edited(terminal: Terminal, keyboard: Keyboard, request: ApprovalRequest) -> dict[str, JsonValue] | None:
     """Ask for other arguments, read as strictly as a model's; ``None`` where the person leaves it."""
     from deskhand.errors import InvalidInputError
     from deskhand.tools.arguments import parse_arguments
@@ -88,9 +88,12 @@ async def _edited(terminal: Terminal, keyboard: Keyboard) -> dict[str, JsonValue
         if line is None:
             return None
         try:
-            return parse_arguments(line)
+            arguments = parse_arguments(line)
+            request.check(arguments)
         except InvalidInputError as error:
             terminal.aside(visible(f"that does not do: {error.message}"))
+        else:
+            return arguments
 
 
 async def _crop(request: ApprovalRequest, blobs: BlobStore) -> str | None:

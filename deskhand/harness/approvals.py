@@ -43,6 +43,7 @@ class ApprovalRequest:
         reason: Why it is asked, in a line.
         crop: The blob with what the frame shows around the call's coordinates; ``None`` where it has none.
         expires: When it counts as denied.
+        fits: Checks other arguments; see `check`.
     """
 
     id: str
@@ -54,6 +55,15 @@ class ApprovalRequest:
     reason: str
     crop: str | None
     expires: datetime
+    fits: Callable[[Mapping[str, JsonValue]], object] = field(default=dict, repr=False, compare=False)
+
+    def check(self, arguments: Mapping[str, JsonValue]) -> None:
+        """Check arguments that are to be run with in the place of the call's own.
+
+        Raises:
+            InvalidInputError: If the tool does not take them.
+        """
+        self.fits(arguments)
 
     @property
     def arguments(self) -> Mapping[str, JsonValue]:
@@ -178,7 +188,14 @@ class Approvals:
         edited = call if decision.arguments is None else replace(call, arguments=decision.arguments)
         return decision if answered == digest_of(self._run_id, edited) else None
 
-    def request(self, call: ToolCall, risk: Risk, reason: str, crop: str | None = None) -> ApprovalRequest:
+    def request(
+        self,
+        call: ToolCall,
+        risk: Risk,
+        reason: str,
+        crop: str | None = None,
+        fits: Callable[[Mapping[str, JsonValue]], object] = dict,
+    ) -> ApprovalRequest:
         """Note that a call waits for an answer; `wait` for it next."""
         known = self._asked_before.pop(str(call.id), None)
         self._count += known is None
@@ -192,6 +209,7 @@ class Approvals:
             reason=reason,
             crop=crop,
             expires=datetime.now(UTC) + timedelta(seconds=ANSWER),
+            fits=fits,
         )
         self._pending[str(call.id)] = _Pending(request, time.monotonic() + ANSWER)
         return request
@@ -234,6 +252,8 @@ class Approvals:
             async def consult() -> None:
                 try:
                     answer = await ask(pending.request)
+                    if isinstance(answer, Decision) and answer.arguments is not None:
+                        pending.request.check(answer.arguments)
                 except Exception as error:  # (a user's callback may raise anything; nothing runs on its account)
                     answer = Decision("denied", "on_approval", f"it failed: {type(error).__name__}: {error}")
                 if not isinstance(answer, Decision):
@@ -252,9 +272,12 @@ class Approvals:
 
         Raises:
             ConflictError: If it was answered before.
+            InvalidInputError: If the tool does not take the arguments that are given; the request still waits.
             NotFoundError: If no such call waits.
         """
         pending = self._pending.get(call_id)
+        if pending is not None and pending.decision is None and decision.arguments is not None:
+            pending.request.check(decision.arguments)
         if pending is not None and pending.answer(decision):
             return
         earlier = pending.decision if pending is not None else self._resolved.get(call_id)

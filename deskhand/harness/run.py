@@ -340,6 +340,7 @@ class Run(Generic[OutputT]):
 
         Raises:
             ConflictError: If it was answered before, or the run has ended.
+            InvalidInputError: If the tool does not take these arguments; the call still waits.
             NotFoundError: If no such call waits.
         """
         decision = Decision("approved", actor, reason, arguments, always)

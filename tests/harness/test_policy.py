@@ -11,9 +11,11 @@ from PIL import Image
 from pydantic import JsonValue
 
 from deskhand import ConfigError, MemoryBlobs, Policy, RunContext, ToolCall, open_run
+from deskhand.errors import InvalidInputError
 from deskhand.harness import ApprovalRequest, Decision, Engine, Judgement, PolicyRequest, Rule
 from deskhand.harness.events import ActionStarted, ApprovalRequested, ApprovalResolved
 from deskhand.providers import Click, Type
+from deskhand.testing import capture_events
 from deskhand.tools import Observation, SafetyCheck
 from tests.harness.driving import Driver, computer_with_screen
 
@@ -143,7 +145,7 @@ async def test_person_may_change_the_arguments() -> None:
     assert computer.performed == [Click(50, 60)]
 
 
-@pytest.mark.parametrize(("arguments", "outcome"), [({"x": "left", "y": 1}, "error"), ({"x": 99, "y": 1}, "denied")])
+@pytest.mark.parametrize(("arguments", "outcome"), [({"x": "left", "y": 1}, "denied"), ({"x": 99, "y": 1}, "denied")])
 async def test_changed_arguments_are_checked_like_any_others(arguments: Mapping[str, JsonValue], outcome: str) -> None:
     """By the tool's schema, and by the rules that refuse: a person's yes is no way around them."""
     rules = [Rule(verdict="deny", arguments={"x": "99"}), Rule(verdict="ask", tool="left_click")]
@@ -156,6 +158,25 @@ async def test_changed_arguments_are_checked_like_any_others(arguments: Mapping[
     await acting(click(), seen=seen).run(computer, "go", policy=Policy(rules), on_approval=on_approval)
     assert [one.outcome for one in seen] == [outcome]
     assert computer.performed == []
+
+
+async def test_arguments_that_do_not_fit_are_told_to_whoever_gives_them_and_the_call_still_waits() -> None:
+    """The answer is not spent: another one counts."""
+    computer = computer_with_screen()
+
+    async def elsewhere(request: ApprovalRequest) -> bool:
+        await anyio.sleep_forever()
+        return False
+
+    started = acting(click()).start(computer, "go", policy=ASK, on_approval=elsewhere)
+    async with started as run, capture_events(run) as events:
+        asked = await events.until("approval.requested")
+        assert isinstance(asked, ApprovalRequested)
+        with pytest.raises(InvalidInputError, match="x"):
+            await run.approve(asked.data.call_id, arguments={"x": "left", "y": 1})
+        await run.approve(asked.data.call_id, arguments={"x": 3, "y": 4})
+        await run.result()
+    assert computer.performed == [Click(3, 4)]
 
 
 async def test_always_spares_the_same_tool_for_the_rest_of_the_run_but_no_vendors_check() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import anyio
 from pydantic import JsonValue
@@ -96,7 +97,8 @@ async def _decided(call: ToolCall, action: Action, reason: str) -> Decision:
     planned = replace(call, frame_id=frame.id) if frame is not None else call
     if (before := run.approvals.answered_before(planned)) is not None:
         return before
-    request = run.approvals.request(planned, action.with_tool.risk, reason, await _crop(call, action, frame))
+    fits = partial(action.on.tools.validate, call.name)
+    request = run.approvals.request(planned, action.with_tool.risk, reason, await _crop(call, action, frame), fits)
     ids: dict[str, JsonValue] = {"approval_id": request.id, "call_id": str(call.id)}
     run.emit(ApprovalRequested, ids | _asked(request), call_id=call.id, computer_id=call.computer_id)
     decision = Decision("expired", "deskhand", "the run went on without it")
