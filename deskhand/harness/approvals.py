@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, NotFoundError
 from deskhand.harness.events import ApprovalRequested, ApprovalResolved
+from deskhand.harness.inbox import check_length
 from deskhand.harness.lag import Lag
 from deskhand.tools.calls import Risk, SafetyCheck, ToolCall
 
@@ -272,9 +273,11 @@ class Approvals:
 
         Raises:
             ConflictError: If it was answered before.
-            InvalidInputError: If the tool does not take the arguments that are given; the request still waits.
+            InvalidInputError: If the tool does not take the arguments that are given, or the reason is too long; the
+                request still waits.
             NotFoundError: If no such call waits.
         """
+        check_length(decision.reason, "reason")
         pending = self._pending.get(call_id)
         if pending is not None and pending.decision is None and decision.arguments is not None:
             pending.request.check(decision.arguments)

@@ -11,7 +11,7 @@ import anyio
 
 from deskhand.errors import ConflictError, InvalidInputError
 
-__all__ = ["Inbox", "When"]
+__all__ = ["Inbox", "When", "check_length"]
 
 When: TypeAlias = Literal["now", "next", "idle"]
 """When a message counts: what is under way is broken off for it; before the next turn; when the run would be done."""
@@ -19,6 +19,16 @@ When: TypeAlias = Literal["now", "next", "idle"]
 MOST_WAITING: Final = 100
 LONGEST: Final = 64 * 1024
 """Characters of one message."""
+
+
+def check_length(text: str | None, what: str) -> None:
+    """Check what a person says to a run, which becomes an event and is told to a model.
+
+    Raises:
+        InvalidInputError: If it is too long.
+    """
+    if text is not None and len(text) > LONGEST:
+        raise InvalidInputError(f"the {what} has {len(text)} characters; allowed are {LONGEST}")
 
 
 class Inbox:
@@ -81,8 +91,7 @@ class Inbox:
             return
         if not text.strip():
             raise InvalidInputError("the message is empty", hint="say what the run is to do otherwise")
-        if len(text) > LONGEST:
-            raise InvalidInputError(f"the message has {len(text)} characters; allowed are {LONGEST}")
+        check_length(text, "message")
         if len(self._messages) >= MOST_WAITING:
             raise InvalidInputError(f"{MOST_WAITING} messages wait already", hint="wait until the run has read them")
         self._messages.append((when, text))

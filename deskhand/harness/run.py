@@ -301,6 +301,9 @@ class Run(Generic[OutputT]):
 
         Args:
             summary: What the person says about it.
+
+        Raises:
+            InvalidInputError: If that is too long; the person keeps the computers.
         """
         if self._live is not None and self._live.takeover is not None:
             await self._live.takeover.hand_back(summary)
@@ -340,7 +343,8 @@ class Run(Generic[OutputT]):
 
         Raises:
             ConflictError: If it was answered before, or the run has ended.
-            InvalidInputError: If the tool does not take these arguments; the call still waits.
+            InvalidInputError: If the tool does not take these arguments, or the reason is too long; the call still
+                waits.
             NotFoundError: If no such call waits.
         """
         decision = Decision("approved", actor, reason, arguments, always)
@@ -356,6 +360,7 @@ class Run(Generic[OutputT]):
 
         Raises:
             ConflictError: If it was answered before, or the run has ended.
+            InvalidInputError: If the reason is too long; the call still waits.
             NotFoundError: If no such call waits.
         """
         (await self._control()).approvals.resolve(call_id, Decision("denied", actor, reason))

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from deskhand.errors import ConflictError, InvalidInputError, JournalError, RunStoppedError
 from deskhand.harness.events import ControlReturned
 from deskhand.harness.executor import UNGATED_STAGES, Executor
-from deskhand.harness.inbox import LONGEST
+from deskhand.harness.inbox import LONGEST, check_length
 from deskhand.harness.state import RunState
 from deskhand.tools.calls import Frame, Observation, ToolCall
 
@@ -96,9 +96,13 @@ class Takeover:
 
         Args:
             summary: What the person says about it.
+
+        Raises:
+            InvalidInputError: If that is too long; the person keeps the computers.
         """
         if self.over:
             return
+        check_length(summary, "summary")
         self._over.set()
         changed = ""
         try:

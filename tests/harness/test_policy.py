@@ -174,6 +174,8 @@ async def test_arguments_that_do_not_fit_are_told_to_whoever_gives_them_and_the_
         assert isinstance(asked, ApprovalRequested)
         with pytest.raises(InvalidInputError, match="x"):
             await run.approve(asked.data.call_id, arguments={"x": "left", "y": 1})
+        with pytest.raises(InvalidInputError, match="reason has"):
+            await run.deny(asked.data.call_id, "no" * 40_000)
         await run.approve(asked.data.call_id, arguments={"x": 3, "y": 4})
         await run.result()
     assert computer.performed == [Click(3, 4)]

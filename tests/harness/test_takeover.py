@@ -117,6 +117,9 @@ async def test_only_one_person_has_the_computer() -> None:
             first = await run.takeover("ann")
             with pytest.raises(ConflictError, match="ann has the computer"):
                 await run.takeover("bob")
+            with pytest.raises(InvalidInputError, match="the summary has"):
+                await run.hand_back("well, " * 20_000)
+            assert not first.over
             await run.hand_back()
             assert first.over
             with pytest.raises(ConflictError, match="handed the computer back"):
