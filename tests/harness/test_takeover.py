@@ -216,7 +216,7 @@ async def test_person_who_waits_for_an_action_gets_nothing_of_a_run_that_ends_me
     assert types == ["control.taken", "control.returned", "run.finished"]
 
 
-@pytest.mark.parametrize("summary", [None, "x" * 70_000])
+@pytest.mark.parametrize("summary", [None, "x" * 65_500])
 async def test_return_to_an_agent_that_does_not_listen_harms_nobody(summary: str | None) -> None:
     """A hundred messages wait for it already, or there is too much to be said: this run and the others go on."""
     finish = anyio.Event()
