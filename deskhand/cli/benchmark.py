@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-KEYED = ("orgo", "miosa", "e2b", "daytona")
-"""Vendors whose key is looked for even where nothing that is installed knows them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
@@ -75,14 +72,14 @@ def benchmark(
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper
-        names = _names(providers, simulate=simulate, environment=os.environ, terminal=terminal)
+        names = _names(providers, simulate=simulate, environment=os.environ)
         async with _contestants(names, simulate=simulate) as contestants:
             return await compare(terminal, contestants, runs=runs, boots=boots, reference=reference, chart=chart)
 
     invoke(body, json=json, debug=debug)
 
 
-def _names(wanted: str | None, *, simulate: bool, environment: Mapping[str, str], terminal: Terminal) -> list[str]:
+def _names(wanted: str | None, *, simulate: bool, environment: Mapping[str, str]) -> list[str]:
     """Return whom to measure.
 
     Raises:
@@ -96,12 +93,8 @@ def _names(wanted: str | None, *, simulate: bool, environment: Mapping[str, str]
             raise InvalidInputError("--providers names nobody", hint="deskhand benchmark --providers local")
         return names
     installed = provider_names()
-    vendors = dict.fromkeys((*KEYED, *installed))
-    keyed = [name for name in vendors if environment.get(_key_of(name)) or (simulate and name in SIMULATED)]
-    for name in keyed:
-        if name not in installed:
-            terminal.aside(f"{name}: there is a key, but no provider of that name is installed")
-    return [name for name in keyed if name in installed] + ["local"]
+    keyed = [name for name in installed if environment.get(_key_of(name)) or (simulate and name in SIMULATED)]
+    return [*keyed, "local"]
 
 
 def _key_of(name: str) -> str:
