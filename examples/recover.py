@@ -18,7 +18,7 @@ class Writer(Harness[str]):
         for number in range(done + 1, 7):
             await run.act("write_file", path=f"{number}.txt", content=f"chapter {number}\n", check=True)
             await run.checkpoint(number)  # durable once it returns
-            await run.act("wait", duration=0.3)
+            await run.act("wait", duration=1)
         return f"began behind chapter {done}"
 
 
