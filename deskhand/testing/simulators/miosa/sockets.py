@@ -220,7 +220,8 @@ class _WithPipes:
         await self._machine.exec(f"cat > {self._pipe}", stdin=data)
 
     async def close_input(self) -> None:
-        await self._machine.exec(f'kill "$(cat {self._pipe}.holder)"')
+        there = f"until [ -s {self._pipe}.holder ]; do sleep 0.01; done"
+        await self._machine.exec(f'{there}; kill "$(cat {self._pipe}.holder)"', timeout=10)
 
     async def resize(self, columns: int, rows: int) -> None:
         del columns, rows  # there is no terminal
@@ -242,7 +243,8 @@ async def _started(machine: ExternalComputer, program: _Program) -> AsyncIterato
         return
     machine.require(Capability.EXEC_STREAM)
     pipe = f"/tmp/.simulated-{secrets.token_hex(8)}"  # noqa: S108 - on the simulated machine
-    held = f"mkfifo {pipe}; sleep infinity > {pipe} & echo $! > {pipe}.holder"
+    await machine.exec(f"mkfifo {pipe}")  # before anything may be written to it, which would make it a file
+    held = f"sleep infinity > {pipe} & echo $! > {pipe}.holder"
     command = f"{held}\nexec {shlex.join(program.words)} < {pipe}"
     async with machine.exec_stream(command, timeout=86_400, cwd=program.cwd, env=program.env) as stream:
         try:
