@@ -33,7 +33,7 @@ class Lag:
 
     def __init__(self) -> None:
         self.tell: Callable[[str, float], None] | None = None
-        self.spent = 0.0
+        self.spent: float = 0.0
         self._told: dict[str, float] = {}
 
     async def of(self, code: str, work: Awaitable[ResultT]) -> ResultT:

@@ -42,8 +42,8 @@ class FleetError(DeskhandError):
             hint=first.hint,
             effect=first.effect,
         )
-        self.errors = dict(errors)
-        self.outputs = dict(outputs)
+        self.errors: dict[str, DeskhandError] = dict(errors)
+        self.outputs: dict[str, object] = dict(outputs)
 
 
 class FleetHarness(Harness[dict[str, OutputT | None], DepsT]):

@@ -68,9 +68,9 @@ class Process:
     def __init__(self, daemon: Connect, tag: str) -> None:
         self.tag = tag
         self.exit_code: int | None = None
-        self.said = ""
-        self.is_over = False
-        self.is_ended = False
+        self.said: str = ""
+        self.is_over: bool = False
+        self.is_ended: bool = False
         self._daemon = daemon
         self._failure: DeskhandError | None = None
         self._begun = anyio.Event()

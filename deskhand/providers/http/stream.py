@@ -39,7 +39,7 @@ class Stream:
     """
 
     def __init__(self, operation: Operation, url: str, reports: Reports, redactor: Redactor, silence: float) -> None:
-        self.status = 0
+        self.status: int = 0
         self.headers: Mapping[str, str] = {}
         self._operation = operation
         self._url = url
@@ -62,7 +62,8 @@ class Stream:
                 self._response = response = await send()
             except (library.HTTPError, library.InvalidURL, OSError) as error:
                 raise self._reports.broken(self._operation, self._url, error, library) from error
-        self.status, self.headers = response.status_code, response.headers
+        self.status = response.status_code
+        self.headers = response.headers
         encoding = response.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise self._reports.protocol(

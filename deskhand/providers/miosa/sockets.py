@@ -81,7 +81,7 @@ class _Frames:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self.exit_code: int | None = None
-        self.is_over = False
+        self.is_over: bool = False
 
     async def next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
         """Return the next piece of output; ``None`` where the program has ended.

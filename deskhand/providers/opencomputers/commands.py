@@ -89,7 +89,7 @@ class HostStream(ExecStream):
         self._exit_code: int | None = None
         self._is_over = False
         self._is_killed = False
-        self.is_late = False
+        self.is_late: bool = False
 
     @property
     def exit_code(self) -> int | None:

@@ -165,7 +165,7 @@ class Account:
 
     def __init__(self, plan: E2BPlan) -> None:
         self.plan = plan
-        self.key = SecretStr(f"e2b_{secrets.token_hex(20)}")
+        self.key: SecretStr = SecretStr(f"e2b_{secrets.token_hex(20)}")
         self.is_key_good = True
         self.sandboxes: dict[str, SimulatedSandbox] = {}
         self.idempotent: dict[str, tuple[object, str]] = {}
