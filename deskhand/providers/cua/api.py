@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
-
-from pydantic import JsonValue
+from typing import Final
 
 from deskhand.errors import (
     AuthError,
@@ -20,9 +18,15 @@ from deskhand.errors import (
 from deskhand.providers.contract import ComputerStatus
 from deskhand.providers.http import Failure, FailureRow, Operation
 
-__all__ = ["CLOUD", "COMMANDS", "KEY_HINT", "NAME", "REFUSALS", "ROWS", "STATUSES", "JsonObject"]
-
-JsonObject: TypeAlias = dict[str, JsonValue]
+__all__ = [
+    "CLOUD",
+    "COMMANDS",
+    "KEY_HINT",
+    "NAME",
+    "REFUSALS",
+    "ROWS",
+    "STATUSES",
+]
 
 NAME: Final = "cua"
 KEY_HINT: Final = "export CUA_API_KEY=..., and CUA_CONTAINER_NAME where the server is one of the cloud"

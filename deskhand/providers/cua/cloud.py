@@ -11,8 +11,9 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from deskhand.errors import ComputerGoneError, NotFoundError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerStatus
-from deskhand.providers.cua.api import CLOUD, NAME, STATUSES, JsonObject
+from deskhand.providers.cua.api import CLOUD, NAME, STATUSES
 from deskhand.providers.http import HttpClient
 
 __all__ = ["Cloud", "CloudMachine", "address_of", "machine_info"]

@@ -20,6 +20,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -29,7 +30,7 @@ from deskhand.providers.contract import (
     FileInfo,
     Region,
 )
-from deskhand.providers.cua.api import NAME, JsonObject
+from deskhand.providers.cua.api import NAME
 from deskhand.providers.cua.commands import LONGEST_INPUT, CuaCommands
 from deskhand.providers.cua.discovery import capabilities_of, has_xdotool, screen_of, survey
 from deskhand.providers.cua.files import CuaFiles

@@ -11,8 +11,9 @@ from typing import Final
 import anyio
 
 from deskhand.errors import DeskhandError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import Capability, Screen
-from deskhand.providers.cua.api import NAME, JsonObject
+from deskhand.providers.cua.api import NAME
 from deskhand.providers.cua.server import CuaServer
 
 __all__ = ["capabilities_of", "has_xdotool", "screen_of", "survey"]

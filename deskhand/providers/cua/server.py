@@ -8,7 +8,8 @@ from typing import Final
 from pydantic_core import from_json
 
 from deskhand.errors import DeskhandError, ProtocolError, ProviderError, UnsupportedError
-from deskhand.providers.cua.api import CLOUD, COMMANDS, NAME, REFUSALS, JsonObject
+from deskhand.providers.answers import JsonObject
+from deskhand.providers.cua.api import CLOUD, COMMANDS, NAME, REFUSALS
 from deskhand.providers.http import HttpClient, Operation
 from deskhand.providers.shell_commands import Background
 

@@ -7,8 +7,7 @@ control plane tells with every sandbox, and takes the same key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from pydantic import JsonValue
@@ -27,6 +26,7 @@ from deskhand.errors import (
     QuotaError,
     UnsupportedError,
 )
+from deskhand.providers.answers import JsonObject, moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
 from deskhand.providers.shell_commands import Background
@@ -38,12 +38,9 @@ __all__ = [
     "ROWS",
     "STATUSES",
     "DaytonaApi",
-    "JsonObject",
     "computer_info",
     "state_of",
 ]
-
-JsonObject: TypeAlias = dict[str, JsonValue]
 
 NAME: Final = "daytona"
 KEY_HINT: Final = "export DAYTONA_API_KEY=dtn_..."
@@ -279,39 +276,20 @@ def state_of(fields: Mapping[str, JsonValue]) -> str:
 def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
     """Read what Daytona says of a sandbox, alone or in a list."""
     labels = fields.get("labels")
-    memory, disk = _number(fields.get("memory")), _number(fields.get("disk"))
+    memory, disk, cpus = (number(fields.get(name), most=_MOST) or None for name in ("memory", "disk", "cpu"))
     return ComputerInfo(
-        id=_text(fields.get("id")) or "",
-        name=_text(fields.get("name")) or _text(fields.get("id")) or "",
+        id=text(fields.get("id")) or "",
+        name=text(fields.get("name")) or text(fields.get("id")) or "",
         provider=NAME,
         source="external",
         status=STATUSES.get(state_of(fields), ComputerStatus.ERROR),
         specs=Specs(
-            cpus=_number(fields.get("cpu")),
+            cpus=cpus,
             memory=None if memory is None else int(memory * _GIB),
             disk=None if disk is None else int(disk * _GIB),
             os="linux",
         ),
-        created_at=_time(fields.get("createdAt")),
+        created_at=moment(fields.get("createdAt")),
         metadata={name: str(value) for name, value in labels.items()} if isinstance(labels, dict) else {},
         raw={name: fields[name] for name in _SHOWN if name in fields},
     )
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: JsonValue) -> float | None:
-    """Return a size; ``None`` for what is none, or none that a machine could have."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MOST:
-        return None
-    return float(value)
-
-
-def _time(value: JsonValue) -> datetime | None:
-    try:
-        read = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)

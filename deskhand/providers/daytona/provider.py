@@ -20,18 +20,10 @@ from deskhand.errors import (
     ProtocolError,
     UnsupportedError,
 )
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStatus
 from deskhand.providers.creation import create_once, unique_name
-from deskhand.providers.daytona.api import (
-    KEY_HINT,
-    NAME,
-    OPERATIONS,
-    ROWS,
-    DaytonaApi,
-    JsonObject,
-    computer_info,
-    state_of,
-)
+from deskhand.providers.daytona.api import KEY_HINT, NAME, OPERATIONS, ROWS, DaytonaApi, computer_info, state_of
 from deskhand.providers.daytona.computer import DaytonaComputer
 from deskhand.providers.daytona.request import creation_body
 from deskhand.providers.hosted import HostedProvider

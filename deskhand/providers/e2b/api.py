@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -23,6 +22,7 @@ from deskhand.errors import (
     QuotaError,
     UnsupportedError,
 )
+from deskhand.providers.answers import JsonObject, moment, number
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
 from deskhand.providers.e2b.connect import Connect
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
@@ -36,12 +36,10 @@ __all__ = [
     "ROWS",
     "STATUSES",
     "E2BApi",
-    "JsonObject",
     "computer_info",
     "domain_of",
 ]
 
-JsonObject: TypeAlias = dict[str, JsonValue]
 Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 NAME: Final = "e2b"
@@ -137,6 +135,9 @@ _SHARED: Final = frozenset({"e2b.app", "e2b.dev", "e2b.pro"})
 """Domains that have one address for all sandboxes; elsewhere each has its own."""
 _PORT: Final = 49_983
 """Where the daemon listens."""
+
+_MOST: Final = 1e9
+"""More cores or MiB than this no machine has."""
 
 
 class E2BApi:
@@ -255,7 +256,7 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
     noted = fields.get("metadata")
     metadata = {str(name): str(value) for name, value in noted.items()} if isinstance(noted, dict) else {}
     sandbox_id = str(fields.get("sandboxID") or "")
-    memory, disk, cpus = (_number(fields.get(name)) for name in ("memoryMB", "diskSizeMB", "cpuCount"))
+    memory, disk, cpus = (number(fields.get(name), most=_MOST) for name in ("memoryMB", "diskSizeMB", "cpuCount"))
     return ComputerInfo(
         id=sandbox_id,
         name=metadata.pop(NAMED, sandbox_id),
@@ -268,21 +269,7 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
             disk=None if disk is None else int(disk * _MIB),
             os="linux",
         ),
-        created_at=_time(fields.get("startedAt")),
+        created_at=moment(fields.get("startedAt")),
         metadata=metadata,
         raw={name: value for name, value in fields.items() if _SECRET.search(name) is None},
     )
-
-
-def _number(value: JsonValue) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1e9:
-        return None
-    return float(value)
-
-
-def _time(value: JsonValue) -> datetime | None:
-    try:
-        read = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)

@@ -6,18 +6,17 @@ import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue, SecretStr
 from pydantic_core import from_json, to_json
 
 from deskhand.errors import DeskhandError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.http import HttpClient, Operation, Stream
 
 __all__ = ["Connect", "Messages"]
-
-JsonObject: TypeAlias = dict[str, JsonValue]
 
 _TYPE: Final = "application/connect+json"
 _HEAD: Final = struct.Struct(">BI")

@@ -14,8 +14,9 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from deskhand.errors import DeskhandError, FileMissingError, InvalidInputError, PayloadTooLargeError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import FileInfo
-from deskhand.providers.e2b.api import MAX_FILE, NAME, OPERATIONS, E2BApi, JsonObject
+from deskhand.providers.e2b.api import MAX_FILE, NAME, OPERATIONS, E2BApi
 from deskhand.providers.e2b.processes import Processes
 
 __all__ = ["Files"]

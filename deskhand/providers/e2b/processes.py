@@ -18,8 +18,9 @@ import anyio.lowlevel
 from pydantic import JsonValue
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, InvalidInputError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
-from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi, JsonObject
+from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi
 from deskhand.providers.e2b.connect import Connect
 from deskhand.providers.execution import KeptOutput, check_command, checked_timeout, timed_out
 from deskhand.providers.http import Operation

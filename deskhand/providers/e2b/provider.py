@@ -21,9 +21,10 @@ from deskhand.errors import (
     ProtocolError,
     ProviderError,
 )
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, Screen
 from deskhand.providers.creation import create_once, unique_name
-from deskhand.providers.e2b.api import DAEMON_ROWS, KEY_HINT, NAME, OPERATIONS, ROWS, E2BApi, JsonObject, computer_info
+from deskhand.providers.e2b.api import DAEMON_ROWS, KEY_HINT, NAME, OPERATIONS, ROWS, E2BApi, computer_info
 from deskhand.providers.e2b.computer import E2BComputer
 from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, seconds_of
 from deskhand.providers.hosted import HostedProvider

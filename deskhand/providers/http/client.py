@@ -23,6 +23,7 @@ from deskhand.errors import (
     ProtocolError,
     RateLimitedError,
 )
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.http.failures import SHOWN, FailureRow
 from deskhand.providers.http.logs import redacted_logs, speaking_for
 from deskhand.providers.http.operation import Operation
@@ -38,8 +39,6 @@ __all__ = ["HttpClient", "OwnClient", "Reply"]
 
 OwnClient: TypeAlias = "httpx2.AsyncClient"
 """A client of the caller's own: its transport, proxies and certificates are used, and it is left open."""
-
-JsonObject: TypeAlias = dict[str, JsonValue]
 
 _CONNECT: Final = 10.0
 """Seconds until there is a connection."""

@@ -11,8 +11,9 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, InvalidInputError, ProtocolError, ProviderError
+from deskhand.providers.answers import text
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
-from deskhand.providers.miosa.envelope import text, unwrapped
+from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.readiness import until
 
 __all__ = ["SESSIONS", "prompt_agent"]

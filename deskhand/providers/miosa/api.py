@@ -10,9 +10,10 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import ComputerGoneError, DeskhandError, NotFoundError, ProviderError, UnsupportedError
+from deskhand.providers.answers import JsonObject, moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
 from deskhand.providers.http import HttpClient, Operation, Reply
-from deskhand.providers.miosa.envelope import JsonObject, moment, number, text, without_secrets
+from deskhand.providers.miosa.envelope import without_secrets
 from deskhand.providers.shell_commands import Background
 
 __all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "computer_info", "screen_of"]

@@ -24,6 +24,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
+from deskhand.providers.answers import text
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -42,7 +43,7 @@ from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
 from deskhand.providers.miosa.discovery import Facts, capabilities_of, find_display, survey
-from deskhand.providers.miosa.envelope import text, unwrapped
+from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.hands import Hands
 from deskhand.providers.miosa.readiness import until
 from deskhand.providers.miosa.request import DEFAULT_TTL

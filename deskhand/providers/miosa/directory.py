@@ -10,9 +10,10 @@ import anyio
 from pydantic_core import from_json
 
 from deskhand.errors import DeskhandError, ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.creation import create_once
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
-from deskhand.providers.miosa.envelope import JsonObject, listed, unwrapped
+from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.miosa.service import CONSOLE
 from deskhand.retry import Clock
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 from pydantic import JsonValue
 
 from deskhand.errors import ProtocolError
+from deskhand.providers.answers import JsonObject
 
-__all__ = ["JsonObject", "listed", "moment", "number", "text", "unwrapped", "without_secrets"]
-
-JsonObject: TypeAlias = dict[str, JsonValue]
+__all__ = ["listed", "unwrapped", "without_secrets"]
 
 _SECRET: Final = re.compile(r"(?i)password|token|secret|host_key|api_key")
 
@@ -44,27 +42,6 @@ def listed(answer: JsonValue, *within: str, provider: str) -> list[JsonObject]:
     if not isinstance(answer, list):
         raise ProtocolError(f"{provider}'s answer is no list", provider=provider, effect="no")
     return [one for one in answer if isinstance(one, dict)]
-
-
-def text(value: JsonValue) -> str | None:
-    """Return a text that is not empty."""
-    return value if isinstance(value, str) and value else None
-
-
-def number(value: JsonValue, *, most: float = 1e15) -> float | None:
-    """Return a number from 0 to ``most``."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        return None
-    return float(value)
-
-
-def moment(value: JsonValue) -> datetime | None:
-    """Return a time, which is UTC where it does not say."""
-    try:
-        read = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 def without_secrets(fields: Mapping[str, JsonValue]) -> JsonObject:

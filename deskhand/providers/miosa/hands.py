@@ -29,10 +29,11 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
+from deskhand.providers.answers import number
 from deskhand.providers.contract import Screen
 from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.miosa.api import NAME, MiosaApi
-from deskhand.providers.miosa.envelope import number, unwrapped
+from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.needs import check_points
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.xdotool import INSTALL_HINT, calls, failure, let_go, seconds

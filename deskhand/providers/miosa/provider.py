@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import JsonValue, SecretStr
 
 from deskhand.errors import ComputerGoneError, ConfigError, InvalidInputError, NotFoundError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
 from deskhand.providers.creation import unique_name
 from deskhand.providers.hosted import HostedProvider
@@ -18,7 +19,7 @@ from deskhand.providers.http import OwnClient
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info
 from deskhand.providers.miosa.computer import Idle, Kin, MiosaComputer
 from deskhand.providers.miosa.directory import Directory
-from deskhand.providers.miosa.envelope import JsonObject, unwrapped
+from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.request import ATTRIBUTION, creation_body, idle_seconds
 from deskhand.providers.miosa.service import KEY_HINT, miosa_client
 

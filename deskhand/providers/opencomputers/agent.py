@@ -11,7 +11,8 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, InvalidInputError, ProtocolError, ProviderError
-from deskhand.providers.miosa.envelope import JsonObject, text, unwrapped
+from deskhand.providers.answers import JsonObject, text
+from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.opencomputers.api import NAME, HostApi
 
 __all__ = ["AGENT", "prompt_agent"]

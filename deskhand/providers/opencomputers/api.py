@@ -10,9 +10,10 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from deskhand.errors import ComputerGoneError, ConflictError, FileMissingError, NotFoundError, UnsupportedError
+from deskhand.providers.answers import JsonObject, moment, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation, Reply
-from deskhand.providers.miosa.envelope import JsonObject, moment, text, without_secrets
+from deskhand.providers.miosa.envelope import without_secrets
 from deskhand.providers.shell_commands import Background
 
 __all__ = ["CREATED_HERE", "HOSTS", "NAME", "OPERATIONS", "ROWS", "STATUSES", "HostApi", "host_info", "is_of_deskhand"]

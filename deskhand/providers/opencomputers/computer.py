@@ -19,6 +19,7 @@ from deskhand.errors import (
     ProtocolError,
     UnsupportedError,
 )
+from deskhand.providers.answers import text
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -28,7 +29,6 @@ from deskhand.providers.contract import (
     FileInfo,
     ShellEndpoint,
 )
-from deskhand.providers.miosa.envelope import text
 from deskhand.providers.needs import INPUT
 from deskhand.providers.opencomputers.agent import AGENT, prompt_agent
 from deskhand.providers.opencomputers.api import NAME, HostApi, host_info

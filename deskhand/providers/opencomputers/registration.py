@@ -11,8 +11,9 @@ import anyio
 from pydantic import JsonValue, SecretStr
 
 from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, OutcomeUnknownError, ProtocolError
+from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import ComputerSpec
-from deskhand.providers.miosa.envelope import JsonObject, listed, text
+from deskhand.providers.miosa.envelope import listed
 from deskhand.providers.miosa.service import CONSOLE
 from deskhand.providers.opencomputers.api import CREATED_HERE, HOSTS, NAME, OPERATIONS, HostApi, host_of
 

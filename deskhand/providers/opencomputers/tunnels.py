@@ -12,7 +12,8 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError, InvalidInputError, ProtocolError
-from deskhand.providers.miosa.envelope import JsonObject, listed, text, unwrapped
+from deskhand.providers.answers import JsonObject, text
+from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 
 __all__ = ["TUNNELS", "TunnelAccess", "Tunnels"]

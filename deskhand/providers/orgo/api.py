@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from deskhand.errors import (
     QuotaError,
     UnsupportedError,
 )
+from deskhand.providers.answers import JsonObject, moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
 
@@ -33,13 +33,11 @@ __all__ = [
     "OPERATIONS",
     "ROWS",
     "STATUSES",
-    "JsonObject",
     "OrgoApi",
     "computer_info",
     "instance_of",
 ]
 
-JsonObject: TypeAlias = dict[str, JsonValue]
 Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 NAME: Final = "orgo"
@@ -238,22 +236,22 @@ def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] |
     """Read what Orgo says of a computer, in any of its dialects."""
     details = fields.get("instance_details")
     nested = details if isinstance(details, dict) else {}
-    memory, disk = _number(fields.get("ram")), _number(fields.get("disk_size_gb"))
+    memory, disk = number(fields.get("ram"), most=_MOST), number(fields.get("disk_size_gb"), most=_MOST)
     return ComputerInfo(
-        id=_text(fields.get("id")) or "",
-        name=_text(fields.get("name")) or "",
+        id=text(fields.get("id")) or "",
+        name=text(fields.get("name")) or "",
         provider=NAME,
         source="external",
-        status=STATUSES.get((_text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
-        public_url=_text(fields.get("connection_url")) or _text(fields.get("url")),
+        status=STATUSES.get((text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
+        public_url=text(fields.get("connection_url")) or text(fields.get("url")),
         screen=_screen(fields.get("resolution")) or _screen(nested.get("resolution")),
         specs=Specs(
-            cpus=_number(fields.get("cpu")),
+            cpus=number(fields.get("cpu"), most=_MOST),
             memory=None if memory is None else int(memory * _GIB),
             disk=None if disk is None else int(disk * _GIB),
-            os=_text(fields.get("os")),
+            os=text(fields.get("os")),
         ),
-        created_at=_time(fields.get("created_at")),
+        created_at=moment(fields.get("created_at")),
         metadata=dict(metadata or {}),
         raw={name: _told(value) for name, value in fields.items() if _SECRET.search(name) is None},
     )
@@ -262,20 +260,9 @@ def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] |
 def instance_of(info: ComputerInfo) -> str | None:
     """Return the short id by which desktops are addressed; servers name it in three ways."""
     raw = info.raw
-    named = _text(raw.get("instance_id")) or _text(raw.get("fly_instance_id"))
-    url = _text(raw.get("connection_url"))
+    named = text(raw.get("instance_id")) or text(raw.get("fly_instance_id"))
+    url = text(raw.get("connection_url"))
     return named or (url.rstrip("/").rsplit("/", 1)[-1] if url else None)
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: JsonValue) -> float | None:
-    """Return a size; ``None`` for what is none, or none that a machine could have."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST:
-        return None
-    return float(value)
 
 
 def _screen(value: JsonValue) -> Screen | None:
@@ -288,11 +275,3 @@ def _told(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {name: _told(inner) for name, inner in value.items() if _SECRET.search(name) is None}
     return [_told(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _time(value: JsonValue) -> datetime | None:
-    try:
-        read = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)

@@ -14,8 +14,9 @@ from deskhand.errors import (
     NotFoundError,
     ProtocolError,
 )
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.creation import create_once
-from deskhand.providers.orgo.api import NAME, OPERATIONS, JsonObject, OrgoApi
+from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi
 from deskhand.retry import Clock
 
 __all__ = ["Directory"]

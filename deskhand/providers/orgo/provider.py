@@ -21,11 +21,12 @@ from deskhand.errors import (
     PermissionDeniedError,
     ProtocolError,
 )
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
 from deskhand.providers.creation import unique_name
 from deskhand.providers.hosted import HostedProvider
 from deskhand.providers.http import HttpClient, OwnClient
-from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, JsonObject, OrgoApi, computer_info
+from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, OrgoApi, computer_info
 from deskhand.providers.orgo.computer import OrgoComputer
 from deskhand.providers.orgo.directory import Directory
 from deskhand.providers.orgo.request import creation_body

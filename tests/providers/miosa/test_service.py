@@ -17,8 +17,9 @@ from deskhand.errors import (
     QuotaError,
     RateLimitedError,
 )
+from deskhand.providers.answers import moment, number
 from deskhand.providers.http import Operation
-from deskhand.providers.miosa.envelope import listed, moment, number, unwrapped, without_secrets
+from deskhand.providers.miosa.envelope import listed, unwrapped, without_secrets
 from deskhand.providers.miosa.service import api_url, miosa_client, socket_url
 
 ACT = Operation("act")
