@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT
 
-__all__ = ["LONGEST_COMMAND", "KeptOutput", "check_command", "checked_timeout", "timed_out"]
+__all__ = ["LONGEST_COMMAND", "KeptOutput", "check_command", "check_terminal_size", "checked_timeout", "timed_out"]
 
 LONGEST_COMMAND = 128 * 1024 - 1
 """Bytes of one argument of a program, as Linux has it."""
@@ -41,6 +41,17 @@ def check_command(command: str, env: Mapping[str, str] | None = None) -> None:
     for name, value in (env or {}).items():
         if not name or "=" in name or "\0" in name + value:
             raise InvalidInputError(f"{name!r} cannot be an environment variable", hint="no '=' in names, no NUL")
+
+
+def check_terminal_size(columns: int, rows: int, *, most: int = 1_000) -> None:
+    """Refuse a size that no terminal of a vendor has.
+
+    Raises:
+        InvalidInputError: If it is out of bounds.
+    """
+    for name, value in (("columns", columns), ("rows", rows)):
+        if isinstance(value, bool) or not 1 <= value <= most:
+            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {most}")
 
 
 def timed_out(seconds: float) -> str:

@@ -16,8 +16,9 @@ from deskhand.errors import ConnectionLostError, DeadlineExceededError, Deskhand
 from deskhand.providers.contract import ExecChunk, ExecStream
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi
 from deskhand.providers.daytona.commands import in_bash
-from deskhand.providers.daytona.terminal import connect_socket
+from deskhand.providers.daytona.terminal import open_socket
 from deskhand.providers.execution import timed_out
+from deskhand.providers.http.sockets import CLOSE
 from deskhand.providers.shell_commands import Marked, ShellCommands
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _MARKS: Final[dict[bytes, _StreamName]] = {b"\x01\x01\x01": "stdout", b"\x02\x02
 _LENGTH: Final = 3
 _SILENCE: Final = 1.0
 """Seconds without output after which the command is asked for; old daemons do not close the log at its end."""
-_CLOSE: Final = 5.0
 _CODE_TRIES: Final = 20
 _CODE_PAUSE: Final = 0.1
 
@@ -195,14 +195,14 @@ async def follow(
         if not isinstance(command_id, str):
             raise ProtocolError("daytona does not tell the command's id", effect="yes", provider=NAME)
         route = f"process/session/{session}/command/{command_id}"
-        socket = await connect_socket(api, await api.toolbox(computer_id, f"{route}/logs?follow=true"))
+        socket = await open_socket(api, await api.toolbox(computer_id, f"{route}/logs?follow=true"))
         stream = _Following(api, computer_id, route, socket)
         stream.marked, stream.commands, stream.ends, stream.seconds = marked, commands, ends, seconds
         yield _Checked(stream, marked, cwd)
     finally:
         await api.in_background(tidy)
         if socket is not None:
-            with anyio.move_on_after(_CLOSE, shield=True):
+            with anyio.move_on_after(CLOSE, shield=True):
                 await socket.close()
 
 

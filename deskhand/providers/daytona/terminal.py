@@ -21,27 +21,23 @@ from deskhand.errors import (
     ComputerGoneError,
     ConnectionLostError,
     DeskhandError,
-    InvalidInputError,
     ProtocolError,
     ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi
-from deskhand.providers.http.logs import private_logger
+from deskhand.providers.execution import check_terminal_size
+from deskhand.providers.http.sockets import CLOSE, connect_socket
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["connect_socket", "open_terminal"]
+__all__ = ["open_socket", "open_terminal"]
 
-_OPEN: Final = 15.0
 _FIRST: Final = 10.0
 """Seconds for the server's greeting."""
-_CLOSE: Final = 5.0
-_LARGEST: Final = 4 << 20
 _MOST_CELLS: Final = 999
-_LOGGER: Final = "deskhand.daytona.socket"
 _PROTOCOL: Final = "X-Daytona-Pty-Exit-Control"
 
 
@@ -154,7 +150,7 @@ class DaytonaTerminal(Terminal):
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""
-        check_size(columns, rows)
+        check_terminal_size(columns, rows, most=_MOST_CELLS)
         route = f"process/pty/{self._session}/resize"
         await self._api.act("resize a terminal", self._computer_id, route, {"cols": columns, "rows": rows})
 
@@ -172,19 +168,8 @@ class DaytonaTerminal(Terminal):
         """End the shell if it has not, and close the socket, whatever becomes of this task."""
         if not self._ended:
             await self._api.in_background(self._forget)
-        with anyio.move_on_after(_CLOSE, shield=True):
+        with anyio.move_on_after(CLOSE, shield=True):
             await self._socket.close()
-
-
-def check_size(columns: int, rows: int) -> None:
-    """Refuse a size that no terminal has.
-
-    Raises:
-        InvalidInputError: If it is out of bounds.
-    """
-    for name, value in (("columns", columns), ("rows", rows)):
-        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
-            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")
 
 
 def _object(text: str) -> dict[str, JsonValue]:
@@ -212,11 +197,11 @@ async def open_terminal(
         ProviderError: If no shell can be started.
         ConnectionLostError: If it cannot be reached.
     """
-    check_size(columns, rows)
+    check_terminal_size(columns, rows, most=_MOST_CELLS)
     session = f"deskhand-{secrets.token_hex(8)}"
     query = urlencode({"id": session, "cols": columns, "rows": rows})
     url = await api.toolbox(computer_id, f"process/pty/create-connect?{query}")
-    terminal = DaytonaTerminal(api, computer_id, session, await connect_socket(api, url, _PROTOCOL))
+    terminal = DaytonaTerminal(api, computer_id, session, await open_socket(api, url, _PROTOCOL))
     try:
         await terminal.greet()
         yield terminal
@@ -224,7 +209,7 @@ async def open_terminal(
         await terminal.close()
 
 
-async def connect_socket(api: DaytonaApi, url: str, protocol: str | None = None) -> ClientConnection:
+async def open_socket(api: DaytonaApi, url: str, protocol: str | None = None) -> ClientConnection:
     """Open a socket of the toolbox, with the key, which goes nowhere else.
 
     Raises:
@@ -232,31 +217,14 @@ async def connect_socket(api: DaytonaApi, url: str, protocol: str | None = None)
         AuthError: If the key is refused.
         ConnectionLostError: If it cannot be reached.
     """
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus, WebSocketException
-    from websockets.typing import Subprotocol
-
-    attempt = connect(
+    return await connect_socket(
         f"ws{url.removeprefix('http')}",
-        additional_headers=api.http.authorization(url),
-        subprotocols=None if protocol is None else [Subprotocol(protocol)],
-        open_timeout=_OPEN,
-        close_timeout=_CLOSE,
-        max_size=_LARGEST,
-        compression=None,
-        ping_interval=20.0,
-        ping_timeout=20.0,
-        logger=private_logger(_LOGGER),
+        _refused,
+        provider=NAME,
+        what="daytona's socket",
+        headers=api.http.authorization(url),
+        protocol=protocol,
     )
-    attempt.process_redirect = lambda exc: exc  # type: ignore[method-assign] # the key goes nowhere else
-    try:
-        return await attempt
-    except InvalidStatus as error:
-        raise _refused(error.response.status_code) from error
-    except (OSError, WebSocketException, TimeoutError) as error:
-        raise ConnectionLostError(
-            f"daytona's socket cannot be reached: {type(error).__name__}", provider=NAME, effect="no"
-        ) from error
 
 
 def _refused(status: int) -> DeskhandError:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from deskhand.errors import ConnectionLostError, InvalidInputError, NotFoundError
+from deskhand.errors import ConnectionLostError, NotFoundError
 from deskhand.providers.contract import Terminal
 from deskhand.providers.e2b.api import NAME
 from deskhand.providers.e2b.processes import Process, Processes
+from deskhand.providers.execution import check_terminal_size
 
 __all__ = ["open_terminal"]
 
-_MOST_CELLS: Final = 1_000
 _PART: Final = 65_536
 _SHELL: Final = {"cmd": "/bin/bash", "args": ["-i", "-l"]}
 _VARIABLES: Final = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
@@ -52,7 +52,7 @@ class E2BTerminal(Terminal):
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""
-        check_size(columns, rows)
+        check_terminal_size(columns, rows)
         try:
             await self._process.resize(columns, rows)
         except NotFoundError as error:
@@ -65,20 +65,9 @@ class E2BTerminal(Terminal):
             await self._processes.kill(self._process)
 
 
-def check_size(columns: int, rows: int) -> None:
-    """Refuse a size that no terminal has.
-
-    Raises:
-        InvalidInputError: If it is out of bounds.
-    """
-    for name, value in (("columns", columns), ("rows", rows)):
-        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
-            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")
-
-
 @asynccontextmanager
 async def open_terminal(processes: Processes, *, columns: int, rows: int) -> AsyncIterator[E2BTerminal]:
     """Open a terminal; leaving the block ends it."""
-    check_size(columns, rows)
+    check_terminal_size(columns, rows)
     async with processes.started("open a terminal", _SHELL, size=(columns, rows), env=_VARIABLES) as process:
         yield E2BTerminal(processes, process)

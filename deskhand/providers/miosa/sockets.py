@@ -26,14 +26,13 @@ from deskhand.errors import (
     DeadlineExceededError,
     DeskhandError,
     FileMissingError,
-    InvalidInputError,
     ProtocolError,
     ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.contract import ExecChunk, ExecStream, Terminal
-from deskhand.providers.execution import checked_timeout, timed_out
-from deskhand.providers.http.logs import private_logger
+from deskhand.providers.execution import check_terminal_size, checked_timeout, timed_out
+from deskhand.providers.http.sockets import CLOSE, connect_socket
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.service import socket_url
 from deskhand.providers.shell_commands import Marked, ShellCommands
@@ -46,11 +45,6 @@ __all__ = ["ROUTE", "is_socket_there", "open_stream", "open_terminal", "socket_u
 
 ROUTE: Final = "exec/stream"
 
-_OPEN: Final = 15.0
-_CLOSE: Final = 5.0
-_LARGEST: Final = 4 << 20
-_MOST_CELLS: Final = 1_000
-_LOGGER: Final = "deskhand.miosa.sockets"
 _KILL: Final = '{"type":"signal","signal":"SIGKILL"}'
 _STREAMS: Final = frozenset({"stdout", "stderr"})
 _NO_FOLDER: Final = 97
@@ -175,7 +169,7 @@ class MiosaTerminal(Terminal):
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""
-        _check_size(columns, rows)
+        check_terminal_size(columns, rows)
         await self._frames.send({"type": "resize", "rows": rows, "cols": columns})
 
     async def kill(self) -> None:
@@ -241,7 +235,7 @@ class MiosaExecStream(ExecStream):
 @asynccontextmanager
 async def open_terminal(api: MiosaApi, computer_id: str, *, columns: int, rows: int) -> AsyncIterator[MiosaTerminal]:
     """Open a terminal with a shell in it; leaving the block ends it."""
-    _check_size(columns, rows)
+    check_terminal_size(columns, rows)
     query = {"command": "bash", "args": "-i", "rows": str(rows), "cols": str(columns)}
     query["env"] = json.dumps({"TERM": "xterm-256color"})
     async with _opened(api, computer_id, query) as frames:
@@ -289,7 +283,7 @@ async def _opened(api: MiosaApi, computer_id: str, query: Mapping[str, str]) -> 
     try:
         yield frames
     finally:
-        with anyio.move_on_after(_CLOSE, shield=True):
+        with anyio.move_on_after(CLOSE, shield=True):
             if not frames.is_over:
                 await frames.kill()
             await socket.close()
@@ -303,33 +297,13 @@ async def is_socket_there(uri: str) -> bool:
         return False
     except DeskhandError:
         return True  # it may well be: the first use will tell
-    with anyio.move_on_after(_CLOSE, shield=True):
+    with anyio.move_on_after(CLOSE, shield=True):
         await socket.close()
     return True
 
 
 async def _connect(uri: str, headers: Mapping[str, str]) -> ClientConnection:
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus, WebSocketException
-
-    try:
-        return await connect(
-            uri,
-            additional_headers=headers,
-            open_timeout=_OPEN,
-            close_timeout=_CLOSE,
-            max_size=_LARGEST,
-            compression=None,
-            ping_interval=20.0,
-            ping_timeout=20.0,
-            logger=private_logger(_LOGGER),
-        )
-    except InvalidStatus as error:
-        raise _refused(error.response.status_code) from error
-    except (OSError, WebSocketException, TimeoutError) as error:
-        raise ConnectionLostError(
-            f"miosa's socket cannot be reached: {type(error).__name__}", provider=NAME, effect="no"
-        ) from error
+    return await connect_socket(uri, _refused, provider=NAME, what="miosa's socket", headers=headers)
 
 
 def _refused(status: int) -> DeskhandError:
@@ -367,14 +341,3 @@ def _unpacked(line: str) -> bytes:
         return binascii.a2b_base64(line, strict_mode=True) if line else b""
     except (binascii.Error, ValueError) as error:
         raise ProtocolError("the output of a command did not arrive whole", provider=NAME, effect="yes") from error
-
-
-def _check_size(columns: int, rows: int) -> None:
-    """Refuse a size that no terminal has.
-
-    Raises:
-        InvalidInputError: If it is out of bounds.
-    """
-    for name, value in (("columns", columns), ("rows", rows)):
-        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
-            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")

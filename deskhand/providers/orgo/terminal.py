@@ -17,13 +17,13 @@ from deskhand.errors import (
     ComputerGoneError,
     ConnectionLostError,
     DeskhandError,
-    InvalidInputError,
     ProtocolError,
     ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
-from deskhand.providers.http.logs import private_logger
+from deskhand.providers.execution import check_terminal_size
+from deskhand.providers.http.sockets import CLOSE, connect_socket
 from deskhand.providers.orgo.api import NAME
 
 if TYPE_CHECKING:
@@ -31,15 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["is_terminal_there", "open_terminal", "terminal_uri"]
 
-_OPEN: Final = 15.0
 _FIRST: Final = 3.0
 """Seconds for the shell's first word, or the refusal in its place."""
-_CLOSE: Final = 5.0
 _IDLE: Final = 20.0
 """Seconds of silence after which the server is told that somebody is still there."""
-_LARGEST: Final = 4 << 20
-_MOST_CELLS: Final = 1_000
-_LOGGER: Final = "deskhand.orgo.terminal"
 
 
 def terminal_uri(origin: str, instance: str) -> str:
@@ -155,7 +150,7 @@ class OrgoTerminal(Terminal):
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""
-        check_size(columns, rows)
+        check_terminal_size(columns, rows)
         await self._send({"type": "resize", "cols": columns, "rows": rows})
 
     async def _send(self, message: dict[str, object]) -> None:
@@ -170,17 +165,6 @@ class OrgoTerminal(Terminal):
     async def kill(self) -> None:
         """End the shell: the server does when the socket closes."""
         await self._socket.close()
-
-
-def check_size(columns: int, rows: int) -> None:
-    """Refuse a size that no terminal has.
-
-    Raises:
-        InvalidInputError: If it is out of bounds.
-    """
-    for name, value in (("columns", columns), ("rows", rows)):
-        if isinstance(value, bool) or not 1 <= value <= _MOST_CELLS:
-            raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {_MOST_CELLS}")
 
 
 @asynccontextmanager
@@ -199,7 +183,7 @@ async def open_terminal(uri: str, token: SecretStr, *, columns: int, rows: int) 
         ProviderError: If no shell can be started.
         ConnectionLostError: If it cannot be reached.
     """
-    check_size(columns, rows)
+    check_terminal_size(columns, rows)
     secret, size = token.get_secret_value(), f"cols={columns}&rows={rows}"
     async with AsyncExitStack() as stack:
         try:
@@ -218,7 +202,7 @@ async def _opened(uri: str, headers: Mapping[str, str] | None = None) -> AsyncIt
         await terminal.greet()
         yield terminal
     finally:
-        with anyio.move_on_after(_CLOSE, shield=True):
+        with anyio.move_on_after(CLOSE, shield=True):
             await socket.close()
 
 
@@ -230,33 +214,13 @@ async def is_terminal_there(uri: str) -> bool:
         return False
     except DeskhandError:
         return True  # it may well be: the first use will tell
-    with anyio.move_on_after(_CLOSE, shield=True):
+    with anyio.move_on_after(CLOSE, shield=True):
         await socket.close()
     return True
 
 
 async def _connect(uri: str, headers: Mapping[str, str] | None = None) -> ClientConnection:
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus, WebSocketException
-
-    try:
-        return await connect(
-            uri,
-            additional_headers=headers,
-            open_timeout=_OPEN,
-            close_timeout=_CLOSE,
-            max_size=_LARGEST,
-            compression=None,
-            ping_interval=20.0,
-            ping_timeout=20.0,
-            logger=private_logger(_LOGGER),
-        )
-    except InvalidStatus as error:
-        raise _refused(error.response.status_code) from error
-    except (OSError, WebSocketException, TimeoutError) as error:
-        raise ConnectionLostError(
-            f"orgo's terminal cannot be reached: {type(error).__name__}", provider=NAME, effect="no"
-        ) from error
+    return await connect_socket(uri, _refused, provider=NAME, what="orgo's terminal", headers=headers)
 
 
 def _refused(status: int) -> DeskhandError:
