@@ -1,4 +1,4 @@
-"""Waiting until a computer is what it shall be: up, running, stopped."""
+"""Waiting until a computer, or what belongs to one, is what it shall be."""
 
 from __future__ import annotations
 
@@ -11,11 +11,47 @@ import anyio
 from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, ProviderError
 from deskhand.providers.contract import ComputerInfo, ComputerStatus
 
-__all__ = ["until_status", "until_up"]
+__all__ = ["until", "until_status", "until_up"]
 
 _DEADLINE: Final = 120.0
 """Seconds that a desktop may take to come up, or to stop."""
+_LONG: Final = 150.0
+"""Seconds that anything else may take."""
 _PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
+
+
+async def until(what: str, look: Callable[[], Awaitable[bool]], *, provider: str, deadline: float = _LONG) -> None:
+    """Look until looking returns that it is so; an error that waiting may mend is waited through.
+
+    Args:
+        what: What is waited for, as an error says it.
+        look: Looks.
+        provider: Whose it is, as errors say it.
+        deadline: Seconds.
+
+    Raises:
+        DeadlineExceededError: If it takes longer.
+        DeskhandError: If looking fails in a way that no waiting mends.
+    """
+    ends = anyio.current_time() + deadline
+    attempt, last = 0, ""
+    while True:
+        pause = _pause(attempt)
+        try:
+            if await look():
+                return
+        except DeskhandError as error:
+            if not error.retryable:
+                raise
+            last = f": {error.message}"
+            if error.retry_at is not None:
+                pause = max(pause, error.retry_at - time.time())
+        if anyio.current_time() + pause > ends:
+            raise DeadlineExceededError(
+                f"after {deadline:g} s {what} was still awaited{last}", effect="yes", provider=provider
+            )
+        attempt += 1
+        await anyio.sleep(pause)
 
 
 async def until_up(look: Callable[[], Awaitable[None]], provider: str, computer_id: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from pydantic_core import from_json, to_json
 
 from deskhand.errors import NotFoundError, ProtocolError, ProviderError
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi
+from deskhand.providers.http.forms import file_form
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.shell_files import ShellFiles
 
@@ -44,12 +44,13 @@ class DaytonaFiles(ShellFiles):
         raise self._garbled(path)
 
     async def _put(self, path: str, place: str, content: bytes) -> None:
-        boundary = f"deskhand-{secrets.token_hex(16)}"
         url = await self._api.toolbox(self._computer_id, "files/bulk-upload")
         operation = OPERATIONS["write a part of a file"]
-        kind = ("content-type", f"multipart/form-data; boundary={boundary}")
+        body, kind = file_form(
+            place, content, path_field="files[0].path", file_field="files[0].file", filename=quote(place)
+        )
         try:
-            reply = await self._api.http.ask(operation, url, content=_form(boundary, place, content), headers=[kind])
+            reply = await self._api.http.ask(operation, url, content=body, headers=[kind])
         except NotFoundError as error:
             raise await self._api.missing(error, operation.name, self._computer_id) from error
         failed = _errors(reply.data)
@@ -60,16 +61,6 @@ class DaytonaFiles(ShellFiles):
                 provider=NAME,
                 effect="no",
             )
-
-
-def _form(boundary: str, place: str, content: bytes) -> bytes:
-    """Return the form of one file; its place is a field of its own, as a file's name there may not be any."""
-    head = (
-        f'--{boundary}\r\ncontent-disposition: form-data; name="files[0].path"\r\n\r\n{place}\r\n'
-        f'--{boundary}\r\ncontent-disposition: form-data; name="files[0].file"; filename="{quote(place)}"\r\n'
-        "content-type: application/octet-stream\r\n\r\n"
-    )
-    return b"".join([head.encode(errors="surrogateescape"), content, f"\r\n--{boundary}--\r\n".encode()])
 
 
 def _parts(headers: Mapping[str, str], data: bytes) -> list[tuple[str, bytes]]:

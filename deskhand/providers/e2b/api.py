@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue, SecretStr
@@ -26,6 +26,7 @@ from deskhand.providers.answers import JsonObject, moment, number
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
 from deskhand.providers.e2b.connect import Connect
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
+from deskhand.providers.shell_commands import Background
 
 __all__ = [
     "DAEMON_ROWS",
@@ -39,8 +40,6 @@ __all__ = [
     "computer_info",
     "domain_of",
 ]
-
-Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 NAME: Final = "e2b"
 KEY_HINT: Final = "export E2B_API_KEY=e2b_..."

@@ -14,7 +14,7 @@ from deskhand.errors import DeadlineExceededError, DeskhandError, InvalidInputEr
 from deskhand.providers.answers import text
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.envelope import unwrapped
-from deskhand.providers.miosa.readiness import until
+from deskhand.providers.readiness import until
 
 __all__ = ["SESSIONS", "prompt_agent"]
 
@@ -52,7 +52,7 @@ async def prompt_agent(api: MiosaApi, computer_id: str, goal: str) -> str:
             await api.http.ask(OPERATIONS["stop its agent"], path)
 
     try:
-        await until("the end of miosa's agent", look, deadline=_DEADLINE)
+        await until("the end of miosa's agent", look, deadline=_DEADLINE, provider=NAME)
     except (DeadlineExceededError, anyio.get_cancelled_exc_class()):
         await api.in_background(cancel)
         raise

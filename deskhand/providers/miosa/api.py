@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
-import anyio
 from pydantic import JsonValue
 
-from deskhand.errors import ComputerGoneError, DeskhandError, NotFoundError, ProviderError, UnsupportedError
-from deskhand.providers.answers import JsonObject, moment, number, text
+from deskhand.errors import ComputerGoneError, NotFoundError, ProviderError
+from deskhand.providers.answers import moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
-from deskhand.providers.http import HttpClient, Operation, Reply
+from deskhand.providers.http import Operation
 from deskhand.providers.miosa.envelope import without_secrets
-from deskhand.providers.shell_commands import Background
+from deskhand.providers.routes import Routes
 
 __all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "computer_info", "screen_of"]
 
@@ -87,77 +85,11 @@ _MEGABYTE: Final = 1 << 20
 _MOST_PIXELS: Final = 100_000.0
 
 
-class MiosaApi:
-    """The client, and what is learnt about the vendor's routes as they are used.
+class MiosaApi(Routes):
+    """The client, and what is learnt about the vendor's routes as they are used."""
 
-    Args:
-        http: The client.
-        background: Does something to its end, whatever becomes of whoever asked for it.
-    """
-
-    def __init__(self, http: HttpClient, background: Background) -> None:
-        self.http = http
-        self.in_background = background
-        self.missing: set[str] = set()
-        self.is_surveyed = False
-        self.surveying: anyio.Lock = anyio.Lock()
-
-    @staticmethod
-    def path(computer_id: str, route: str = "") -> str:
-        """Return the path of a computer, or of one of its routes."""
-        return f"/computers/{quote(computer_id, safe='')}" + (f"/{route}" if route else "")
-
-    async def act(
-        self,
-        operation: str,
-        computer_id: str,
-        route: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        of: str | None = None,
-        deadline: float | None = None,
-        is_urgent: bool = False,
-    ) -> JsonObject:
-        """Use a computer's route, and return its answer's JSON object.
-
-        Args:
-            operation: What is asked for.
-            computer_id: Of which computer.
-            route: The route, with what belongs to it.
-            body: The JSON to send.
-            of: The route's name in `missing`; the route itself where not given.
-            deadline: Seconds, in place of the operation's own.
-            is_urgent: Whether it need not wait until others are done.
-
-        Raises:
-            ComputerGoneError: If the computer is not there any more.
-            UnsupportedError: If the route is not there, which is remembered.
-        """
-        try:
-            return await self.http.call(
-                OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
-            )
-        except (NotFoundError, UnsupportedError) as error:
-            raise await self._told(error, operation, computer_id, of or route) from error
-
-    async def ask(
-        self,
-        operation: str,
-        computer_id: str,
-        route: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        content: bytes | None = None,
-        content_type: str = "application/octet-stream",
-    ) -> Reply:
-        """Use a computer's route, and return its answer whatever it holds; `act` says the rest."""
-        headers = [] if content is None else [("content-type", content_type)]
-        try:
-            return await self.http.ask(
-                OPERATIONS[operation], self.path(computer_id, route), body, content=content, headers=headers
-            )
-        except (NotFoundError, UnsupportedError) as error:
-            raise await self._told(error, operation, computer_id, route) from error
+    provider = NAME
+    operations = OPERATIONS
 
     async def do(
         self,
@@ -174,18 +106,6 @@ class MiosaApi:
             ProviderError: If the answer says that it was not done.
         """
         _check_done(operation, await self.act(operation, computer_id, route, body, deadline=deadline))
-
-    async def _told(self, error: DeskhandError, operation: str, computer_id: str, route: str) -> DeskhandError:
-        """Return what it means that something was not found: the computer, or the route."""
-        if isinstance(error, NotFoundError) and not await self.is_there(computer_id):
-            return ComputerGoneError(error.message, effect="no", provider=NAME, request_id=error.request_id)
-        self.missing.add(route.partition("?")[0])
-        return UnsupportedError(
-            f"miosa has no way to {operation} here: {error.message}",
-            hint="capabilities no longer tell of it",
-            provider=NAME,
-            request_id=error.request_id,
-        )
 
     async def is_there(self, computer_id: str) -> bool:
         """Ask whether a computer is there, whatever else was not found."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from deskhand.errors import PayloadTooLargeError, ProtocolError, UnsupportedError
+from deskhand.providers.http.forms import file_form
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.shell_commands import Line, Ran, ShellCommands
@@ -81,12 +81,5 @@ class MiosaFiles(ShellFiles):
         await super()._put(path, place, content)
 
     async def _uploaded(self, place: str, content: bytes) -> None:
-        mark = secrets.token_hex(16)  # which no file holds
-        head = (
-            f'--{mark}\r\ncontent-disposition: form-data; name="path"\r\n\r\n{place}\r\n'
-            f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="file"\r\n'
-            "content-type: application/octet-stream\r\n\r\n"
-        )
-        body = b"".join((head.encode(), content, f"\r\n--{mark}--\r\n".encode()))
-        kind = f"multipart/form-data; boundary={mark}"
-        await self._api.ask("upload a file", self._computer_id, "files/upload", content=body, content_type=kind)
+        body, kind = file_form(place, content)
+        await self._api.ask("upload a file", self._computer_id, "files/upload", content=body, headers=[kind])

@@ -25,6 +25,7 @@ from deskhand.errors import (
 )
 from deskhand.providers.actions import InputAction
 from deskhand.providers.answers import text
+from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -42,14 +43,14 @@ from deskhand.providers.execution import check_command, checked_timeout, timed_o
 from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
-from deskhand.providers.miosa.discovery import Facts, capabilities_of, find_display, survey
+from deskhand.providers.miosa.discovery import Facts, capabilities_of, survey
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.hands import Hands
-from deskhand.providers.miosa.readiness import until
 from deskhand.providers.miosa.request import DEFAULT_TTL
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import ImageFormat, check_region, converted, image_format, size_of
+from deskhand.providers.readiness import until
 from deskhand.providers.shell_commands import INLINE, Marked, ShellCommands, inline_input, kept
 
 __all__ = ["Idle", "Kin", "MiosaComputer"]
@@ -116,7 +117,7 @@ class MiosaComputer(ExternalComputer):
         self._facts = Facts()
         self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
         self._files = MiosaFiles(self._api, self._commands, info.id)
-        self._hands = Hands(self._api, self._commands, info.id)
+        self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
 
     @property
     def info(self) -> ComputerInfo:
@@ -159,7 +160,7 @@ class MiosaComputer(ExternalComputer):
             if self._info.status not in _RUNNING:
                 return
             try:
-                await until(f"the miosa computer {self._info.id}", self._is_up)
+                await until(f"the miosa computer {self._info.id}", self._is_up, provider=NAME)
                 await self._set_idle_time()
             except DeskhandError as error:
                 failure = error
@@ -181,7 +182,7 @@ class MiosaComputer(ExternalComputer):
         self._facts = Facts(has_desktop=screen is not None)
         if "exec" not in self._api.missing:
             with suppress(UnsupportedError):  # no commands here, which is remembered
-                self._hands.display = await find_display(self._commands) if screen is not None else None
+                self._hands.composed.display = await display_of(self._commands) if screen is not None else None
         return True
 
     async def _see_screen(self) -> Screen | None:
@@ -463,7 +464,7 @@ class MiosaComputer(ExternalComputer):
         self._check(Capability.PAUSE)
         with self._noticing():
             await self._api.do("stop a computer", self._info.id, "stop")
-            await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped)
+            await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped, provider=NAME)
 
     async def _is_stopped(self) -> bool:
         info = await self.refresh()
@@ -530,7 +531,7 @@ class MiosaComputer(ExternalComputer):
                     snapshot = unwrapped(await self._api.http.call(OPERATIONS["describe a snapshot"], path), "snapshot")
                 return snapshot.get("status") == "ready"
 
-            await until(f"the snapshot {snapshot_id}", is_ready)
+            await until(f"the snapshot {snapshot_id}", is_ready, provider=NAME)
         return snapshot_id
 
     async def restore(self, snapshot_id: str) -> None:
@@ -550,9 +551,9 @@ class MiosaComputer(ExternalComputer):
         self._restored.append(restored)
         if self.kept:
             restored.keep()
-        facts, display = restored._facts, restored._hands.display
+        facts, display = restored._facts, restored._hands.composed.display
         self._be(replace(restored.info, metadata=self._info.metadata))
-        self._facts, self._hands.display = facts, display
+        self._facts, self._hands.composed.display = facts, display
         if self._is_owned:
             self._former.append(former)
             with suppress(DeskhandError):  # it stops by itself, and ends with this one

@@ -5,7 +5,6 @@ What several requests press is let go of when one of them fails or nobody waits 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,13 +29,13 @@ from deskhand.providers.actions import (
     Wait,
 )
 from deskhand.providers.answers import number
+from deskhand.providers.composition import Composition
 from deskhand.providers.contract import Screen
 from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.needs import check_points
-from deskhand.providers.shell_commands import ShellCommands
-from deskhand.providers.xdotool import INSTALL_HINT, calls, failure, let_go, seconds
+from deskhand.providers.xdotool import INSTALL_HINT
 
 __all__ = ["Hands"]
 
@@ -72,15 +71,14 @@ class Hands:
 
     Args:
         api: The API.
-        commands: Runs commands on the computer.
+        composed: Does what no route is there for.
         computer_id: Which computer.
     """
 
-    def __init__(self, api: MiosaApi, commands: ShellCommands, computer_id: str) -> None:
+    def __init__(self, api: MiosaApi, composed: Composition, computer_id: str) -> None:
         self._api = api
-        self._commands = commands
         self._computer_id = computer_id
-        self.display: str | None = None
+        self.composed: Composition = composed
 
     async def perform(self, action: InputAction, screen: Screen | None) -> None:
         """Perform an action that the computer has the capabilities for; points off the screen are refused."""
@@ -88,7 +86,9 @@ class Hands:
         if isinstance(action, Wait):
             await anyio.sleep(action.duration)
         elif isinstance(action, Click | Drag | MouseDown | MouseUp) and action.button not in _BUTTONS:
-            await self._by_xdotool(action)
+            if self.composed.display is None:
+                raise UnsupportedError("miosa has no route for this button", hint=INSTALL_HINT, provider=NAME)
+            await self.composed.perform(action)
         else:
             is_here = isinstance(action, MouseDown | MouseUp) or (isinstance(action, Click) and action.x is None)
             await self._walk([*_steps(action, await self.position() if is_here else (0, 0))])
@@ -129,35 +129,6 @@ class Hands:
         for step in reversed(pressed):
             with suppress(DeskhandError):  # the others are to be let go of all the same
                 await self._do(step)
-
-    # What no route is there for
-
-    async def _by_xdotool(self, action: InputAction) -> None:
-        """Press a button that only xdotool knows.
-
-        Raises:
-            UnsupportedError: If the desktop has no xdotool.
-            ProviderError: If it fails.
-        """
-        if self.display is None:
-            raise UnsupportedError("miosa has no route for this button", hint=INSTALL_HINT, provider=NAME)
-
-        async def release() -> None:
-            await self._xdotool(let_go(action), 0.0)
-
-        for call in calls(action):
-            try:
-                await self._xdotool(call, seconds(action))
-            except (DeskhandError, anyio.get_cancelled_exc_class()) as error:
-                if let_go(action) and not (isinstance(error, DeskhandError) and error.effect == "no"):
-                    await self._api.in_background(release)
-                raise
-
-    async def _xdotool(self, words: str, takes: float) -> None:
-        environment = {"DISPLAY": self.display or ""}
-        result = await self._commands.run(f"exec xdotool {words}", timeout=math.ceil(takes) + 30.0, env=environment)
-        if not result.ok:
-            raise failure(result, NAME)
 
 
 def _steps(action: InputAction, here: Point) -> Iterator[_Step]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from deskhand.errors import ComputerGoneError, ConflictError, FileMissingError, NotFoundError, UnsupportedError
+from deskhand.errors import ComputerGoneError, ConflictError, FileMissingError, NotFoundError
 from deskhand.providers.answers import JsonObject, moment, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
-from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation, Reply
+from deskhand.providers.http import Failure, FailureRow, Operation
 from deskhand.providers.miosa.envelope import without_secrets
-from deskhand.providers.shell_commands import Background
+from deskhand.providers.routes import Routes
 
 __all__ = ["CREATED_HERE", "HOSTS", "NAME", "OPERATIONS", "ROWS", "STATUSES", "HostApi", "host_info", "is_of_deskhand"]
 
@@ -80,83 +78,17 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
 }
 
 
-class HostApi:
-    """The client, and what is learnt about the vendor's routes as they are used.
+class HostApi(Routes):
+    """The client, and what is learnt about the vendor's routes as they are used."""
 
-    Args:
-        http: The client.
-        background: Does something to its end, whatever becomes of whoever asked for it.
-
-    Attributes:
-        missing: The routes that turned out not to be there.
-    """
-
-    def __init__(self, http: HttpClient, background: Background) -> None:
-        self.http = http
-        self.in_background = background
-        self.missing: set[str] = set()
+    provider = NAME
+    prefix = HOSTS
+    operations = OPERATIONS
 
     @staticmethod
-    def path(host_id: str, route: str = "") -> str:
-        """Return the path of a host, or of one of its routes."""
-        return f"{HOSTS}/{quote(host_id, safe='')}" + (f"/{route}" if route else "")
-
-    async def act(
-        self,
-        operation: str,
-        host_id: str,
-        route: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        deadline: float | None = None,
-        is_urgent: bool = False,
-    ) -> JsonObject:
-        """Use a host's route.
-
-        Raises:
-            ComputerGoneError: If the host is not there any more.
-            UnsupportedError: If the route is not there, which is remembered.
-        """
-        async with self.explaining(operation, host_id, route):
-            return await self.http.call(
-                OPERATIONS[operation], self.path(host_id, route), body, deadline=deadline, is_urgent=is_urgent
-            )
-
-    async def ask(
-        self,
-        operation: str,
-        host_id: str,
-        route: str,
-        *,
-        content: bytes | None = None,
-        headers: tuple[tuple[str, str], ...] = (),
-        is_urgent: bool = False,
-    ) -> Reply:
-        """Use a host's route whose answer is no JSON object, or whose request is none; `act` says the rest."""
-        async with self.explaining(operation, host_id, route):
-            return await self.http.ask(
-                OPERATIONS[operation],
-                self.path(host_id, route),
-                content=content,
-                headers=headers,
-                is_urgent=is_urgent,
-            )
-
-    @asynccontextmanager
-    async def explaining(self, operation: str, host_id: str, route: str) -> AsyncIterator[None]:
-        """Tell what a block's "not found" is about: the host, or the route, which is remembered."""
-        try:
-            yield
-        except FileMissingError:
-            raise
-        except NotFoundError as error:
-            if not await self.is_there(host_id):
-                raise ComputerGoneError(
-                    error.message, effect="no", provider=NAME, request_id=error.request_id
-                ) from error
-            raise self._lost(error, operation, route) from error
-        except UnsupportedError as error:
-            raise self._lost(error, operation, route) from error
+    def name_of(route: str) -> str:
+        """Return what a route is called in `missing`: the first part of its path."""
+        return Routes.name_of(route).partition("/")[0]
 
     async def is_there(self, host_id: str) -> bool:
         """Ask whether a host is there, whatever else was not found."""
@@ -183,15 +115,6 @@ class HostApi:
             if await self.is_there(host_id):
                 raise  # and what revokes it is not
             raise ComputerGoneError(error.message, effect="no", provider=NAME, request_id=error.request_id) from error
-
-    def _lost(self, error: NotFoundError | UnsupportedError, operation: str, route: str) -> UnsupportedError:
-        self.missing.add(route.partition("?")[0].partition("/")[0])
-        return UnsupportedError(
-            f"{NAME} has no way to {operation} here: {error.message}",
-            hint="capabilities no longer tell of it",
-            provider=NAME,
-            request_id=error.request_id,
-        )
 
 
 def host_of(answer: Mapping[str, JsonValue]) -> JsonObject:

@@ -20,9 +20,11 @@ from deskhand.errors import (
     DeadlineExceededError,
     DeskhandError,
     FileMissingError,
+    NotFoundError,
     OutcomeUnknownError,
     ProtocolError,
     ProviderError,
+    UnsupportedError,
 )
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
 from deskhand.providers.execution import KeptOutput, checked_timeout, timed_out
@@ -252,8 +254,12 @@ class HostCommands(ShellCommands):
             headers=_HEADERS,
         )
         async with AsyncExitStack() as stack:
-            async with self._api.explaining(operation.name, self._host_id, EXEC):
+            try:
                 answer = await stack.enter_async_context(stream)
+            except FileMissingError:
+                raise
+            except (NotFoundError, UnsupportedError) as error:
+                raise await self._api.told(error, operation.name, self._host_id, EXEC) from error
             yield answer
 
     async def run(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
 from deskhand.errors import FileMissingError, PayloadTooLargeError, UnsupportedError
+from deskhand.providers.http.forms import file_form
 from deskhand.providers.opencomputers.api import NAME, HostApi
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.shell_files import ShellFiles
@@ -42,22 +42,8 @@ class HostFiles(ShellFiles):
     async def _put(self, path: str, place: str, content: bytes) -> None:
         """Write a content over the route for uploads; by commands where there is none, or it takes no more."""
         if _ROUTE not in self._api.missing:
-            body, kind = _form(place, content)
+            body, kind = file_form(place, content)
             with suppress(UnsupportedError, PayloadTooLargeError):
-                await self._api.ask(
-                    "upload a file", self._host_id, "fs/upload", content=body, headers=(("content-type", kind),)
-                )
+                await self._api.ask("upload a file", self._host_id, "fs/upload", content=body, headers=[kind])
                 return
         await super()._put(path, place, content)
-
-
-def _form(place: str, content: bytes) -> tuple[bytes, str]:
-    """Return a multipart form with a path and a file, and its type."""
-    boundary = secrets.token_hex(16)
-    head = (
-        f'--{boundary}\r\ncontent-disposition: form-data; name="path"\r\n\r\n{place}\r\n'
-        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="file"\r\n'
-        "content-type: application/octet-stream\r\n\r\n"
-    )
-    body = head.encode(errors="surrogateescape") + content + f"\r\n--{boundary}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={boundary}"

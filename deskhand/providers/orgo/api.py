@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Final
 
-import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import (
     AuthError,
     ComputerGoneError,
     ConflictError,
-    DeskhandError,
     InvalidInputError,
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
     ProviderError,
     QuotaError,
-    UnsupportedError,
 )
-from deskhand.providers.answers import JsonObject, moment, number, text
+from deskhand.providers.answers import moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
-from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
+from deskhand.providers.http import Failure, FailureRow, Operation
+from deskhand.providers.routes import Routes
 
 __all__ = [
     "KEY_HINT",
@@ -38,7 +35,6 @@ __all__ = [
     "instance_of",
 ]
 
-Background: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 NAME: Final = "orgo"
 KEY_HINT: Final = "export ORGO_API_KEY=sk_live_..."
@@ -121,54 +117,11 @@ _MOST: Final = 1e6
 """More cores or GiB than this no machine has."""
 
 
-class OrgoApi:
-    """The client, and what is learnt about the vendor's routes as they are used.
+class OrgoApi(Routes):
+    """The client, and what is learnt about the vendor's routes as they are used."""
 
-    Args:
-        http: The client.
-        background: Does something to its end, whatever becomes of whoever asked for it.
-    """
-
-    def __init__(self, http: HttpClient, background: Background) -> None:
-        self.http = http
-        self.in_background = background
-        self.missing: set[str] = set()
-        self.is_surveyed = False
-        self.surveying: anyio.Lock = anyio.Lock()
-
-    @staticmethod
-    def path(computer_id: str, route: str = "") -> str:
-        """Return the path of a computer, or of one of its routes."""
-        return f"/computers/{quote(computer_id, safe='')}" + (f"/{route}" if route else "")
-
-    async def act(
-        self,
-        operation: str,
-        computer_id: str,
-        route: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        deadline: float | None = None,
-        is_urgent: bool = False,
-    ) -> JsonObject:
-        """Use a computer's route.
-
-        Raises:
-            ComputerGoneError: If the computer is not there any more.
-            UnsupportedError: If the route is not there, which is remembered.
-        """
-        try:
-            return await self.http.call(
-                OPERATIONS[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
-            )
-        except NotFoundError as error:
-            if not await self.is_there(computer_id):  # in other words than the vendor's usual ones
-                raise ComputerGoneError(
-                    error.message, effect="no", provider=NAME, request_id=error.request_id
-                ) from error
-            raise self.lost_route(error, operation, route.partition("?")[0]) from error
-        except UnsupportedError as error:
-            raise self.lost_route(error, operation, route.partition("?")[0]) from error
+    provider = NAME
+    operations = OPERATIONS
 
     async def is_there(self, computer_id: str) -> bool:
         """Ask whether a computer is there, whatever else was not found."""
@@ -203,16 +156,6 @@ class OrgoApi:
         """
         operation = OPERATIONS["destroy a computer"]
         _check_done(operation.name, await self.http.call(operation, self.path(computer_id), is_urgent=True))
-
-    def lost_route(self, error: DeskhandError, operation: str, route: str) -> UnsupportedError:
-        """Remember that a route is not there, and say so."""
-        self.missing.add(route)
-        return UnsupportedError(
-            f"orgo has no way to {operation} here: {error.message}",
-            hint="capabilities no longer tell of it",
-            provider=NAME,
-            request_id=error.request_id,
-        )
 
 
 def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:

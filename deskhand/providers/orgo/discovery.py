@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import anyio
-
-from deskhand.errors import DeskhandError
 from deskhand.providers.composition import display_of
 from deskhand.providers.contract import Capability, ComputerInfo
 from deskhand.providers.orgo.agent import CHAT
@@ -22,8 +19,6 @@ from deskhand.providers.shell_commands import ShellCommands
 
 __all__ = ["TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
 
-_LONGEST: Final = 10.0
-"""Seconds for all questions together; what is not answered by then counts as there."""
 TERMINAL: Final = "ws/terminal"
 _SHARED: Final = "move"
 """A path at which another method does something else, so that its being there tells nothing. It is asked itself, to
@@ -33,6 +28,7 @@ _METHODS: Final = {
     **dict.fromkeys(("bash", "exec", "click", "move", "drag", "scroll", "type", "key"), "POST"),
     **dict.fromkeys(("start", "stop", "clone"), "POST"),
     **dict.fromkeys(("screenshot", "vnc-password"), "GET"),
+    CHAT: "POST",
 }
 _NEEDS: Final[dict[Capability, tuple[str, ...]]] = {
     Capability.EXEC: ("bash",),
@@ -82,23 +78,10 @@ def capabilities_of(api: OrgoApi, info: ComputerInfo, facts: Facts) -> frozenset
 
 async def survey(api: OrgoApi, info: ComputerInfo) -> None:
     """Find out which routes are missing, all at once, the first time that a provider has a computer to ask about."""
-    async with api.surveying:
-        if not api.is_surveyed:
-            await _survey(api, info)
 
-
-async def _survey(api: OrgoApi, info: ComputerInfo) -> None:
-    missing: set[str] = set()
-    seen: list[str] = []
-
-    async def ask(route: str, path: str, method: str) -> None:
-        try:
-            is_there = await _is_there(api, path, method)
-        except DeskhandError:
-            return  # nobody knows: its first use will tell
-        seen.append(route)
-        if not is_there:
-            missing.add(route)
+    async def is_there(route: str) -> bool:
+        path = route if route == CHAT else api.path(info.id, route)
+        return await _is_there(api, path, _METHODS.get(route, "GET"))
 
     async def knock() -> None:
         instance = instance_of(info)
@@ -108,16 +91,7 @@ async def _survey(api: OrgoApi, info: ComputerInfo) -> None:
             if not await is_terminal_there(terminal_uri(api.http.origin, instance)):
                 api.missing.add(TERMINAL)
 
-    with anyio.move_on_after(_LONGEST):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask, "", api.path(info.id), "GET")
-            for route, method in _METHODS.items():
-                tasks.start_soon(ask, route, api.path(info.id, route), method)
-            tasks.start_soon(ask, CHAT, CHAT, "POST")
-            tasks.start_soon(knock)
-    if "" not in missing:  # the computer's own path is there for certain: whoever denies it knows no OPTIONS
-        api.missing |= missing
-    api.is_surveyed = bool(seen)
+    await api.survey(is_there, _METHODS, knock)
 
 
 async def _is_there(api: OrgoApi, path: str, method: str) -> bool:
