@@ -7,12 +7,18 @@ import warnings
 from io import BytesIO
 from typing import Final, Literal
 
+import anyio
+import anyio.to_thread
+
 from deskhand.errors import InvalidInputError, ProtocolError, UnsafeContentError
 from deskhand.providers.contract import Region, Screen
 
-__all__ = ["ImageFormat", "check_region", "converted", "image_format", "size_of"]
+__all__ = ["IMAGES_AT_ONCE", "ImageFormat", "check_region", "formed", "image_format", "size_of"]
 
 ImageFormat = Literal["png", "jpeg", "auto"]
+
+IMAGES_AT_ONCE: Final = 2
+"""Pictures of one computer that are converted at once: each takes a thread and tens of megabytes."""
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_END: Final = b"IEND\xaeB`\x82"
@@ -90,15 +96,31 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def converted(data: bytes, region: Region | None, form: ImageFormat, provider: str) -> bytes:
-    """Return a picture, or a part of it, in the format asked for; itself where it is that already.
+async def formed(
+    data: bytes,
+    region: Region | None,
+    form: ImageFormat,
+    provider: str,
+    limiter: anyio.CapacityLimiter | None = None,
+) -> bytes:
+    """Return a picture, or a part of it, in the format asked for: itself where it is that already.
+
+    Args:
+        data: The picture.
+        region: The part.
+        form: The format.
+        provider: Whose it is, as errors say it.
+        limiter: How many are converted at once; as many as there are threads where not given.
 
     Raises:
         UnsafeContentError: If it cannot be decoded.
     """
-    is_png = data.startswith(_PNG)
-    if region is None and (form == "auto" or (form == "png") == is_png):
+    if region is None and (form == "auto" or (form == "png") == data.startswith(_PNG)):
         return data
+    return await anyio.to_thread.run_sync(_converted, data, region, form, provider, limiter=limiter)
+
+
+def _converted(data: bytes, region: Region | None, form: ImageFormat, provider: str) -> bytes:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -111,7 +133,7 @@ def converted(data: bytes, region: Region | None, form: ImageFormat, provider: s
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
         raise UnsafeContentError(f"{provider}'s screenshot cannot be decoded: {error}", provider=provider) from error
     packed = BytesIO()
-    if form == "jpeg" or (form == "auto" and not is_png):
+    if form == "jpeg" or (form == "auto" and not data.startswith(_PNG)):
         part.save(packed, "JPEG", quality=80)
     else:
         part.save(packed, "PNG", compress_level=1)

@@ -18,7 +18,7 @@ from deskhand.errors import DeskhandError, PayloadTooLargeError, ProtocolError, 
 from deskhand.providers.actions import InputAction, Wait
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
 from deskhand.providers.needs import INPUT, capabilities_for, check_points
-from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.pictures import check_region, formed, image_format, size_of
 from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
 __all__ = ["ShellDesktop"]
@@ -142,9 +142,7 @@ class ShellDesktop(ExternalComputer):
             check_region(region, desktop.screen)
         data = await self._picture("-p" if cursor else "")
         self._desktop = _Desktop(desktop.display, size_of(data, self.info.provider), desktop.programs)
-        if region is None and form != "jpeg":
-            return data
-        return await anyio.to_thread.run_sync(converted, data, region, form, self.info.provider)
+        return await formed(data, region, form, self.info.provider)
 
     async def _picture(self, options: str) -> bytes:
         path = f"/tmp/deskhand-{secrets.token_hex(8)}.png"  # noqa: S108 (nobody can guess it)

@@ -9,8 +9,8 @@ import hashlib
 import posixpath
 import secrets
 import shlex
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -26,7 +26,7 @@ from deskhand.errors import (
     ProviderError,
 )
 from deskhand.providers.contract import FileInfo
-from deskhand.providers.shell_commands import INLINE, ShellCommands
+from deskhand.providers.shell_commands import INLINE, ShellCommands, inline_input
 
 __all__ = ["MAX_FILE", "ShellFiles"]
 
@@ -182,6 +182,23 @@ class ShellFiles:
         place = f"/tmp/.deskhand-{secrets.token_hex(8)}"  # noqa: S108 (on the computer, with a name nobody guesses)
         await self.stage(place, f"t={place}\n", content)
         return place
+
+    @asynccontextmanager
+    async def given(self, stdin: bytes | None, *, inline: int = INLINE) -> AsyncIterator[str | None]:
+        """Give the redirection of a command's input; what is long lies in a file for as long as the block lasts.
+
+        Args:
+            stdin: The input; ``None`` for none.
+            inline: Bytes that travel inside the command.
+        """
+        if stdin is None or len(stdin) <= inline:
+            yield None if stdin is None else inline_input(stdin)
+            return
+        place = await self.stage_input(stdin)
+        try:
+            yield f"< {place}"
+        finally:
+            await self.forget(place)
 
     async def list(self, path: str) -> list[FileInfo]:
         """List a directory, sorted by name."""

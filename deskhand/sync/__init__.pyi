@@ -911,12 +911,34 @@ class ClaudeComputerUseHarness(ModelHarness[OutputT]):
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to Anthropic's API for one run."""
 
-class CuaComputer(ExternalComputer):
-    """A desktop that is driven through a cua-computer-server on it."""
+class HostedComputer(ExternalComputer):
+    """A computer that is its vendor's: derive from it in place of `ExternalComputer`."""
 
     @property
     def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that somebody told."""
+        """What is known of this computer, as of the last time that its vendor told."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was ended for certain, which a computer that its vendor did not find once may not be."""
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a regular file, at most 100 MiB."""
+
+    def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file byte for byte and put it in its place at once; a link is written through."""
+
+    def list_dir(self, path: str = ".") -> list[FileInfo]:
+        """List a directory, sorted by name; links are told as such."""
+
+    def stat(self, path: str) -> FileInfo:
+        """Tell what a path is; a link is told as such."""
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
+
+class CuaComputer(HostedComputer):
+    """A desktop that is driven through a cua-computer-server on it."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -945,21 +967,6 @@ class CuaComputer(ExternalComputer):
     def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated."""
 
-    def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB, a large one in parts."""
-
-    def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-
-    def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-
-    def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-
-    def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-
     def live_view_url(self) -> str:
         """Return the page on which the screen can be watched; whoever has it gets in, so that it is told to nobody."""
 
@@ -974,10 +981,6 @@ class CuaComputer(ExternalComputer):
 
     def destroy(self) -> None:
         """Stop a machine of the cloud, which is not deleted; let go of a server that was reached by its address."""
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain."""
 
 class HostedProvider(ComputeProvider):
     """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
@@ -1045,7 +1048,7 @@ class ShellDesktop(ExternalComputer):
     def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated, and says in ``effect`` what is certain."""
 
-class E2BComputer(ShellDesktop):
+class E2BComputer(HostedComputer, ShellDesktop):
     """A sandbox in E2B's cloud."""
 
     @property
@@ -1084,21 +1087,6 @@ class E2BComputer(ShellDesktop):
     def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractContextManager[Terminal]:
         """Open a terminal; leaving the block ends it."""
 
-    def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB."""
-
-    def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-
-    def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-
-    def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-
-    def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-
     def preview_url(self, port: int, path: str = "/") -> str:
         """Return the address at which anybody can reach a port of the sandbox."""
 
@@ -1119,10 +1107,6 @@ class E2BComputer(ShellDesktop):
 
     def destroy(self) -> None:
         """End it for good; that it is gone already is no error."""
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that E2B did not find once may not be."""
 
     def clone(self, name: str) -> E2BComputer:
         """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
@@ -1410,12 +1394,8 @@ class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to the API for one run."""
 
-class OrgoComputer(ExternalComputer):
+class OrgoComputer(HostedComputer):
     """A desktop in Orgo's cloud."""
-
-    @property
-    def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that Orgo told."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -1453,21 +1433,6 @@ class OrgoComputer(ExternalComputer):
     def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated."""
 
-    def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB, a part at a time."""
-
-    def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-
-    def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-
-    def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-
-    def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-
     def live_view_url(self) -> str:
         """Return the page on which whoever is logged in at Orgo can watch the screen."""
 
@@ -1485,10 +1450,6 @@ class OrgoComputer(ExternalComputer):
 
     def destroy(self) -> None:
         """End it for good; that it is gone already is no error."""
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that Orgo did not find once may not be."""
 
     def clone(self, name: str) -> OrgoComputer:
         """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata."""

@@ -26,8 +26,6 @@ from deskhand.providers.contract import (
     ComputerInfo,
     ComputerStatus,
     ExecResult,
-    ExternalComputer,
-    FileInfo,
     Region,
 )
 from deskhand.providers.cua.api import NAME
@@ -37,13 +35,12 @@ from deskhand.providers.cua.files import CuaFiles
 from deskhand.providers.cua.hands import Hands
 from deskhand.providers.cua.pictures import picture_of, with_pointer
 from deskhand.providers.cua.server import CuaServer
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import capabilities_for
-from deskhand.providers.pictures import check_region, converted, image_format, size_of
-from deskhand.providers.shell_commands import inline_input
+from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 
 __all__ = ["CuaComputer", "Machine"]
 
-_IMAGES_AT_ONCE: Final = 2
 _BOOT: Final = 180.0
 """Seconds that a machine of the cloud may take to come up, or to stop."""
 _PAUSES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -71,7 +68,7 @@ class Machine(Protocol):
         ...
 
 
-class CuaComputer(ExternalComputer):
+class CuaComputer(HostedComputer):
     """A desktop that is driven through a cua-computer-server on it.
 
     Commands, files, pictures and common input go over the server's commands; each capability is there as long as the
@@ -83,20 +80,16 @@ class CuaComputer(ExternalComputer):
     reached by its address it only lets go.
     """
 
+    gone_words = "the {provider} computer {id} was let go of"
+
     def __init__(self, info: ComputerInfo, server: CuaServer, machine: Machine | None = None) -> None:
         self._info = info
         self._server = server
         self._machine = machine
         self._commands = CuaCommands(server)
-        self._files = CuaFiles(server, self._commands)
+        self._files: CuaFiles = CuaFiles(server, self._commands)
         self._hands = Hands(server, self._commands)
-        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
-        self._is_ended = False
-
-    @property
-    def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that somebody told."""
-        return self._info
+        self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -114,11 +107,6 @@ class CuaComputer(ExternalComputer):
         if capability is Capability.PAUSE and self._machine is None:
             return "a server that is reached by its address cannot be stopped from here"
         return None
-
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the cua computer {self._info.id} was let go of", effect="no", provider=NAME)
-        self.require(*capabilities)
 
     # Coming up
 
@@ -177,17 +165,10 @@ class CuaComputer(ExternalComputer):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
         self._check(Capability.EXEC)
-        if not stdin:
-            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env)
-        if len(stdin) <= LONGEST_INPUT:
-            given = inline_input(stdin)
+        if stdin and len(stdin) > LONGEST_INPUT:
+            self._check(Capability.FILES)
+        async with self._files.given(stdin or None, inline=LONGEST_INPUT) as given:
             return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
-        self._check(Capability.FILES)
-        place = await self._files.stage_input(stdin)
-        try:
-            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=f"< {place}")
-        finally:
-            await self._files.forget(place)
 
     # Screen and input
 
@@ -204,9 +185,7 @@ class CuaComputer(ExternalComputer):
         if cursor and Capability.CURSOR in self.capabilities:
             place = await self.cursor_position()
             data = await anyio.to_thread.run_sync(with_pointer, data, place, limiter=self._decoders)
-        if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
-            return data
-        return await anyio.to_thread.run_sync(converted, data, region, form, NAME, limiter=self._decoders)
+        return await formed(data, region, form, NAME, self._decoders)
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""
@@ -226,33 +205,6 @@ class CuaComputer(ExternalComputer):
         """
         self._check(*sorted(capabilities_for(action)))
         await self._hands.perform(action, self._info.screen)
-
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB, a large one in parts."""
-        self._check(Capability.FILES)
-        return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        await self._files.delete(path, recursive=recursive)
 
     # Life
 
@@ -276,7 +228,7 @@ class CuaComputer(ExternalComputer):
                 await self._server.status()
                 self._info = replace(self._info, status=ComputerStatus.RUNNING)
         except ComputerGoneError:
-            self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+            self._notice_gone()
         except ConnectionLostError:
             self._info = replace(self._info, status=ComputerStatus.ERROR)
         return self._info
@@ -316,9 +268,4 @@ class CuaComputer(ExternalComputer):
             with suppress(ComputerGoneError):
                 await self._stop()
         self._is_ended = True
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain."""
-        return self._is_ended
+        self._notice_gone()

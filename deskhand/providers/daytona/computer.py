@@ -18,6 +18,7 @@ from pydantic import JsonValue, SecretStr
 from deskhand.errors import (
     ComputerGoneError,
     ConflictError,
+    DeskhandError,
     InvalidInputError,
     NotFoundError,
     OverloadedError,
@@ -32,8 +33,6 @@ from deskhand.providers.contract import (
     ComputerStatus,
     ExecResult,
     ExecStream,
-    ExternalComputer,
-    FileInfo,
     Region,
     Screen,
     Terminal,
@@ -46,14 +45,14 @@ from deskhand.providers.daytona.request import minutes
 from deskhand.providers.daytona.streams import follow
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.providers.execution import check_command, checked_timeout
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import INPUT, capabilities_for
-from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until_status, until_up
-from deskhand.providers.shell_commands import INLINE, Marked, ShellCommands, inline_input
+from deskhand.providers.shell_commands import Marked, ShellCommands
 
 __all__ = ["DaytonaComputer", "PreviewLink"]
 
-_IMAGES_AT_ONCE: Final = 2
 _BUILD: Final = 240.0
 """Seconds that a sandbox may take to start: its image may have to be built or fetched first."""
 _SIGNED: Final = 3600
@@ -82,7 +81,7 @@ class PreviewLink:
     token: SecretStr = field(repr=False)
 
 
-class DaytonaComputer(ExternalComputer):
+class DaytonaComputer(HostedComputer):
     """A sandbox in Daytona's cloud.
 
     Commands run in bash. What `exec` returns comes merged, as the vendor has it; `exec_stream` keeps the streams apart.
@@ -107,17 +106,11 @@ class DaytonaComputer(ExternalComputer):
         self._api = api
         self._adopt = adopt
         self._commands = ShellCommands(NAME, line_to(api, info.id), api.in_background)
-        self._files = DaytonaFiles(api, self._commands, info.id)
+        self._files: DaytonaFiles = DaytonaFiles(api, self._commands, info.id)
         self._hands = Hands(api, Composition(NAME, self._commands, None), info.id)
-        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
+        self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
         self._capabilities = _SHELL | _LIFE
         self._missing: set[Capability] = set()
-        self._is_ended = False
-
-    @property
-    def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that Daytona told."""
-        return self._info
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -132,11 +125,6 @@ class DaytonaComputer(ExternalComputer):
         if capability is Capability.SHELL:
             return "use exec, or a terminal"
         return None
-
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the daytona computer {self._info.id} is destroyed", effect="no", provider=NAME)
-        self.require(*capabilities)
 
     # Coming up
 
@@ -206,20 +194,8 @@ class DaytonaComputer(ExternalComputer):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
         self._check(Capability.EXEC)
-        async with self._input(stdin) as given, self._noticing(Capability.EXEC):
+        async with self._files.given(stdin) as given, self._noticing(Capability.EXEC):
             return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
-
-    @asynccontextmanager
-    async def _input(self, data: bytes | None) -> AsyncIterator[str | None]:
-        """Give the redirection that hands a command its input, a long one by a file."""
-        if data is None or len(data) <= INLINE:
-            yield None if data is None else inline_input(data)
-            return
-        place = await self._files.stage_input(data)
-        try:
-            yield f"< {place}"
-        finally:
-            await self._files.forget(place)
 
     def exec_stream(
         self,
@@ -239,7 +215,7 @@ class DaytonaComputer(ExternalComputer):
     async def _follow(
         self, command: str, seconds: float, cwd: str | None, env: Mapping[str, str] | None, stdin: bytes | None
     ) -> AsyncIterator[ExecStream]:
-        async with self._input(stdin) as given, self._noticing(Capability.EXEC_STREAM):
+        async with self._files.given(stdin) as given, self._noticing(Capability.EXEC_STREAM):
             marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
             async with follow(self._api, self._commands, self._info.id, marked, cwd=cwd, seconds=seconds) as stream:
                 yield stream
@@ -282,9 +258,7 @@ class DaytonaComputer(ExternalComputer):
                 provider=NAME,
                 effect="no",
             )
-        if form == "auto" or (form == "png" and data.startswith(b"\x89PNG")):
-            return data
-        return await anyio.to_thread.run_sync(converted, data, None, form, NAME, limiter=self._decoders)
+        return await formed(data, None, form, NAME, self._decoders)
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""
@@ -300,38 +274,6 @@ class DaytonaComputer(ExternalComputer):
         lacking = Capability.FULL_INPUT if Capability.FULL_INPUT in needed else next(iter(needed), None)
         async with self._noticing(lacking):
             await self._hands.perform(action)
-
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB."""
-        self._check(Capability.FILES)
-        async with self._noticing(Capability.FILES):
-            return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        async with self._noticing(Capability.FILES):
-            await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        async with self._noticing(Capability.FILES):
-            return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        async with self._noticing(Capability.FILES):
-            return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        async with self._noticing(Capability.FILES):
-            await self._files.delete(path, recursive=recursive)
 
     # Ports
 
@@ -428,11 +370,6 @@ class DaytonaComputer(ExternalComputer):
         self._is_ended = True
         self._notice_gone()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that Daytona did not find once may not be."""
-        return self._is_ended
-
     async def clone(self, name: str) -> DaytonaComputer:
         """Fork it: a copy with the same files, owned by the provider.
 
@@ -443,22 +380,13 @@ class DaytonaComputer(ExternalComputer):
         async with self._noticing(Capability.CLONE):
             return await self._adopt(self, name)
 
-    @asynccontextmanager
-    async def _noticing(self, capability: Capability | None = None) -> AsyncIterator[None]:
-        """Note that the sandbox is gone, or a route, where the block finds that out."""
-        try:
-            yield
-        except ComputerGoneError as error:
+    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
+        """Note that the sandbox is gone, or a route."""
+        if isinstance(error, ComputerGoneError):
             if error.request_id is not None or not await self._api.is_there(self._info.id):
                 self._notice_gone()
-            raise
-        except UnsupportedError:
-            if capability is not None:
-                self._missing.add(capability)
-            raise
-
-    def _notice_gone(self) -> None:
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+        elif isinstance(error, UnsupportedError) and capability is not None:
+            self._missing.add(capability)
 
 
 def _positive(seconds: float) -> float:

@@ -29,7 +29,6 @@ from deskhand.providers.contract import (
     ComputerStatus,
     ExecResult,
     ExecStream,
-    FileInfo,
     Screen,
     Terminal,
 )
@@ -39,6 +38,7 @@ from deskhand.providers.e2b.files import Files
 from deskhand.providers.e2b.processes import Processes
 from deskhand.providers.e2b.request import DEFAULT_TTL, seconds_of
 from deskhand.providers.e2b.terminal import open_terminal
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.shell_desktop import ShellDesktop
 
 __all__ = ["E2BComputer"]
@@ -51,7 +51,7 @@ _IN_DOUBT: Final = (OutcomeUnknownError, ConnectionLostError, OverloadedError, P
 _ROUTES: Final = {"pause": Capability.PAUSE, "connect": Capability.PAUSE, "fork": Capability.CLONE}
 
 
-class E2BComputer(ShellDesktop):
+class E2BComputer(HostedComputer, ShellDesktop):
     """A sandbox in E2B's cloud.
 
     Commands, files and terminals go through the daemon inside of it. Its screen is seen and used by ``scrot`` and
@@ -62,6 +62,7 @@ class E2BComputer(ShellDesktop):
     """
 
     inline_picture = 0
+    gone_words = "the {provider} computer {id} is gone"
 
     def __init__(
         self,
@@ -81,9 +82,8 @@ class E2BComputer(ShellDesktop):
         self._adopt = adopt
         self._domain = domain_of(fields)
         self._processes = Processes(api, api.daemon(fields))
-        self._files = Files(api, self._processes)
+        self._files: Files = Files(api, self._processes)
         self._has_viewer = False
-        self._is_ended = False
 
     @property
     def info(self) -> ComputerInfo:
@@ -105,14 +105,12 @@ class E2BComputer(ShellDesktop):
             return "spec.image names a template with x11vnc and noVNC: desktop has them"
         return super()._unsupported_hint(capability)
 
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the e2b computer {self._info.id} is gone", effect="no", provider=NAME)
+    def _check_there(self) -> None:
+        super()._check_there()
         if self._info.status is ComputerStatus.PAUSED:
             raise ConflictError(
                 f"the e2b computer {self._info.id} is paused", hint="start() lets it go on", provider=NAME
             )
-        self.require(*capabilities)
 
     # Coming up
 
@@ -206,38 +204,6 @@ class E2BComputer(ShellDesktop):
         async with self._noticing(), open_terminal(self._processes, columns=columns, rows=rows) as terminal:
             yield terminal
 
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB."""
-        self._check(Capability.FILES)
-        async with self._noticing():
-            return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        async with self._noticing():
-            await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        async with self._noticing():
-            return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        async with self._noticing():
-            return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        async with self._noticing():
-            await self._files.delete(path, recursive=recursive)
-
     # Ports, life
 
     async def preview_url(self, port: int, path: str = "/") -> str:
@@ -284,7 +250,7 @@ class E2BComputer(ShellDesktop):
     async def start(self) -> None:
         """Let it go on where it was paused, for as long as it was given at first."""
         if self._info.status is ComputerStatus.DESTROYED:
-            self._check()
+            self._check_there()
         self.require(Capability.PAUSE)
         async with self._noticing():
             answer = await self._api.act(
@@ -314,11 +280,6 @@ class E2BComputer(ShellDesktop):
         self._is_ended = True
         self._notice_gone()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that E2B did not find once may not be."""
-        return self._is_ended
-
     async def clone(self, name: str) -> E2BComputer:
         """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
         self._check(Capability.CLONE)
@@ -331,30 +292,22 @@ class E2BComputer(ShellDesktop):
         """Seconds that it is kept when it is created, resumed or copied."""
         return self._ttl
 
-    @asynccontextmanager
-    async def _noticing(self) -> AsyncIterator[None]:
-        """Note that the sandbox is gone where what is done in the block finds that out, or may mean it."""
-        try:
-            yield
-        except ComputerGoneError as error:
+    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
+        """Note that the sandbox is gone where an error says that, or may mean it."""
+        if isinstance(error, ComputerGoneError):
             if not error.retryable:
                 self._notice_gone()
-            raise
-        except _IN_DOUBT as error:
+        elif isinstance(error, _IN_DOUBT):
             is_gone = False
             with suppress(DeskhandError):  # then what went wrong first is told
                 is_gone = not await self._api.is_there(self._info.id)
-            if not is_gone:
-                raise
-            self._notice_gone()
-            raise ComputerGoneError(
-                f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
-                effect=error.effect,
-                provider=NAME,
-            ) from error
-
-    def _notice_gone(self) -> None:
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+            if is_gone:
+                self._notice_gone()
+                raise ComputerGoneError(
+                    f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
+                    effect=error.effect,
+                    provider=NAME,
+                ) from error
 
 
 def _object(data: bytes) -> dict[str, JsonValue]:

@@ -32,14 +32,13 @@ from deskhand.providers.contract import (
     ComputerStatus,
     ExecResult,
     ExecStream,
-    ExternalComputer,
-    FileInfo,
     Region,
     Screen,
     ShellEndpoint,
     Terminal,
 )
 from deskhand.providers.execution import check_command, checked_timeout, timed_out
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
@@ -49,13 +48,12 @@ from deskhand.providers.miosa.hands import Hands
 from deskhand.providers.miosa.request import DEFAULT_TTL
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
-from deskhand.providers.pictures import ImageFormat, check_region, converted, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until
-from deskhand.providers.shell_commands import INLINE, Marked, ShellCommands, inline_input, kept
+from deskhand.providers.shell_commands import Marked, ShellCommands, kept
 
 __all__ = ["Idle", "Kin", "MiosaComputer"]
 
-_IMAGES_AT_ONCE: Final = 2
 _PYTHON_MARGIN: Final = 15.0
 """Seconds that an answer may take beyond its code."""
 _RUNNING: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
@@ -84,7 +82,7 @@ class Idle:
     is_wanted: bool = False
 
 
-class MiosaComputer(ExternalComputer):
+class MiosaComputer(HostedComputer):
     """A computer in MIOSA's cloud.
 
     Everything goes over the vendor's routes; each capability is there as long as its routes are. What has no route of
@@ -104,11 +102,10 @@ class MiosaComputer(ExternalComputer):
         self._is_owned = is_owned
         self._idle = idle
         self._is_idle_time_set = idle is None
-        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
+        self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
         self._homes: dict[str, str] = {}
         self._former: list[str] = []
         self._restored: list[MiosaComputer] = []
-        self._is_ended = False
         self._be(info)
 
     def _be(self, info: ComputerInfo) -> None:
@@ -116,13 +113,8 @@ class MiosaComputer(ExternalComputer):
         self._info = info
         self._facts = Facts()
         self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
-        self._files = MiosaFiles(self._api, self._commands, info.id)
+        self._files: MiosaFiles = MiosaFiles(self._api, self._commands, info.id)
         self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
-
-    @property
-    def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that MIOSA told."""
-        return self._info
 
     @property
     def idle_seconds(self) -> int:
@@ -140,11 +132,6 @@ class MiosaComputer(ExternalComputer):
         if capability is Capability.RESIZE:
             return "the screen has the size that its template gives it"
         return None if self._facts.has_desktop else "this computer's template has no desktop"
-
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the miosa computer {self._info.id} is destroyed", effect="no", provider=NAME)
-        self.require(*capabilities)
 
     # Coming up
 
@@ -224,21 +211,8 @@ class MiosaComputer(ExternalComputer):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
         self._check(Capability.EXEC)
-        with self._noticing():
-            async with self._input(stdin) as given:
-                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
-
-    @asynccontextmanager
-    async def _input(self, stdin: bytes | None) -> AsyncIterator[str | None]:
-        """Give the redirection of a command's input; what is long lies in a file for as long as the block lasts."""
-        if stdin is None or len(stdin) <= INLINE:
-            yield None if stdin is None else inline_input(stdin)
-            return
-        place = await self._files.stage_input(stdin)
-        try:
-            yield f"< {place}"
-        finally:
-            await self._files.forget(place)
+        async with self._noticing(), self._files.given(stdin) as given:
+            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
 
     def exec_stream(
         self,
@@ -263,7 +237,7 @@ class MiosaComputer(ExternalComputer):
         stdin: bytes | None,
     ) -> AsyncIterator[ExecStream]:
         checked_timeout(timeout)
-        async with self._input(stdin) as given, self._knowing_sockets():
+        async with self._files.given(stdin) as given, self._knowing_sockets():
             marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
             here = (self._api, self._info.id, self._commands, self._files, marked)
             async with open_stream(*here, timeout=timeout, cwd=cwd) as stream:
@@ -278,8 +252,9 @@ class MiosaComputer(ExternalComputer):
         seconds = checked_timeout(timeout)
         check_command(code)
         if "exec/python" not in self._api.missing:
-            with self._noticing(), suppress(UnsupportedError):  # which is remembered
-                return await self._python(code, math.ceil(seconds))
+            async with self._noticing():
+                with suppress(UnsupportedError):  # which is remembered
+                    return await self._python(code, math.ceil(seconds))
         return await super().python(code, timeout=timeout)
 
     async def _python(self, code: str, seconds: int) -> ExecResult:
@@ -349,16 +324,11 @@ class MiosaComputer(ExternalComputer):
             )
         if region is not None and self._info.screen is not None:
             check_region(region, self._info.screen)
-        with self._noticing():
+        async with self._noticing():
             if region is not None and "desktop/screenshot/region" not in self._api.missing:
                 with suppress(UnsupportedError):  # which is remembered: it is cut out here
-                    return await self._formed(await self._part(region), None, form)
-            return await self._formed(await self._picture(), region, form)
-
-    async def _formed(self, data: bytes, region: Region | None, form: ImageFormat) -> bytes:
-        if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
-            return data
-        return await anyio.to_thread.run_sync(converted, data, region, form, NAME, limiter=self._decoders)
+                    return await formed(await self._part(region), None, form, NAME, self._decoders)
+            return await formed(await self._picture(), region, form, NAME, self._decoders)
 
     async def _picture(self) -> bytes:
         reply = await self._api.ask("take a screenshot", self._info.id, "desktop/screenshot")
@@ -379,46 +349,14 @@ class MiosaComputer(ExternalComputer):
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""
         self._check(Capability.CURSOR)
-        with self._noticing():
+        async with self._noticing():
             return await self._hands.position()
 
     async def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated."""
         self._check(*sorted(capabilities_for(action)))
-        with self._noticing():
+        async with self._noticing():
             await self._hands.perform(action, self._info.screen)
-
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.delete(path, recursive=recursive)
 
     # Ports
 
@@ -428,8 +366,9 @@ class MiosaComputer(ExternalComputer):
         if isinstance(port, bool) or not 1 <= port <= 65_535:
             raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")
         told: Mapping[str, object] = {}
-        with self._noticing(), suppress(ConflictError):  # it is exposed already
-            told = unwrapped(await self._api.act("expose a port", self._info.id, "ports", {"port": port}), "port")
+        async with self._noticing():
+            with suppress(ConflictError):  # it is exposed already
+                told = unwrapped(await self._api.act("expose a port", self._info.id, "ports", {"port": port}), "port")
         named = [told.get(name) for name in _ADDRESSES]
         address = next((one for one in named if isinstance(one, str) and one), self._usual_address(port))
         return address.rstrip("/") + (path if path.startswith("/") else f"/{path}")
@@ -442,7 +381,7 @@ class MiosaComputer(ExternalComputer):
     async def live_view_url(self) -> str:
         """Have a page made on which the screen can be watched without a password; the URL is a secret, for a time."""
         self._check(Capability.LIVE_VIEW)
-        with self._noticing():
+        async with self._noticing():
             answer = unwrapped(await self._api.act("make a page of the screen", self._info.id, "embed"))
         url = answer.get("url")
         if not isinstance(url, str) or not url:
@@ -454,7 +393,7 @@ class MiosaComputer(ExternalComputer):
     async def start(self) -> None:
         """Start it and wait until it is up."""
         self._check(Capability.PAUSE)
-        with self._noticing():
+        async with self._noticing():
             await self._api.do("start a computer", self._info.id, "start")
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
@@ -462,7 +401,7 @@ class MiosaComputer(ExternalComputer):
     async def stop(self) -> None:
         """Stop it and wait until it has; its disk is kept."""
         self._check(Capability.PAUSE)
-        with self._noticing():
+        async with self._noticing():
             await self._api.do("stop a computer", self._info.id, "stop")
             await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped, provider=NAME)
 
@@ -493,11 +432,6 @@ class MiosaComputer(ExternalComputer):
         self._is_ended = True
         self._notice_gone()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that MIOSA did not find once may not be."""
-        return self._is_ended
-
     def keep(self) -> None:
         """Give up ownership, also of what was restored."""
         super().keep()
@@ -507,13 +441,13 @@ class MiosaComputer(ExternalComputer):
     async def clone(self, name: str) -> MiosaComputer:
         """Make a copy, owned by the provider."""
         self._check(Capability.CLONE)
-        with self._noticing():
+        async with self._noticing():
             return await self._kin.clone(self, name)
 
     async def snapshot(self, name: str) -> str:
         """Save disk and memory, and wait until that is done; the name is the snapshot's comment."""
         self._check(Capability.SNAPSHOT)
-        with self._noticing():
+        async with self._noticing():
             answer = await self._api.act("take a snapshot", self._info.id, "snapshots", {"comment": name})
             snapshot = unwrapped(answer, "snapshot")
             snapshot_id = text(snapshot.get("id"))
@@ -546,7 +480,7 @@ class MiosaComputer(ExternalComputer):
         if not snapshot_id or not snapshot_id.isprintable():
             raise InvalidInputError(f"{snapshot_id!r} is no snapshot's id")
         former = self._info.id
-        with self._noticing():
+        async with self._noticing():
             restored = await self._kin.restore(self, self._homes.get(snapshot_id, former), snapshot_id)
         self._restored.append(restored)
         if self.kept:
@@ -562,28 +496,10 @@ class MiosaComputer(ExternalComputer):
     async def prompt(self, text: str) -> str:
         """Give a goal to MIOSA's own agent, which may act for up to half an hour; return what it says in the end."""
         self._check(Capability.PROMPT)
-        with self._noticing():
+        async with self._noticing():
             return await prompt_agent(self._api, self._info.id, text)
 
-    def _noticing(self) -> _Noticing:
-        return _Noticing(self)
-
-    def _notice_gone(self) -> None:
-        """Note that MIOSA knows the computer no more."""
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
-
-
-class _Noticing:
-    """Notes that the computer is gone where an operation in the block finds that out."""
-
-    __slots__ = ("_computer",)
-
-    def __init__(self, computer: MiosaComputer) -> None:
-        self._computer = computer
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
+        """Note that the computer is gone where MIOSA itself says so."""
         if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
-            self._computer._notice_gone()
+            self._notice_gone()

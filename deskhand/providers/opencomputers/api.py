@@ -90,10 +90,10 @@ class HostApi(Routes):
         """Return what a route is called in `missing`: the first part of its path."""
         return Routes.name_of(route).partition("/")[0]
 
-    async def is_there(self, host_id: str) -> bool:
+    async def is_there(self, computer_id: str) -> bool:
         """Ask whether a host is there, whatever else was not found."""
         try:
-            told = await self.describe(host_id)
+            told = await self.describe(computer_id)
         except (NotFoundError, ComputerGoneError):
             return False
         return host_info(told).status is not ComputerStatus.DESTROYED

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 from pydantic import SecretStr
@@ -26,20 +26,16 @@ from deskhand.providers.contract import (
     ComputerStatus,
     ExecResult,
     ExecStream,
-    FileInfo,
     ShellEndpoint,
 )
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import INPUT
 from deskhand.providers.opencomputers.agent import AGENT, prompt_agent
 from deskhand.providers.opencomputers.api import NAME, HostApi, host_info
 from deskhand.providers.opencomputers.commands import EXEC, HostCommands
 from deskhand.providers.opencomputers.files import HostFiles
 from deskhand.providers.opencomputers.tunnels import TUNNELS, Tunnels
-from deskhand.providers.shell_commands import INLINE, inline_input
 from deskhand.providers.shell_desktop import ShellDesktop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["OpenComputersComputer"]
 
@@ -58,7 +54,7 @@ _ROUTES: Final[Mapping[Capability, str]] = {
 """The route without which a capability is not there."""
 
 
-class OpenComputersComputer(ShellDesktop):
+class OpenComputersComputer(HostedComputer, ShellDesktop):
     """A machine of one's own, registered at OpenComputers, as long as its agent is connected.
 
     Commands go over the vendor's route, stdout and stderr apart; files by commands where the machine has GNU's
@@ -72,6 +68,8 @@ class OpenComputersComputer(ShellDesktop):
     Attributes:
         host_key: The key that the machine's agent is started with; told once, to whoever registered the host.
     """
+
+    gone_words = "the {provider} host {id} is revoked"
 
     def __init__(
         self,
@@ -88,10 +86,9 @@ class OpenComputersComputer(ShellDesktop):
         self._is_deskhands = is_deskhands
         self.host_key: SecretStr | None = host_key
         self._commands = HostCommands(api, info.id)
-        self._files = HostFiles(api, info.id, self._commands)
+        self._files: HostFiles = HostFiles(api, info.id, self._commands)
         self._abilities = frozenset[Capability]()
         self._is_known = False
-        self._is_ended = False
 
     @property
     def info(self) -> ComputerInfo:
@@ -115,14 +112,10 @@ class OpenComputersComputer(ShellDesktop):
             return "it needs bash on the machine"
         return super()._unsupported_hint(capability)
 
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the {NAME} host {self._info.id} is revoked", effect="no", provider=NAME)
-        super().require(*capabilities)
-
     def require(self, *capabilities: Capability) -> None:
         """Check that this computer is there and can do all of these."""
-        self._check(*capabilities)
+        self._check_there()
+        super().require(*capabilities)
 
     # Coming up
 
@@ -195,9 +188,8 @@ class OpenComputersComputer(ShellDesktop):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it on the machine too, by a second request."""
         self._check(Capability.EXEC)
-        with self._noticing():
-            async with self._given(stdin) as place:
-                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=place)
+        async with self._noticing(), self._files.given(stdin) as place:
+            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=place)
 
     def exec_stream(
         self,
@@ -221,24 +213,12 @@ class OpenComputersComputer(ShellDesktop):
         env: Mapping[str, str] | None,
         stdin: bytes | None,
     ) -> AsyncIterator[ExecStream]:
-        with self._noticing():
-            async with (
-                self._given(stdin) as place,
-                self._commands.follow(command, timeout=timeout, cwd=cwd, env=env, stdin=place) as running,
-            ):
-                yield running
-
-    @asynccontextmanager
-    async def _given(self, stdin: bytes | None) -> AsyncIterator[str | None]:
-        """Give the redirection of a command's input, which lies on the machine where it is long."""
-        if stdin is None or len(stdin) <= INLINE:
-            yield None if stdin is None else inline_input(stdin)
-            return
-        place = await self._files.stage_input(stdin)
-        try:
-            yield f"< {place}"
-        finally:
-            await self._files.forget(place)
+        async with (
+            self._noticing(),
+            self._files.given(stdin) as place,
+            self._commands.follow(command, timeout=timeout, cwd=cwd, env=env, stdin=place) as running,
+        ):
+            yield running
 
     async def shell_endpoint(self) -> ShellEndpoint:
         """Tell where the vendor's terminal is, with a ticket for it that soon expires; its frames are not public."""
@@ -246,7 +226,7 @@ class OpenComputersComputer(ShellDesktop):
         if not self._is_known or "terminal" in self._api.missing:
             return ShellEndpoint(kind="exec-only")
         try:
-            with self._noticing():
+            async with self._noticing():
                 answer = await self._api.act("tell a ticket for a terminal", self._info.id, "terminal/ticket")
         except UnsupportedError:
             return ShellEndpoint(kind="exec-only")
@@ -256,38 +236,6 @@ class OpenComputersComputer(ShellDesktop):
         expires = text(answer.get("expires_at"))
         return ShellEndpoint("websocket", uri, SecretStr(ticket), {"expires_at": expires} if expires else {})
 
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.delete(path, recursive=recursive)
-
     # Ports, agent, life
 
     async def preview_url(self, port: int, path: str = "/") -> str:
@@ -296,13 +244,13 @@ class OpenComputersComputer(ShellDesktop):
         The provider says who may use it, and closes it when it is left.
         """
         self._check(Capability.PORTS)
-        with self._noticing():
+        async with self._noticing():
             return await self._tunnels.url(self._info.id, port, path)
 
     async def prompt(self, text: str) -> str:
         """Give a goal to MIOSA's own agent, which may act on the machine for up to half an hour."""
         self._check(Capability.PROMPT)
-        with self._noticing():
+        async with self._noticing():
             return await prompt_agent(self._api, self._info.id, text)
 
     async def refresh(self) -> ComputerInfo:
@@ -336,19 +284,7 @@ class OpenComputersComputer(ShellDesktop):
         self._is_ended = True
         self._notice_gone()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether its registration was ended for certain."""
-        return self._is_ended
-
-    @contextmanager
-    def _noticing(self) -> Iterator[None]:
-        """Note that the host is gone where an operation in the block finds that out."""
-        try:
-            yield
-        except ComputerGoneError:
+    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
+        """Note that the host is gone."""
+        if isinstance(error, ComputerGoneError):
             self._notice_gone()
-            raise
-
-    def _notice_gone(self) -> None:
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -25,12 +24,11 @@ from deskhand.providers.contract import (
     ComputerInfo,
     ComputerStatus,
     ExecResult,
-    ExternalComputer,
-    FileInfo,
     Region,
     ShellEndpoint,
     Terminal,
 )
+from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.orgo.agent import prompt_agent
 from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi, computer_info, instance_of
@@ -40,18 +38,16 @@ from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
-from deskhand.providers.pictures import check_region, converted, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until_status, until_up
-from deskhand.providers.shell_commands import INLINE, ShellCommands, inline_input
+from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.shell_files import ShellFiles
 from deskhand.providers.xdotool import INSTALL_HINT
 
 __all__ = ["OrgoComputer"]
 
-_IMAGES_AT_ONCE: Final = 2
 
-
-class OrgoComputer(ExternalComputer):
+class OrgoComputer(HostedComputer):
     """A desktop in Orgo's cloud.
 
     Commands, files, terminal, screenshots and common input go over the vendor's routes; each capability is there as
@@ -77,16 +73,10 @@ class OrgoComputer(ExternalComputer):
         self._agent_model = agent_model
         self._adopt = adopt
         self._commands = ShellCommands(NAME, line_to(api, info.id), api.in_background)
-        self._files = ShellFiles(NAME, self._commands)
+        self._files: ShellFiles = ShellFiles(NAME, self._commands)
         self._facts = Facts()
         self._hands = Hands(api, self._commands, info.id, None)
-        self._decoders = anyio.CapacityLimiter(_IMAGES_AT_ONCE)
-        self._is_ended = False
-
-    @property
-    def info(self) -> ComputerInfo:
-        """What is known of this computer, as of the last time that Orgo told."""
-        return self._info
+        self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -103,11 +93,6 @@ class OrgoComputer(ExternalComputer):
         if capability in {Capability.SHELL, Capability.EXEC_STREAM}:
             return "use exec, or a terminal"
         return None
-
-    def _check(self, *capabilities: Capability) -> None:
-        if self._info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the orgo computer {self._info.id} is destroyed", effect="no", provider=NAME)
-        self.require(*capabilities)
 
     # Coming up
 
@@ -157,22 +142,13 @@ class OrgoComputer(ExternalComputer):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
         self._check(Capability.EXEC)
-        with self._noticing():
-            if stdin is None:
-                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env)
-            if len(stdin) <= INLINE:
-                given = inline_input(stdin)
-                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
-            place = await self._files.stage_input(stdin)
-            try:
-                return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=f"< {place}")
-            finally:
-                await self._files.forget(place)
+        async with self._noticing(), self._files.given(stdin) as given:
+            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
 
     async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
         """Run Python code, in whole seconds up to 300; longer, or where the route is missing, as a command."""
         self._check(Capability.EXEC)
-        with self._noticing():
+        async with self._noticing():
             result = await run_python(self._api, self._info.id, code, timeout)
         return await super().python(code, timeout=timeout) if result is None else result
 
@@ -181,7 +157,7 @@ class OrgoComputer(ExternalComputer):
         self._check()
         if Capability.TERMINAL not in self.capabilities:
             return ShellEndpoint(kind="exec-only")
-        with self._noticing():
+        async with self._noticing():
             token = await self._terminal_token()
         meta = {"token_parameter": "token", "frames": "json"}
         return ShellEndpoint(kind="websocket", uri=self._terminal_uri(), token=token, meta=meta)
@@ -193,7 +169,7 @@ class OrgoComputer(ExternalComputer):
 
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
-        with self._noticing():
+        async with self._noticing():
             token = await self._terminal_token()
         try:
             async with open_terminal(self._terminal_uri(), token, columns=columns, rows=rows) as terminal:
@@ -228,11 +204,9 @@ class OrgoComputer(ExternalComputer):
             )
         if region is not None and self._info.screen is not None:
             check_region(region, self._info.screen)
-        with self._noticing():
+        async with self._noticing():
             data = await self._picture()
-        if region is None and (form == "auto" or (form == "png" and data.startswith(b"\x89PNG"))):
-            return data
-        return await anyio.to_thread.run_sync(converted, data, region, form, NAME, limiter=self._decoders)
+        return await formed(data, region, form, NAME, self._decoders)
 
     async def _picture(self) -> bytes:
         answer = await self._api.act("take a screenshot", self._info.id, "screenshot?response_format=base64")
@@ -248,46 +222,14 @@ class OrgoComputer(ExternalComputer):
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""
         self._check(Capability.CURSOR)
-        with self._noticing():
+        async with self._noticing():
             return await self._hands.position()
 
     async def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated."""
         self._check(*sorted(capabilities_for(action)))
-        with self._noticing():
+        async with self._noticing():
             await self._hands.perform(action, self._info.screen)
-
-    # Files
-
-    async def read_bytes(self, path: str) -> bytes:
-        """Read a regular file, at most 100 MiB, a part at a time."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.read(path)
-
-    async def write_file(self, path: str, content: str | bytes) -> None:
-        """Write a file byte for byte and put it in its place at once; a link is written through."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.write(path, content.encode() if isinstance(content, str) else content)
-
-    async def list_dir(self, path: str = ".") -> list[FileInfo]:
-        """List a directory, sorted by name; links are told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.list(path)
-
-    async def stat(self, path: str) -> FileInfo:
-        """Tell what a path is; a link is told as such."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            return await self._files.stat(path)
-
-    async def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete a file, an empty directory, or with ``recursive`` a directory and all in it."""
-        self._check(Capability.FILES)
-        with self._noticing():
-            await self._files.delete(path, recursive=recursive)
 
     # Life
 
@@ -299,7 +241,7 @@ class OrgoComputer(ExternalComputer):
     async def start(self) -> None:
         """Start it and wait until it is up; its terminal has another token afterwards."""
         self._check(Capability.PAUSE)
-        with self._noticing():
+        async with self._noticing():
             await self._api.do("start a computer", self._info.id, "start")
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
@@ -307,14 +249,14 @@ class OrgoComputer(ExternalComputer):
     async def stop(self) -> None:
         """Stop it and wait until it has: the disk is kept, memory is lost."""
         self._check(Capability.PAUSE)
-        with self._noticing():
+        async with self._noticing():
             await self._api.do("stop a computer", self._info.id, "stop", {})
             await until_status(self.refresh, "stopped", "suspended")
 
     async def restart(self) -> None:
         """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
         self._check(Capability.PAUSE)
-        with self._noticing():
+        async with self._noticing():
             try:
                 await self._api.do("restart a computer", self._info.id, "restart")
             except UnsupportedError:
@@ -349,11 +291,6 @@ class OrgoComputer(ExternalComputer):
         self._is_ended = True
         self._notice_gone()
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was ended for certain, which a computer that Orgo did not find once may not be."""
-        return self._is_ended
-
     async def clone(self, name: str) -> OrgoComputer:
         """Make a copy, owned by the provider; Orgo names it after the original, and ``name`` is kept as metadata.
 
@@ -368,28 +305,10 @@ class OrgoComputer(ExternalComputer):
     async def prompt(self, text: str) -> str:
         """Give a goal to Orgo's own agent, which may act for up to half an hour; return its last words."""
         self._check(Capability.PROMPT)
-        with self._noticing():
+        async with self._noticing():
             return await prompt_agent(self._api, self._info.id, self._agent_model, text)
 
-    def _noticing(self) -> _Noticing:
-        return _Noticing(self)
-
-    def _notice_gone(self) -> None:
-        """Note that Orgo knows the computer no more."""
-        self._info = replace(self._info, status=ComputerStatus.DESTROYED)
-
-
-class _Noticing:
-    """Notes that the computer is gone where an operation in the block finds that out."""
-
-    __slots__ = ("_computer",)
-
-    def __init__(self, computer: OrgoComputer) -> None:
-        self._computer = computer
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
+        """Note that the computer is gone where Orgo itself says so."""
         if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
-            self._computer._notice_gone()
+            self._notice_gone()
