@@ -6,12 +6,12 @@ are seconds. Chords and modifiers are canonical key names (``deskhand.providers.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.keys import Chord, modifiers, parse_chord
+from deskhand.providers.options import meant
 
 __all__ = [
     "Click",
@@ -65,9 +65,9 @@ def _place(x: int | None, y: int | None) -> None:
 def _button(name: str) -> None:
     if name in BUTTONS:
         return
-    nearest = difflib.get_close_matches(str(name), BUTTONS, n=1)
-    meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise InvalidInputError(f"no button is called {name!r}{meant}", hint=f"buttons are {', '.join(BUTTONS)}")
+    raise InvalidInputError(
+        f"no button is called {name!r}{meant(str(name), BUTTONS)}", hint=f"buttons are {', '.join(BUTTONS)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from deskhand.errors import ConflictError, DeskhandError, InvalidInputError, OutcomeUnknownError
+from deskhand.providers.answers import JsonObject
 from deskhand.retry import Clock, backoff, wait_asked_for
 
-__all__ = ["create_once", "unique_name"]
+__all__ = ["create_once", "id_of", "unique_name"]
 
 _ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 60.0
@@ -101,3 +102,9 @@ async def _waited(failure: DeskhandError, attempt: int, clock: Clock) -> bool:
         return False
     await clock.sleep(wait)
     return True
+
+
+async def id_of(found: Awaitable[JsonObject | None]) -> str | None:
+    """Return the id of what was looked for, where it was found."""
+    fields = await found
+    return None if fields is None else str(fields["id"])

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
 import anyio
 import anyio.abc
 
-from deskhand.errors import ConflictError, DeskhandError
+from deskhand.errors import ConfigError, ConflictError, DeskhandError, InvalidInputError, NotFoundError
 from deskhand.logs import package_logger
-from deskhand.providers.contract import ComputeProvider
+from deskhand.providers.contract import ComputeProvider, ComputerInfo
+from deskhand.providers.http import HttpClient
 from deskhand.providers.ownership import Owner
 
-__all__ = ["HostedProvider"]
+__all__ = ["HostedProvider", "oldest_first"]
 
 _log = package_logger(__name__)
 
@@ -24,8 +25,19 @@ _BACKGROUND: Final = 20.0
 """Seconds for what is done although whoever asked for it has left."""
 
 
+ComputerT = TypeVar("ComputerT")
+
+
+def oldest_first(infos: Iterable[ComputerInfo]) -> list[ComputerInfo]:
+    """Return computers in the order of their creation, those of an unknown time before all others."""
+    return sorted(infos, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
+
+
 class HostedProvider(ComputeProvider):
     """A provider whose computers are elsewhere: what it creates is destroyed when it is left."""
+
+    noun: ClassVar[str] = "computer"
+    """What its vendor calls a computer."""
 
     def __init__(self) -> None:
         self._leave = anyio.Event()
@@ -131,6 +143,37 @@ class HostedProvider(ComputeProvider):
                 "this provider is not open", hint=f"async with {type(self).__name__}() as provider: ..."
             )
         return self._owner
+
+    def _check_key(self, http: HttpClient, hint: str) -> None:
+        """Check that there is a key.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        if not http.has_key:
+            raise ConfigError(f"there is no key for {self.name}", hint=hint, provider=self.name, code="no_key")
+
+    def _known(self, computer_id: str, kind: type[ComputerT]) -> ComputerT | None:
+        """Return a computer that this provider owns; ``None`` where its vendor is to be asked for it.
+
+        Raises:
+            ConflictError: If the provider is not open.
+            InvalidInputError: If that can be nobody's id.
+        """
+        owner = self._owned()
+        if not computer_id or not computer_id.isprintable():
+            raise InvalidInputError(f"{computer_id!r} is no {self.noun}'s id")
+        own = owner.computer(computer_id)
+        return own if isinstance(own, kind) else None
+
+    def _unknown(self, computer_id: str, request_id: str | None = None) -> NotFoundError:
+        """Say that the vendor has no such computer."""
+        return NotFoundError(
+            f"{self.name} has no {self.noun} {computer_id}",
+            hint="deskhand ls tells which there are",
+            provider=self.name,
+            request_id=request_id,
+        )
 
     async def _in_background(self, do: Callable[[], Awaitable[None]]) -> None:
         """Do something to its end, and wait for that, whatever becomes of this task."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +20,7 @@ from deskhand.errors import (
     RateLimitedError,
 )
 from deskhand.providers.contract import ComputeProvider, ComputerSpec, ExternalComputer
+from deskhand.providers.options import meant
 
 __all__ = ["attach", "open_computer", "provider", "provider_names"]
 
@@ -59,7 +59,7 @@ def provider(name: str, **options: object) -> ComputeProvider:
     registered = _registered()
     if name not in registered:
         raise ConfigError(
-            f"no provider is called {name!r}{_meant(name.lower(), registered)}",
+            f"no provider is called {name!r}{meant(name.lower(), registered)}",
             hint=f"use one that is installed: {', '.join(sorted(registered)) or 'there is none'}",
         )
     try:
@@ -81,14 +81,9 @@ def _check_options(name: str, loaded: type[ComputeProvider], options: Mapping[st
     for option in options:
         if option not in known:
             raise InvalidInputError(
-                f"the provider {name!r} has no option {option!r}{_meant(option, known)}",
+                f"the provider {name!r} has no option {option!r}{meant(option, known)}",
                 hint=f"use one of: {', '.join(known) or 'it has none'}",
             )
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, [*known], n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 @asynccontextmanager

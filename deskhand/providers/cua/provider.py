@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +28,7 @@ from deskhand.providers.cua.computer import CuaComputer
 from deskhand.providers.cua.server import CuaServer
 from deskhand.providers.hosted import HostedProvider
 from deskhand.providers.http import HttpClient, OwnClient
+from deskhand.providers.options import check_option
 
 __all__ = ["CuaProvider"]
 
@@ -295,10 +295,7 @@ def _check_spec(spec: ComputerSpec) -> None:
 
 def _machine(options: Mapping[str, object]) -> str | None:
     for option in options:
-        if option not in _OPTIONS:
-            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"cua has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        check_option("cua", option, _OPTIONS)
     machine = options.get("machine")
     if machine is not None and not (isinstance(machine, str) and machine):
         raise InvalidInputError(f"machine is {machine!r}; it must be a name")

@@ -14,19 +14,17 @@ from pydantic import JsonValue, SecretStr
 
 from deskhand.errors import (
     ComputerGoneError,
-    ConfigError,
-    InvalidInputError,
     NotFoundError,
     ProtocolError,
     UnsupportedError,
 )
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStatus
-from deskhand.providers.creation import create_once, unique_name
+from deskhand.providers.creation import create_once, id_of, unique_name
 from deskhand.providers.daytona.api import KEY_HINT, NAME, OPERATIONS, ROWS, DaytonaApi, computer_info, state_of
 from deskhand.providers.daytona.computer import DaytonaComputer
 from deskhand.providers.daytona.request import creation_body
-from deskhand.providers.hosted import HostedProvider
+from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.ownership import Hosted
 from deskhand.retry import Clock
@@ -82,8 +80,7 @@ class DaytonaProvider(HostedProvider):
         self._clock = Clock()
 
     def _check_ready(self) -> None:
-        if not self._http.has_key:
-            raise ConfigError("there is no key for daytona", hint=KEY_HINT, provider=NAME, code="no_key")
+        self._check_key(self._http, KEY_HINT)
 
     def _connections(self) -> AbstractAsyncContextManager[object]:
         return self._http
@@ -119,7 +116,7 @@ class DaytonaProvider(HostedProvider):
             )
             return self._computer(fields)
 
-        return await owner.make(unique, begin, lambda: self._find_id(unique))
+        return await owner.make(unique, begin, lambda: id_of(self._find(unique)))
 
     async def _find(self, name: str) -> JsonObject | None:
         """Return the sandbox of a name; look more than once, as its request may still be under way."""
@@ -133,28 +130,21 @@ class DaytonaProvider(HostedProvider):
                 return fields
         return None
 
-    async def _find_id(self, name: str) -> str | None:
-        found = await self._find(name)
-        return None if found is None else str(found["id"])
-
     async def get(self, computer_id: str) -> DaytonaComputer:
         """Return an existing sandbox by its id or name, borrowed; one that runs is waited for until it is up.
 
         Raises:
             NotFoundError: If there is none.
         """
-        owner = self._owned()
-        if not computer_id or not computer_id.isprintable():
-            raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if isinstance(own := owner.computer(computer_id), DaytonaComputer):
+        if (own := self._known(computer_id, DaytonaComputer)) is not None:
             return own
         try:
             fields = _made(await self._api.ask("describe a computer", computer_id))
         except (ComputerGoneError, NotFoundError) as error:
-            raise _unknown(computer_id, error.request_id) from error
+            raise self._unknown(computer_id, error.request_id) from error
         computer = self._computer(fields)
         if computer.info.status is ComputerStatus.DESTROYED:
-            raise _unknown(computer_id, None)
+            raise self._unknown(computer_id)
         await computer.wait_until_up()
         return computer
 
@@ -175,7 +165,7 @@ class DaytonaProvider(HostedProvider):
                 break
         told = [self._with_screen(info, owner.computer(info.id)) for info in found]
         there = [info for info in told if info.status is not ComputerStatus.DESTROYED]
-        return sorted(there, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
+        return oldest_first(there)
 
     @staticmethod
     def _with_screen(info: ComputerInfo, own: Hosted | None) -> ComputerInfo:
@@ -210,7 +200,7 @@ class DaytonaProvider(HostedProvider):
             )
             return self._computer(fields)
 
-        return await owner.make(unique, begin, lambda: self._find_id(unique))
+        return await owner.make(unique, begin, lambda: id_of(self._find(unique)))
 
     def __repr__(self) -> str:
         """The state at a glance."""
@@ -226,12 +216,3 @@ def _made(fields: JsonObject) -> JsonObject:
     if not isinstance(fields.get("id"), str) or not fields["id"]:
         raise ProtocolError("daytona tells no id of the sandbox", provider=NAME)
     return fields
-
-
-def _unknown(computer_id: str, request_id: str | None) -> NotFoundError:
-    return NotFoundError(
-        f"daytona has no computer {computer_id}",
-        hint="deskhand ls tells which there are",
-        provider=NAME,
-        request_id=request_id,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.daytona.api import NAME
+from deskhand.providers.options import check_option, positive
 
 __all__ = ["creation_body", "minutes"]
 
@@ -76,17 +76,17 @@ def minutes(seconds: float) -> int:
     Raises:
         InvalidInputError: If it is no time.
     """
-    return math.ceil(_positive("ttl", seconds) / 60)
+    return math.ceil(positive("ttl", seconds) / 60)
 
 
 def _sizes(spec: ComputerSpec) -> dict[str, int]:
     sizes: dict[str, int] = {}
     if spec.cpus is not None:
-        sizes["cpu"] = math.ceil(_positive("cpus", spec.cpus))
+        sizes["cpu"] = math.ceil(positive("cpus", spec.cpus))
     if spec.memory is not None:
-        sizes["memory"] = math.ceil(_positive("memory", spec.memory) / _GIB)
+        sizes["memory"] = math.ceil(positive("memory", spec.memory) / _GIB)
     if spec.disk is not None:
-        sizes["disk"] = math.ceil(_positive("disk", spec.disk) / _GIB)
+        sizes["disk"] = math.ceil(positive("disk", spec.disk) / _GIB)
     if sizes and spec.image is None:
         raise InvalidInputError(
             "daytona sizes only what is made from an image: a snapshot has its own cores, memory and disk",
@@ -99,18 +99,9 @@ def _sizes(spec: ComputerSpec) -> dict[str, int]:
 def _checked(options: Mapping[str, object]) -> dict[str, object]:
     checked: dict[str, object] = {}
     for option, value in options.items():
-        if option not in _OPTIONS:
-            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"daytona has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        check_option("daytona", option, _OPTIONS)
         name, kind = _OPTIONS[option]
         if type(value) is not kind or value == "":
             raise InvalidInputError(f"{option} is {value!r}; it must be {_KINDS[kind]}")
         checked[name] = value
     return checked
-
-
-def _positive(what: str, value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        raise InvalidInputError(f"{what} is {value}; it must be a positive number")
-    return value

@@ -14,10 +14,7 @@ from pydantic_core import from_json
 
 from deskhand.errors import (
     ComputerGoneError,
-    ConfigError,
     DeskhandError,
-    InvalidInputError,
-    NotFoundError,
     ProtocolError,
     ProviderError,
 )
@@ -27,7 +24,7 @@ from deskhand.providers.creation import create_once, unique_name
 from deskhand.providers.e2b.api import DAEMON_ROWS, KEY_HINT, NAME, OPERATIONS, ROWS, E2BApi, computer_info
 from deskhand.providers.e2b.computer import E2BComputer
 from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, seconds_of
-from deskhand.providers.hosted import HostedProvider
+from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.retry import Clock
 
@@ -57,6 +54,7 @@ class E2BProvider(HostedProvider):
     """
 
     name: ClassVar[str] = NAME
+    noun = "sandbox"
 
     def __init__(
         self,
@@ -91,8 +89,7 @@ class E2BProvider(HostedProvider):
         self._clock = Clock()
 
     def _check_ready(self) -> None:
-        if not self._http.has_key:
-            raise ConfigError("there is no key for e2b", hint=KEY_HINT, provider=NAME, code="no_key")
+        self._check_key(self._http, KEY_HINT)
 
     def _connections(self) -> AbstractAsyncContextManager[object]:
         return self._both()
@@ -166,20 +163,12 @@ class E2BProvider(HostedProvider):
         Raises:
             NotFoundError: If there is none with that id.
         """
-        owner = self._owned()
-        if not computer_id or not computer_id.isprintable():
-            raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if isinstance(own := owner.computer(computer_id), E2BComputer):
+        if (own := self._known(computer_id, E2BComputer)) is not None:
             return own
         try:
             fields = await self._described(computer_id)
         except ComputerGoneError as error:
-            raise NotFoundError(
-                f"e2b has no sandbox {computer_id}",
-                hint="deskhand ls tells which there are",
-                provider=NAME,
-                request_id=error.request_id,
-            ) from error
+            raise self._unknown(computer_id, error.request_id) from error
         computer = self._computer({**fields, "sandboxID": computer_id})
         await computer.wait_until_up()
         return computer
@@ -188,7 +177,7 @@ class E2BProvider(HostedProvider):
         """List the sandboxes that the key may see, running and paused, the oldest first."""
         self._owned()
         found = [computer_info(fields) for fields in await self._api.list()]
-        return sorted(found, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
+        return oldest_first(found)
 
     def _computer(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Final
@@ -12,6 +11,7 @@ from deskhand.providers.contract import ComputerSpec, Screen
 from deskhand.providers.e2b.api import NAME, NAMED
 from deskhand.providers.e2b.desktop import DISPLAY
 from deskhand.providers.execution import check_command
+from deskhand.providers.options import check_option
 
 __all__ = ["DEFAULT_TTL", "creation_body", "seconds_of"]
 
@@ -73,10 +73,7 @@ def _check_screen(screen: Screen) -> None:
 def _checked(options: Mapping[str, object]) -> dict[str, bool]:
     checked = {}
     for option, value in options.items():
-        if option not in _OPTIONS:
-            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"e2b has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        check_option("e2b", option, _OPTIONS)
         if not isinstance(value, bool):
             raise InvalidInputError(f"{option} is {value!r}; it must be True or False")
         checked[_OPTIONS[option]] = value

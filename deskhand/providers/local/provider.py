@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from deskhand.providers.local.computer import DEFAULT_SCREEN, LocalComputer, Loc
 from deskhand.providers.local.folder import remove_stale_folders
 from deskhand.providers.local.pool import Guest, Holding, WarmPool
 from deskhand.providers.local.share import list_shared
+from deskhand.providers.options import check_option
 
 __all__ = ["LocalProvider"]
 
@@ -166,12 +166,7 @@ class LocalProvider(ComputeProvider):
             raise InvalidInputError(f"ttl is {spec.ttl}; it must be a positive number of seconds")
         check_command("", spec.env)
         for option, value in options.items():
-            if option not in _OPTIONS:
-                nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-                meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-                raise InvalidInputError(
-                    f"the local provider has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}"
-                )
+            check_option("the local provider", option, _OPTIONS)
             if not isinstance(value, bool):
                 raise InvalidInputError(f"{option} is {value!r}; it must be True or False")
         return LocalSettings(

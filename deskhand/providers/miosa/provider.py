@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
 from urllib.parse import quote
 
 from pydantic import JsonValue, SecretStr
 
-from deskhand.errors import ComputerGoneError, ConfigError, InvalidInputError, NotFoundError
+from deskhand.errors import ComputerGoneError
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
-from deskhand.providers.creation import unique_name
-from deskhand.providers.hosted import HostedProvider
+from deskhand.providers.creation import id_of, unique_name
+from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info
 from deskhand.providers.miosa.computer import Idle, Kin, MiosaComputer
@@ -72,8 +72,7 @@ class MiosaProvider(HostedProvider):
         self._kin = Kin(self._clone, self._restore)
 
     def _check_ready(self) -> None:
-        if not self._http.has_key:
-            raise ConfigError("there is no key for miosa", hint=KEY_HINT, provider=NAME, code="no_key")
+        self._check_key(self._http, KEY_HINT)
 
     def _connections(self) -> AbstractAsyncContextManager[object]:
         return self._http
@@ -111,7 +110,7 @@ class MiosaProvider(HostedProvider):
             idle = Idle(idle_seconds(spec), is_wanted=spec.ttl is not None)
             return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=idle)
 
-        return await owner.make(unique, begin, lambda: _id_of(self._directory.named(unique)))
+        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
     async def get(self, computer_id: str) -> MiosaComputer:
         """Return an existing computer, borrowed; one that runs is waited for until its desktop is up.
@@ -119,20 +118,12 @@ class MiosaProvider(HostedProvider):
         Raises:
             NotFoundError: If there is none with that id.
         """
-        owner = self._owned()
-        if not computer_id or not computer_id.isprintable():
-            raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if isinstance(own := owner.computer(computer_id), MiosaComputer):
+        if (own := self._known(computer_id, MiosaComputer)) is not None:
             return own
         try:
             fields = await self._http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
         except ComputerGoneError as error:
-            raise NotFoundError(
-                f"miosa has no computer {computer_id}",
-                hint="deskhand ls tells which there are",
-                provider=NAME,
-                request_id=error.request_id,
-            ) from error
+            raise self._unknown(computer_id, error.request_id) from error
         info = computer_info({"id": computer_id, **unwrapped(fields, "computer")})
         computer = MiosaComputer(info, self._api, self._kin)
         await computer.wait_until_up()
@@ -142,7 +133,7 @@ class MiosaProvider(HostedProvider):
         """List the computers that the key may see, of the workspace where one is given, the oldest first."""
         self._owned()
         found = [computer_info(fields) for fields in await self._directory.computers()]
-        return sorted(found, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
+        return oldest_first(found)
 
     def _copy(self, fields: Mapping[str, JsonValue], original: MiosaComputer) -> MiosaComputer:
         info = computer_info(fields, original.info.metadata)
@@ -159,7 +150,7 @@ class MiosaProvider(HostedProvider):
             fields = await self._directory.copied(send, lambda: self._directory.named(unique))
             return self._copy(fields, original)
 
-        return await owner.make(unique, begin, lambda: _id_of(self._directory.named(unique)))
+        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
     async def _restore(self, original: MiosaComputer, home: str, snapshot_id: str) -> MiosaComputer:
         """Have a computer made of a snapshot, which is owned like what was created; the vendor gives it its name."""
@@ -178,13 +169,8 @@ class MiosaProvider(HostedProvider):
             return self._copy(fields, original)
 
         called = f"{original.info.name} (of the snapshot {snapshot_id})"
-        return await owner.make(called, begin, lambda: _id_of(self._directory.find(is_it)))
+        return await owner.make(called, begin, lambda: id_of(self._directory.find(is_it)))
 
     def __repr__(self) -> str:
         """The state at a glance."""
         return f"<MiosaProvider {self._http.origin}{'' if self.is_open else ' closed'}>"
-
-
-async def _id_of(found: Awaitable[JsonObject | None]) -> str | None:
-    fields = await found
-    return None if fields is None else str(fields["id"])

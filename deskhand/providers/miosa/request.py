@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.miosa.api import NAME
+from deskhand.providers.options import check_option, positive
 
 __all__ = ["ATTRIBUTION", "DEFAULT_TTL", "creation_body", "idle_seconds"]
 
@@ -69,18 +69,12 @@ def idle_seconds(spec: ComputerSpec) -> int:
     Raises:
         InvalidInputError: If it is none.
     """
-    ttl = DEFAULT_TTL if spec.ttl is None else spec.ttl
-    if not (ttl > 0 and math.isfinite(ttl)):
-        raise InvalidInputError(f"ttl is {ttl}; it must be a positive number")
-    return math.ceil(ttl)
+    return math.ceil(DEFAULT_TTL if spec.ttl is None else positive("ttl", spec.ttl))
 
 
 def _checked(options: Mapping[str, object]) -> dict[str, object]:
     for option, value in options.items():
-        if option not in _OPTIONS:
-            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"miosa has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        check_option("miosa", option, _OPTIONS)
         if option in _TEXTS and not (isinstance(value, str) and value):
             raise InvalidInputError(f"{option} is {value!r}; it must be text")
         if option in _FLAGS and not isinstance(value, bool):

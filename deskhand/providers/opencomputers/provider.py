@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from pydantic import JsonValue, SecretStr
 
-from deskhand.errors import ComputerGoneError, ConfigError, InvalidInputError, NotFoundError
+from deskhand.errors import ComputerGoneError, NotFoundError
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStatus
 from deskhand.providers.creation import unique_name
-from deskhand.providers.hosted import HostedProvider
+from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
 from deskhand.providers.miosa.service import KEY_HINT, miosa_client
 from deskhand.providers.opencomputers.api import NAME, ROWS, HostApi, host_info, is_of_deskhand
@@ -42,6 +42,7 @@ class OpenComputersProvider(HostedProvider):
     """
 
     name: ClassVar[str] = NAME
+    noun = "host"
 
     def __init__(
         self,
@@ -70,8 +71,7 @@ class OpenComputersProvider(HostedProvider):
         self._tunnels = Tunnels(self._api, tunnel_access)
 
     def _check_ready(self) -> None:
-        if not self._http.has_key:
-            raise ConfigError(f"there is no key for {NAME}", hint=KEY_HINT, provider=NAME, code="no_key")
+        self._check_key(self._http, KEY_HINT)
 
     def _connections(self) -> AbstractAsyncContextManager[object]:
         return self._connected()
@@ -118,38 +118,23 @@ class OpenComputersProvider(HostedProvider):
         Raises:
             NotFoundError: If there is none with that id, or it was revoked.
         """
-        owner = self._owned()
-        if not computer_id or not computer_id.isprintable():
-            raise InvalidInputError(f"{computer_id!r} is no host's id")
-        if isinstance(own := owner.computer(computer_id), OpenComputersComputer):
+        if (own := self._known(computer_id, OpenComputersComputer)) is not None:
             return own
         try:
             fields = await self._api.describe(computer_id)
         except (ComputerGoneError, NotFoundError) as error:
-            raise self._none(computer_id, error.request_id) from error
+            raise self._unknown(computer_id, error.request_id) from error
         computer = self._computer({"id": computer_id, **fields})
         if computer.info.status is ComputerStatus.DESTROYED:
-            raise self._none(computer_id)
+            raise self._unknown(computer_id)
         await computer.wait_until_up()
         return computer
-
-    @staticmethod
-    def _none(host_id: str, request_id: str | None = None) -> NotFoundError:
-        return NotFoundError(
-            f"{NAME} has no host {host_id}",
-            hint="deskhand ls tells which there are",
-            provider=NAME,
-            request_id=request_id,
-        )
 
     async def list(self) -> builtins.list[ComputerInfo]:
         """List the hosts of the account, the oldest first; those that were revoked are none any more."""
         self._owned()
         found = [host_info(fields) for fields in await self._registry.hosts()]
-        return sorted(
-            (info for info in found if info.status is not ComputerStatus.DESTROYED),
-            key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id),
-        )
+        return oldest_first(info for info in found if info.status is not ComputerStatus.DESTROYED)
 
     def _computer(self, fields: Mapping[str, JsonValue], key: SecretStr | None = None) -> OpenComputersComputer:
         is_deskhands = key is not None or is_of_deskhand(fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -16,6 +15,7 @@ from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.miosa.envelope import listed
 from deskhand.providers.miosa.service import CONSOLE
 from deskhand.providers.opencomputers.api import CREATED_HERE, HOSTS, NAME, OPERATIONS, HostApi, host_of
+from deskhand.providers.options import check_option
 
 __all__ = ["Registered", "Registry", "registration_body"]
 
@@ -52,10 +52,7 @@ def registration_body(name: str, spec: ComputerSpec, options: Mapping[str, objec
             raise InvalidInputError(f"the label {label} is deskhand's own", provider=NAME)
     body: dict[str, object] = {"name": name, "labels": {**spec.metadata, **CREATED_HERE}}
     for option, value in options.items():
-        if option not in _OPTIONS:
-            nearest = difflib.get_close_matches(option, _OPTIONS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"{NAME} has no option {option!r}{meant}", hint=f"options: {', '.join(_OPTIONS)}")
+        check_option(NAME, option, _OPTIONS)
         if not isinstance(value, str) or not value:
             raise InvalidInputError(f"{option} is {value!r}; it must be text")
         body[option] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from typing import ClassVar, Final
@@ -14,7 +14,6 @@ from pydantic import JsonValue, SecretStr
 
 from deskhand.errors import (
     ComputerGoneError,
-    ConfigError,
     DeskhandError,
     InvalidInputError,
     NotFoundError,
@@ -23,8 +22,8 @@ from deskhand.errors import (
 )
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
-from deskhand.providers.creation import unique_name
-from deskhand.providers.hosted import HostedProvider
+from deskhand.providers.creation import id_of, unique_name
+from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, OrgoApi, computer_info
 from deskhand.providers.orgo.computer import OrgoComputer
@@ -83,8 +82,7 @@ class OrgoProvider(HostedProvider):
         self._agent_model = agent_model
 
     def _check_ready(self) -> None:
-        if not self._http.has_key:
-            raise ConfigError("there is no key for orgo", hint=KEY_HINT, provider=NAME, code="no_key")
+        self._check_key(self._http, KEY_HINT)
 
     def _connections(self) -> AbstractAsyncContextManager[object]:
         return self._http
@@ -116,7 +114,7 @@ class OrgoProvider(HostedProvider):
         async def begin() -> OrgoComputer:
             return self._computer(await self._created(body, is_ttl_wanted=spec.ttl is not None), spec.metadata)
 
-        return await owner.make(unique, begin, lambda: _id_of(self._directory.find(unique)))
+        return await owner.make(unique, begin, lambda: id_of(self._directory.find(unique)))
 
     async def _created(self, body: dict[str, object], *, is_ttl_wanted: bool) -> JsonObject:
         """Create a computer; plans that fix the idle time refuse one, so that ours is only asked for."""
@@ -133,20 +131,12 @@ class OrgoProvider(HostedProvider):
         Raises:
             NotFoundError: If there is none with that id.
         """
-        owner = self._owned()
-        if not computer_id or not computer_id.isprintable():
-            raise InvalidInputError(f"{computer_id!r} is no computer's id")
-        if isinstance(own := owner.computer(computer_id), OrgoComputer):
+        if (own := self._known(computer_id, OrgoComputer)) is not None:
             return own
         try:
             fields = await self._http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
         except ComputerGoneError as error:
-            raise NotFoundError(
-                f"orgo has no computer {computer_id}",
-                hint="deskhand ls tells which there are",
-                provider=NAME,
-                request_id=error.request_id,
-            ) from error
+            raise self._unknown(computer_id, error.request_id) from error
         computer = self._computer({"id": computer_id, **fields})
         await computer.wait_until_up()
         return computer
@@ -160,7 +150,7 @@ class OrgoProvider(HostedProvider):
             replace(info, metadata=own[info.id].info.metadata) if info.id in own else info  # Orgo keeps none
             for info in found
         ]
-        return sorted(told, key=lambda info: (info.created_at.timestamp() if info.created_at else 0.0, info.id))
+        return oldest_first(told)
 
     def _computer(self, fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> OrgoComputer:
         info = computer_info(fields, metadata)
@@ -187,13 +177,8 @@ class OrgoProvider(HostedProvider):
                 fields = found
             return self._computer(fields, {**original.info.metadata, "clone": name})
 
-        return await owner.make(f"{original.info.name} (clone)", begin, lambda: _id_of(find()))
+        return await owner.make(f"{original.info.name} (clone)", begin, lambda: id_of(find()))
 
     def __repr__(self) -> str:
         """The state at a glance."""
         return f"<OrgoProvider {self._http.origin}{'' if self.is_open else ' closed'}>"
-
-
-async def _id_of(found: Awaitable[JsonObject | None]) -> str | None:
-    fields = await found
-    return None if fields is None else str(fields["id"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
+from deskhand.providers.options import check_option, positive
 from deskhand.providers.orgo.api import NAME
 
 __all__ = ["DEFAULT_TTL", "creation_body"]
@@ -41,13 +41,13 @@ def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Map
     if spec.memory is not None:
         body["ram"] = int(_step("memory", spec.memory / _GIB, _MEMORY))
     if spec.disk is not None:
-        body["disk_size_gb"] = max(_SMALLEST_DISK, math.ceil(_positive("disk", spec.disk) / _GIB))
+        body["disk_size_gb"] = max(_SMALLEST_DISK, math.ceil(positive("disk", spec.disk) / _GIB))
     if spec.screen is not None:
         width, height = spec.screen
         body["resolution"] = f"{width}x{height}x{_DEPTH}"
     if spec.image is not None:
         body["image"] = spec.image
-    ttl = DEFAULT_TTL if spec.ttl is None else _positive("ttl", spec.ttl)
+    ttl = DEFAULT_TTL if spec.ttl is None else positive("ttl", spec.ttl)
     body["auto_stop_minutes"] = math.ceil(ttl / 60)
     return body
 
@@ -55,24 +55,15 @@ def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Map
 def _checked(options: Mapping[str, object]) -> dict[str, str]:
     checked = {}
     for option, value in options.items():
-        if option not in _TEXTS:
-            nearest = difflib.get_close_matches(option, _TEXTS, n=1)
-            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise InvalidInputError(f"orgo has no option {option!r}{meant}", hint=f"options: {', '.join(_TEXTS)}")
+        check_option("orgo", option, _TEXTS)
         if not isinstance(value, str) or not value:
             raise InvalidInputError(f"{option} is {value!r}; it must be text")
         checked[option] = value
     return checked
 
 
-def _positive(what: str, value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        raise InvalidInputError(f"{what} is {value}; it must be a positive number")
-    return value
-
-
 def _step(what: str, value: float, steps: Sequence[float]) -> float:
-    _positive(what, value)
+    positive(what, value)
     enough = [step for step in steps if step >= value]
     if not enough:
         raise InvalidInputError(f"{what} of {value:g} is more than orgo has: {steps[-1]:g}", provider=NAME)
