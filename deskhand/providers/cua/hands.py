@@ -47,12 +47,15 @@ _TYPED_A_SECOND: Final = 20
 
 
 class _Step(NamedTuple):
-    """One command; ``pause`` is how many seconds what it holds is held."""
+    """One command; ``pause`` is for how many seconds what it holds is held, ``seconds`` what it takes where it is long.
+
+    What is not long has the deadline that any command has.
+    """
 
     name: str
     params: Mapping[str, object] = {}
     pause: float = 0.0
-    seconds: float = 1.0
+    seconds: float | None = None
 
 
 class Hands:
@@ -96,7 +99,8 @@ class Hands:
         taken = 0
         try:
             for step in steps:
-                await self._server.ask(step.name, step.params, deadline=_PATIENCE + step.seconds)
+                deadline = None if step.seconds is None else _PATIENCE + step.seconds
+                await self._server.ask(step.name, step.params, deadline=deadline)
                 taken += 1
                 await anyio.sleep(step.pause)
         except DeskhandError as error:
@@ -235,7 +239,7 @@ def _drag(action: Drag) -> list[_Step]:
     if _is_plain(action):
         (start_x, start_y), (end_x, end_y) = action.path
         ends = {"start_x": start_x, "start_y": start_y, "end_x": end_x, "end_y": end_y, "button": action.button}
-        return [_Step("drag", ends, seconds=5.0)]
+        return [_Step("drag", ends)]
     moves = [_Step("move the pointer", {"x": x, "y": y}) for x, y in _way(action.path)]
     down, up = (_Step(f"{word} a button", {"button": action.button}) for word in ("press", "release"))
     return [down, *moves, up]

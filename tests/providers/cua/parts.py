@@ -73,10 +73,11 @@ async def cua(
     machines: int = 3,
     without: tuple[str, ...] = (),
     left_running: int = 0,
+    timeout: float | None = None,
 ) -> AsyncIterator[Cua]:
     """Serve a simulator and open a provider that talks to its cloud; `simulated` says what the rest means."""
     async with (
         simulated(behind, machines=machines, without=without, left_running=left_running) as simulator,
-        CuaProvider(api_key=simulator.key, cloud_url=simulator.origin) as provider,
+        CuaProvider(api_key=simulator.key, cloud_url=simulator.origin, timeout=timeout) as provider,
     ):
         yield Cua(simulator, provider)

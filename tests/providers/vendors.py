@@ -1,0 +1,143 @@
+"""Computers of vendors at their simulators, and what acts on them: for tests that are the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from deskhand.providers import ExternalComputer
+from deskhand.testing.simulators import CuaSimulator, MiosaSimulator, OpenComputersSimulator, RecordedRequest
+from tests.providers.cua.parts import cua
+from tests.providers.miosa.parts import miosa
+from tests.providers.opencomputers.parts import opencomputers, shell_only
+
+# A test sees a computer by its capabilities alone; some things that vendors do are no part of the contract.
+Use = Callable[[Any], Awaitable[object]]
+Vendor = MiosaSimulator | OpenComputersSimulator | CuaSimulator
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A computer that is up, and the simulator that it is at."""
+
+    simulator: Vendor
+    computer: ExternalComputer
+
+
+@asynccontextmanager
+async def a_miosa(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Create a cloud computer of MIOSA with a recording desktop behind."""
+    async with miosa(timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.create())
+
+
+@asynccontextmanager
+async def a_host(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Borrow a host of OpenComputers with a real shell behind."""
+    async with opencomputers(shell_only, timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.borrow())
+
+
+@asynccontextmanager
+async def a_cua(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Start a machine of Cua's cloud with a recording desktop behind."""
+    async with cua(timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.create())
+
+
+VENDORS: Mapping[str, Callable[..., AbstractAsyncContextManager[Served]]] = {
+    "miosa": a_miosa,
+    "opencomputers": a_host,
+    "cua": a_cua,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that acts on a computer, and the one request of it that does.
+
+    Attributes:
+        vendor: Whose computer it is for.
+        use: Does it.
+        route: The simulator's name of the route.
+        holds: What the request's body holds, by which it is known among all of the route.
+        is_streamed: Whether it is answered with events in place of one object.
+    """
+
+    vendor: str
+    use: Use
+    route: str
+    holds: str = ""
+    is_streamed: bool = False
+
+    def sent(self, simulator: Vendor) -> list[RecordedRequest]:
+        """Return the requests of it that came, the oldest first."""
+        return [request for request in simulator.asked(self.route) if self.holds in str(request.body)]
+
+
+async def run(computer: ExternalComputer) -> None:
+    """Run a command to its end."""
+    await computer.exec("echo marked")
+
+
+async def follow(computer: ExternalComputer) -> None:
+    """Follow a command to its end."""
+    async with computer.exec_stream("echo marked") as stream:
+        async for _ in stream:
+            pass
+
+
+_INPUT: Mapping[str, Use] = {
+    "click": lambda computer: computer.left_click(3, 4),
+    "double click": lambda computer: computer.double_click(3, 4),
+    "drag": lambda computer: computer.drag((1, 1), (2, 2)),
+    "scroll": lambda computer: computer.scroll(dy=1),
+    "type": lambda computer: computer.type("text"),
+    "key": lambda computer: computer.key("enter"),
+    "chord": lambda computer: computer.key("ctrl+s"),
+    "hold": lambda computer: computer.hold_key("shift", 0.01),
+    "press": lambda computer: computer.mouse_down(),
+}
+_ROUTES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "miosa": {
+        "click": ("click", ""),
+        "double click": ("double_click", ""),
+        "drag": ("drag", ""),
+        "scroll": ("scroll", ""),
+        "type": ("type", ""),
+        "key": ("key", "Return"),
+        "chord": ("key", "ctrl+s"),
+        "hold": ("key_down", ""),
+        "press": ("mouse_down", ""),
+    },
+    "cua": {
+        "click": ("cmd", "left_click"),
+        "double click": ("cmd", "double_click"),
+        "drag": ("cmd", "'drag'"),
+        "scroll": ("cmd", "'scroll'"),
+        "type": ("cmd", "type_text"),
+        "key": ("cmd", "press_key"),
+        "chord": ("cmd", "hotkey"),
+        "hold": ("cmd", "key_down"),
+        "press": ("cmd", "mouse_down"),
+    },
+}
+
+ACTS: Mapping[str, Act] = {
+    **{
+        f"{vendor}: {name}": Act(vendor, _INPUT[name], *row)
+        for vendor, rows in _ROUTES.items()
+        for name, row in rows.items()
+    },
+    "miosa: exec": Act("miosa", run, "exec", "echo marked"),
+    "miosa: python": Act("miosa", lambda computer: computer.python("1"), "python"),
+    "miosa: snapshot": Act("miosa", lambda computer: computer.snapshot("mine"), "take_snapshot"),
+    "miosa: prompt": Act("miosa", lambda computer: computer.prompt("Go."), "start_session"),
+    "opencomputers: exec": Act("opencomputers", run, "exec", "echo marked", is_streamed=True),
+    "opencomputers: follow": Act("opencomputers", follow, "exec", "echo marked", is_streamed=True),
+    "opencomputers: prompt": Act("opencomputers", lambda computer: computer.prompt("Go."), "dispatch"),
+    "opencomputers: ticket": Act("opencomputers", lambda computer: computer.shell_endpoint(), "terminal_ticket"),
+}
+"""What acts: it is sent once, whatever becomes of its answer."""
