@@ -45,6 +45,7 @@ class Answer:
         fields: The answer's JSON object; empty where it was none.
         request_id: The other side's name for the request.
         retry_at: When to try again, in Unix seconds, where it said so.
+        retryable: Whether the same request may succeed later, where it said so.
     """
 
     status: int
@@ -53,6 +54,7 @@ class Answer:
     fields: Mapping[str, JsonValue] | None = None
     request_id: str | None = None
     retry_at: float | None = None
+    retryable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Failure:
         error: The class.
         effect: Whether the request took effect; ``None`` where the status does not tell: then a read had none, and of
             anything else nobody knows.
-        retryable: Whether the same request may succeed later; the class's default where not given.
+        retryable: Whether the same request may succeed later; what the answer says, else the class's default, where not
+            given.
         hint: What to do; fields of the answer may stand in it in braces.
         is_silence: Whether this only says that whoever does the work did not answer (a gateway's timeout).
     """
@@ -134,8 +137,12 @@ def failure_of(answer: Answer, operation: Operation, provider: str, rows: Sequen
         provider: Who was asked.
         rows: The vendor's own rows, the first that matches counts.
     """
-    failure = next((row.failure for row in rows if row.matches(answer)), None) or _common(answer.status)
+    of_vendor = next((row.failure for row in rows if row.matches(answer)), None)
+    failure = of_vendor or _common(answer.status)
     make, effect, hint = failure.error, failure.effect, failure.hint
+    retryable = failure.retryable
+    if answer.retryable is not None and (of_vendor is None or retryable is None):
+        retryable = answer.retryable
     if effect is None:
         effect = "no" if operation.repetition == "read" else "unknown"
         if failure.is_silence and operation.repetition == "once":
@@ -145,7 +152,7 @@ def failure_of(answer: Answer, operation: Operation, provider: str, rows: Sequen
         f"{provider} answered {answer.status} when asked to {operation.name}{said}",
         hint=_filled(hint, answer),
         effect=effect,
-        retryable=failure.retryable if make is failure.error else None,
+        retryable=retryable if make is failure.error else None,
         provider=provider,
         request_id=answer.request_id,
         retry_at=answer.retry_at,

@@ -23,6 +23,7 @@ from deskhand.errors import (
     PayloadTooLargeError,
     ProtocolError,
 )
+from deskhand.providers.answers import number
 from deskhand.providers.http.failures import SHOWN, Answer, FailureRow, failure_of
 from deskhand.providers.http.logs import redacted_url
 from deskhand.providers.http.operation import Operation
@@ -74,6 +75,7 @@ class Reports:
             fields,
             self._request_id(headers, fields),
             None if wait is None else self._clock.wall() + wait,
+            retryable if isinstance(retryable := _scope(fields).get("retryable"), bool) else None,
         )
         return failure_of(answer, operation, self._provider, self._rows)
 
@@ -145,14 +147,18 @@ class Reports:
     def _wait(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> float | None:
         """Return the seconds that the other side asks to wait, in a header or in the error itself."""
         wait = retry_after(headers, self._clock.wall())
-        nested = fields.get("error")
-        told = (nested if isinstance(nested, dict) else fields).get("retry_after_ms")
-        if wait is None and isinstance(told, int | float) and not isinstance(told, bool) and told >= 0:
-            return float(told) / 1000
+        for name, unit in (("retry_after_ms", 1000), ("retry_after", 1)):
+            if wait is None and (told := number(_scope(fields).get(name))) is not None:
+                wait = told / unit
         return wait
 
     def _request_id(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> str | None:
-        named = fields.get("request_id") or headers.get("x-request-id") or headers.get("request-id")
+        named = (
+            _scope(fields).get("request_id")
+            or fields.get("request_id")
+            or headers.get("x-request-id")
+            or headers.get("request-id")
+        )
         return named[:SHOWN] if isinstance(named, str) else None
 
     def _shown(self, text: str) -> str:
@@ -190,9 +196,15 @@ class Deadline:
         raise DeadlineExceededError(late, effect=effect, retryable=True, provider=self._provider)
 
 
+def _scope(fields: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return the object that tells of an error: the one under ``error``, or the whole answer."""
+    nested = fields.get("error")
+    return nested if isinstance(nested, dict) else fields
+
+
 def _said(fields: Mapping[str, JsonValue]) -> tuple[JsonValue, JsonValue]:
     """Return the text and the code of an error, which stand apart, within each other, or the text beside a code."""
-    said, code, detail = fields.get("error"), fields.get("code"), fields.get("detail")
+    said, code, detail, several = (fields.get(name) for name in ("error", "code", "detail", "errors"))
     if isinstance(said, dict):
         return said.get("message"), said.get("code") or said.get("type")
     if isinstance(said, str) and isinstance(detail, str) and _CODE.fullmatch(said):
@@ -201,7 +213,8 @@ def _said(fields: Mapping[str, JsonValue]) -> tuple[JsonValue, JsonValue]:
         said = fields.get("message")
     if not isinstance(code, str):  # a number, beside which there may be a word
         code = fields.get("error_code")
-    return detail if said is None else said, code
+    first = several[0] if isinstance(several, list) and several else several
+    return next((one for one in (said, detail, fields.get("reason"), first) if one is not None), None), code
 
 
 def _effect(operation: Operation) -> Effect:

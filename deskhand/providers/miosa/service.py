@@ -34,6 +34,7 @@ _STARTING: Final = Failure(ConflictError, "no", True, "it is still starting: try
 _WRONG_STATE: Final = Failure(
     ConflictError, "no", hint="start it first, or wait until it is in a state that allows this"
 )
+_NO_MACHINE: Final = Failure(OverloadedError, "no", False, "leave out fail_fast to wait for a machine, or try later")
 _NOT_FOUND: Final = "check the name, and that MIOSA_BASE_URL or base_url is where the API begins, such as https://host"
 _NO_CREDIT: Final = f"the account has no credit left: top it up at {CONSOLE}"
 
@@ -60,7 +61,7 @@ ROWS: Final = (
     FailureRow(413, "", Failure(PayloadTooLargeError, "no", hint="send less at once")),
     FailureRow(422, "timeout_too_long", Failure(InvalidInputError, "no", hint="start it in the background")),
     FailureRow(429, "member_limit_reached", Failure(QuotaError, "no", False, "destroy one first")),
-    FailureRow(503, "no_ready_machine", Failure(OverloadedError, "no", hint="there is no machine ready: try later")),
+    FailureRow(503, "no_ready_machine", _NO_MACHINE),
     FailureRow(503, "restore_transient", Failure(OverloadedError, "no", True)),
 )
 """What MIOSA's errors mean where the status alone does not tell."""

@@ -122,7 +122,7 @@ def nested(code: str, **more: object) -> dict[str, object]:
         (422, nested("TIMEOUT_TOO_LONG"), InvalidInputError, False),
         (429, nested("MEMBER_LIMIT_REACHED"), QuotaError, False),
         (429, nested("RATE_LIMITED"), RateLimitedError, True),
-        (503, nested("no_ready_machine"), OverloadedError, True),
+        (503, nested("no_ready_machine"), OverloadedError, False),
     ],
 )
 async def test_errors_are_read_in_every_shape(
