@@ -1025,6 +1025,18 @@ class CuaProvider(HostedProvider):
     def list(self) -> builtins.list[ComputerInfo]:
         """List the account's machines, or the server whose address is configured."""
 
+class RestoringComputer(HostedComputer):
+    """Derive from it where a snapshot is no way back for the same machine, but the beginning of another one."""
+
+    def restore(self, snapshot_id: str) -> None:
+        """Become the machine that the vendor makes of a snapshot, with another ``info.id``; wait until it is up."""
+
+    def keep(self) -> None:
+        """Give up ownership, also of what was restored."""
+
+    def destroy(self) -> None:
+        """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
+
 class ShellDesktop(ExternalComputer):
     """A computer whose screen is seen and used through its shell: derive from it in place of `ExternalComputer`."""
 
@@ -1048,7 +1060,7 @@ class ShellDesktop(ExternalComputer):
     def perform(self, action: InputAction) -> None:
         """Perform one input action, once: a failure is told, not repeated, and says in ``effect`` what is certain."""
 
-class E2BComputer(HostedComputer, ShellDesktop):
+class E2BComputer(RestoringComputer, ShellDesktop):
     """A sandbox in E2B's cloud."""
 
     @property
@@ -1105,11 +1117,15 @@ class E2BComputer(HostedComputer, ShellDesktop):
     def refresh(self) -> ComputerInfo:
         """Ask E2B what the computer is doing, and return its information: that it is gone too."""
 
-    def destroy(self) -> None:
-        """End it for good; that it is gone already is no error."""
-
     def clone(self, name: str) -> E2BComputer:
         """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
+
+    def snapshot(self, name: str) -> str:
+        """Save disk and memory; it pauses meanwhile. The snapshot stays when the computer ends, until it is deleted."""
+
+    @property
+    def made_with(self) -> Mapping[str, object]:
+        """The request that it was created with; empty of one that was created elsewhere."""
 
     @property
     def ttl(self) -> float:

@@ -19,7 +19,10 @@ from tests.providers.cua.parts import Behind, cua, simulated
 SHELL = frozenset({Capability.EXEC, Capability.FILES})
 ATTACHED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 HOSTED = ATTACHED | {Capability.PAUSE, Capability.LIVE_VIEW}
-LACKING = {Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.RESIZE, Capability.PORTS}
+LACKING = {
+    *(Capability.EXEC_STREAM, Capability.SHELL, Capability.TERMINAL, Capability.RESIZE, Capability.PORTS),
+    *(Capability.CLONE, Capability.SNAPSHOT),
+}
 """What no computer of Cua has."""
 ALONE = [case for case in CASES if case.ends_computer]
 ENDLESS = {"type_many_different_characters"}
@@ -70,11 +73,21 @@ async def test_cua_computer_conforms_case_by_case(case: Case) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ALONE, ids=str)
+@pytest.mark.parametrize("case", [case for case in ALONE if not case.needs], ids=str)
 async def test_cua_computer_ends(case: Case) -> None:
     """A machine that was stopped for good says so, whatever is asked of it."""
     async with a_target(FakeComputer) as target:
         assert await case.run(target) is Verdict.VERIFIED
+
+
+@pytest.mark.needs_x
+@pytest.mark.slow
+@without_x_skipped
+@pytest.mark.parametrize("case", [case for case in ALONE if case.needs], ids=str)
+async def test_cua_computer_goes_on(case: Case) -> None:
+    """What is stopped and started again is as every computer is; there are neither copies nor snapshots."""
+    async with a_target() as target:
+        assert await case.run(target) is verdict_of(case)
 
 
 @pytest.mark.slow

@@ -20,9 +20,9 @@ from tests.providers.daytona.parts import Behind, daytona, machine_of, simulated
 from tests.providers.orgo.parts import shell_only
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
-LIFE = frozenset({Capability.PAUSE, Capability.CLONE})
+LIFE = frozenset({Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 DESKTOP = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
-LACKING = frozenset({Capability.SHELL, Capability.RESIZE, Capability.SNAPSHOT, Capability.PROMPT})
+LACKING = frozenset({Capability.SHELL, Capability.RESIZE, Capability.PROMPT})
 """What no sandbox of Daytona has."""
 ALONE = [case for case in CASES if case.ends_computer]
 IN_TURN = [case for case in CASES if not case.ends_computer]
@@ -59,7 +59,7 @@ async def test_daytona_computer_conforms() -> None:
     """A hosted desktop does what each case says, and input arrives on it as asked for."""
     async with a_target() as target:
         assert target.computer.capabilities == SHELL | LIFE | DESKTOP
-        await run_in_turn(target, [*IN_TURN, *ALONE[:1]])
+        await run_in_turn(target, IN_TURN)
 
 
 @pytest.mark.slow
@@ -68,8 +68,15 @@ async def test_daytona_computer_without_a_desktop_conforms() -> None:
     dialect = DaytonaDialect(computer_use=False, terminal_output="text", log_end="open", toolbox_url="asked")
     async with a_target(shell_only, dialect=dialect) as target:
         assert target.computer.capabilities == SHELL | LIFE
-        shell = [case for case in IN_TURN if case.needs <= SHELL]
-        await run_in_turn(target, [*shell, *ALONE[1:]])
+        await run_in_turn(target, [case for case in IN_TURN if case.needs <= SHELL])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ALONE, ids=str)
+async def test_daytona_computer_ends_as_every_computer_does(case: Case) -> None:
+    """A case that ends the computer, or makes another of it, has one for itself."""
+    async with a_target(shell_only) as target:
+        await run_in_turn(target, [case])
 
 
 LOST: dict[str, frozenset[Capability]] = {

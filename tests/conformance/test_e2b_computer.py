@@ -19,7 +19,7 @@ from tests.providers.orgo.parts import Behind, shell_only
 
 SHELL = frozenset(
     {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
-    | {Capability.PAUSE, Capability.CLONE}
+    | {Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT}
 )
 DESKTOP = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = {Capability.SHELL, Capability.RESIZE}
@@ -64,6 +64,7 @@ async def test_e2b_computer_conforms() -> None:
 async def test_e2b_computer_ends_as_every_computer_does(case: Case) -> None:
     """A case that ends the computer has one for itself."""
     async with a_target(shell_only) as target:
+        assert case.needs <= SHELL
         assert await case.run(target) is Verdict.VERIFIED
 
 

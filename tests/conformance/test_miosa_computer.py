@@ -64,7 +64,7 @@ async def test_miosa_computer_conforms() -> None:
 @pytest.mark.parametrize("case", ALONE, ids=str)
 async def test_miosa_computer_ends_as_it_should(case: Case) -> None:
     """What ends a computer, each on one of its own."""
-    async with a_target(FakeComputer) as target:
+    async with a_target(shell_only if case.needs else FakeComputer) as target:
         assert await case.run(target) is Verdict.VERIFIED
 
 

@@ -20,7 +20,7 @@ from tests.providers.orgo.parts import Behind, orgo, shell_only, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.FILES, Capability.TERMINAL})
 HOSTED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
-LACKING = {Capability.EXEC_STREAM, Capability.SHELL, Capability.RESIZE, Capability.PORTS}
+LACKING = {Capability.EXEC_STREAM, Capability.SHELL, Capability.RESIZE, Capability.PORTS, Capability.SNAPSHOT}
 """What no computer of Orgo has."""
 ALONE = [case for case in CASES if case.ends_computer]
 IN_TURN = [case for case in CASES if not case.ends_computer]

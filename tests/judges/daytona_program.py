@@ -105,6 +105,13 @@ async def main(base_url: str, key: str) -> dict[str, Any]:
         told["preview"] = [link.url.startswith("http"), bool(link.token)]
         told["listed"] = [one.name async for one in daytona.list()]
         told["home"] = await sandbox.get_user_home_dir()
+        await sandbox.fs.upload_file(b"before", "saved")
+        await sandbox.create_snapshot("judged-files")
+        again = await daytona.create(CreateSandboxFromSnapshotParams(name="restored", snapshot="judged-files"))
+        told["snapshot"] = (await again.fs.download_file("saved")).decode()
+        await again.delete()
+        none = CreateSandboxFromSnapshotParams(name="none", snapshot="no-such")
+        told["no snapshot"] = (await refused(daytona.create(none))).partition(":")[0]
         await sandbox.stop()
         told["off"] = (await refused(sandbox.process.exec("true"))).partition(":")[0]
         await sandbox.start()

@@ -58,6 +58,16 @@ async def shell(options: dict[str, str]) -> dict[str, Any]:
     await sandbox.connect(timeout=60)
     told["again"] = (await sandbox.commands.run("echo again")).stdout
     await sandbox.set_timeout(90)
+    await sandbox.files.write("saved.txt", "before")
+    saved = await sandbox.create_snapshot(name="judged")
+    await sandbox.files.write("saved.txt", "after")
+    again = await AsyncSandbox.create(saved.snapshot_id, timeout=60, **options)
+    told["snapshot"] = [saved.snapshot_id, saved.names, await again.files.read("saved.txt")]
+    told["snapshot ended"] = [
+        await again.kill(),
+        await AsyncSandbox.delete_snapshot(saved.snapshot_id, **options),
+        await AsyncSandbox.delete_snapshot(saved.snapshot_id, **options),
+    ]
     info = await sandbox.get_info()
     told["info"] = [info.sandbox_id == sandbox.sandbox_id, info.metadata, info.state.value]
     pages = AsyncSandbox.list(query=SandboxQuery(metadata={"is": "judged"}), limit=1, **options)

@@ -60,6 +60,7 @@ async def test_the_vendors_package_drives_the_simulator() -> None:
     assert told["preview"] == [True, True]
     assert (told["off"], told["nobody"]) == ("DaytonaBadRequestError", "DaytonaNotFoundError")
     assert told["wrong key"] == "DaytonaAuthenticationError"
-    assert refused == {"execute", "create_session", "key", "get"}
+    assert (told["snapshot"], told["no snapshot"]) == ("before", "DaytonaBadRequestError")
+    assert refused == {"execute", "create_session", "key", "get", "create"}
     assert not simulator.computers
     assert not simulator.errors

@@ -56,6 +56,8 @@ async def test_the_vendors_packages_drive_the_simulator(tmp_path: Path) -> None:
         "running": [True, False],
         "paused": [True, False],
         "again": "again\n",
+        "snapshot": ["simulated-team/judged:default", ["simulated-team/judged:default"], "before"],
+        "snapshot ended": [True, True, False],
         "info": [True, {"is": "judged"}, "running"],
         "page": [True],
         "host": True,

@@ -61,6 +61,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("archive a computer", repetition="repeatable"),
         Operation("set its time to live", repetition="repeatable"),
         Operation("fork a computer", deadline=90.0),
+        Operation("take a snapshot", deadline=90.0),
         Operation("tell a port's address", "GET", "read"),
         Operation("run a command", limit=OUTPUT_LIMIT),
         Operation("look around", repetition="repeatable", deadline=10.0, attempts=1, limit=OUTPUT_LIMIT),
@@ -97,12 +98,14 @@ _QUOTA: Final = (
     "the organization allows no more: destroy or archive some, or see https://app.daytona.io/dashboard/limits"
 )
 _NOT_FOUND: Final = "check the name, and that DAYTONA_API_URL or base_url is where the API begins"
+_OLD_DAEMON: Final = "its snapshot's daemon is older than that: use a newer snapshot"
 _OFF: Final = "start it, or wait until it has started"
 
 ROWS: Final = (
     FailureRow(400, "is the sandbox started", Failure(ConflictError, "no", True, _OFF)),
     FailureRow(400, "not started", Failure(ConflictError, "no", True, _OFF)),
     FailureRow(400, "valid state", Failure(ConflictError, "no", hint="see its state with refresh")),
+    FailureRow(400, "did you add it", Failure(NotFoundError, "no", hint="see the snapshots at https://app.daytona.io")),
     FailureRow(400, "quota", Failure(QuotaError, "no", hint=_QUOTA)),
     FailureRow(400, "limit exceeded", Failure(QuotaError, "no", hint=_QUOTA)),
     FailureRow(401, "", Failure(AuthError, "no", hint=KEY_HINT)),
@@ -232,15 +235,31 @@ class DaytonaApi:
         except NotFoundError as error:
             raise await self.missing(error, operation, computer_id) from error
 
-    async def missing(self, error: NotFoundError, operation: str, computer_id: str) -> DeskhandError:
-        """Return what "not found" means where no file was meant: no sandbox, or no such route in its toolbox."""
+    async def make(
+        self, operation: str, computer_id: str, route: str, body: Mapping[str, object] | None = None
+    ) -> JsonObject:
+        """Have the control plane make something of a sandbox.
+
+        Raises:
+            ComputerGoneError: If the sandbox is not there any more.
+            UnsupportedError: If the route is not there.
+        """
+        try:
+            return await self.http.call(OPERATIONS[operation], self.path(computer_id, route), body)
+        except NotFoundError as error:
+            raise await self.missing(error, operation, computer_id, "this API is older than that") from error
+
+    async def missing(
+        self, error: NotFoundError, operation: str, computer_id: str, hint: str = _OLD_DAEMON
+    ) -> DeskhandError:
+        """Return what "not found" means where no file was meant: no sandbox, or no such route."""
         if isinstance(error, FileMissingError):
             return error
         if not await self.is_there(computer_id):
             return ComputerGoneError(error.message, effect="no", provider=NAME, request_id=error.request_id)
         return UnsupportedError(
             f"this sandbox has no way to {operation}: {error.message}",
-            hint="its snapshot's daemon is older than that: use a newer snapshot",
+            hint=hint,
             provider=NAME,
             effect="no",
             request_id=error.request_id,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -37,6 +37,7 @@ from deskhand.providers.contract import (
     Screen,
     Terminal,
 )
+from deskhand.providers.creation import unique_name
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi, computer_info
 from deskhand.providers.daytona.commands import line_to
 from deskhand.providers.daytona.files import DaytonaFiles
@@ -45,10 +46,10 @@ from deskhand.providers.daytona.request import minutes
 from deskhand.providers.daytona.streams import follow
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.providers.execution import check_command, checked_timeout
-from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import INPUT, capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until_status, until_up
+from deskhand.providers.restoring import Kin, RestoringComputer
 from deskhand.providers.shell_commands import Marked, ShellCommands
 
 __all__ = ["DaytonaComputer", "PreviewLink"]
@@ -57,6 +58,8 @@ _BUILD: Final = 240.0
 """Seconds that a sandbox may take to start: its image may have to be built or fetched first."""
 _SIGNED: Final = 3600
 """Seconds that a signed address opens a port."""
+_AFTER_SAVING: Final = ("started", "stopped", "paused", "archived")
+"""The states that a sandbox may go back to when a snapshot of it was taken."""
 _VIEW_PORT: Final = 6080
 _VIEW_PATH: Final = "/vnc.html?autoconnect=true&resize=scale"
 _LONGEST_TTL: Final = 365 * 86_400
@@ -64,7 +67,7 @@ _LONGEST_TTL: Final = 365 * 86_400
 _SHELL: Final = frozenset(
     {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
 )
-_LIFE: Final = frozenset({Capability.PAUSE, Capability.CLONE})
+_LIFE: Final = frozenset({Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 _DESKTOP: Final = (INPUT - {Capability.FULL_INPUT}) | {
     Capability.SCREENSHOT,
     Capability.REGION,
@@ -81,7 +84,7 @@ class PreviewLink:
     token: SecretStr = field(repr=False)
 
 
-class DaytonaComputer(HostedComputer):
+class DaytonaComputer(RestoringComputer):
     """A sandbox in Daytona's cloud.
 
     Commands run in bash. What `exec` returns comes merged, as the vendor has it; `exec_stream` keeps the streams apart.
@@ -92,25 +95,34 @@ class DaytonaComputer(HostedComputer):
     the buttons back and forward) is struck by ``xdotool`` where the sandbox has it, and refused elsewhere, before
     anything is sent. Input is sent once and never repeated.
 
-    There is no kept shell, and no snapshot that the same sandbox goes back to.
+    A snapshot is restored as another sandbox: this object is then that one, with another ``info.id``, and the former is
+    destroyed. There is no kept shell.
     """
 
     def __init__(
         self,
         info: ComputerInfo,
         api: DaytonaApi,
+        kin: Kin[DaytonaComputer],
         *,
-        adopt: Callable[[DaytonaComputer, str], Awaitable[DaytonaComputer]],
+        made_with: Mapping[str, object] | None = None,
     ) -> None:
-        self._info = info
+        super().__init__()
         self._api = api
-        self._adopt = adopt
-        self._commands = ShellCommands(NAME, line_to(api, info.id), api.in_background)
-        self._files: DaytonaFiles = DaytonaFiles(api, self._commands, info.id)
-        self._hands = Hands(api, Composition(NAME, self._commands, None), info.id)
+        self._kin = kin
+        self._made_with: Mapping[str, object] = made_with or {}
+        self._is_owned = made_with is not None
         self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
         self._capabilities = _SHELL | _LIFE
         self._missing: set[Capability] = set()
+        self._be(info)
+
+    def _be(self, info: ComputerInfo) -> None:
+        """Be the sandbox with that id."""
+        self._info = info
+        self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
+        self._files: DaytonaFiles = DaytonaFiles(self._api, self._commands, info.id)
+        self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -361,15 +373,6 @@ class DaytonaComputer(HostedComputer):
         self._api.learn_toolbox(self._info.id, fields.get("toolboxProxyUrl"))
         self._info = replace(computer_info(fields), screen=self._info.screen)
 
-    async def destroy(self) -> None:
-        """End it for good; that it is gone already is no error."""
-        if self._is_ended:
-            return
-        with suppress(ComputerGoneError, NotFoundError):  # it ended by itself, or by a request whose answer was lost
-            await self._api.destroy(self._info.id)
-        self._is_ended = True
-        self._notice_gone()
-
     async def clone(self, name: str) -> DaytonaComputer:
         """Fork it: a copy with the same files, owned by the provider.
 
@@ -378,7 +381,38 @@ class DaytonaComputer(HostedComputer):
         """
         self._check(Capability.CLONE)
         async with self._noticing(Capability.CLONE):
-            return await self._adopt(self, name)
+            return await self._kin.clone(self, name)
+
+    async def snapshot(self, name: str) -> str:
+        """Save its files, and wait until that is done. The snapshot stays when the computer ends, until it is deleted.
+
+        Args:
+            name: What the snapshot's name begins with; a suffix makes it the only one of that name.
+        """
+        self._check(Capability.SNAPSHOT)
+        unique = unique_name(name)
+        async with self._noticing(Capability.SNAPSHOT):
+            self._learn(await self._api.make("take a snapshot", self._info.id, "snapshot", {"name": unique}))
+            await until_status(self.refresh, *_AFTER_SAVING, field="state", failed=("error",), deadline=_BUILD)
+        return unique
+
+    async def _become(self, snapshot_id: str) -> DaytonaComputer:
+        restored = await self._kin.restore(self, snapshot_id)
+        self._be(replace(restored.info, metadata=self._info.metadata))
+        self._hands.composed.display = restored._hands.composed.display
+        self._capabilities = restored._capabilities
+        return restored
+
+    async def _leave(self, computer_id: str) -> None:
+        await self._end(computer_id)
+
+    async def _end(self, computer_id: str) -> None:
+        await self._api.destroy(computer_id)
+
+    @property
+    def made_with(self) -> Mapping[str, object]:
+        """The request that it was created with; empty of one that was created elsewhere."""
+        return self._made_with
 
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
         """Note that the sandbox is gone, or a route."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import ClassVar, Final
@@ -16,17 +16,17 @@ from deskhand.errors import (
     ComputerGoneError,
     NotFoundError,
     ProtocolError,
-    UnsupportedError,
 )
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStatus
 from deskhand.providers.creation import create_once, id_of, unique_name
 from deskhand.providers.daytona.api import KEY_HINT, NAME, OPERATIONS, ROWS, DaytonaApi, computer_info, state_of
 from deskhand.providers.daytona.computer import DaytonaComputer
-from deskhand.providers.daytona.request import creation_body
+from deskhand.providers.daytona.request import creation_body, restoration_body
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.ownership import Hosted
+from deskhand.providers.restoring import Kin
 from deskhand.retry import Clock
 
 __all__ = ["DaytonaProvider"]
@@ -76,6 +76,7 @@ class DaytonaProvider(HostedProvider):
             http_client=http_client,
         )
         self._api = DaytonaApi(self._http, self._in_background)
+        self._kin: Kin[DaytonaComputer] = Kin(self._fork, self._restore)
         self._target = target or os.environ.get("DAYTONA_TARGET") or None
         self._clock = Clock()
 
@@ -103,20 +104,29 @@ class DaytonaProvider(HostedProvider):
             QuotaError: If the organization allows no more.
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
-        owner = self._owned()
+        self._owned()
         unique = unique_name(name)
-        body = creation_body(unique, spec or ComputerSpec(), vendor_options, self._target)
+        return await self._make(unique, creation_body(unique, spec or ComputerSpec(), vendor_options, self._target))
 
+    async def _make(self, unique: str, body: Mapping[str, object]) -> DaytonaComputer:
+        """Have a sandbox created, which is owned, and found by its name where the answer is lost."""
+        return await self._owning(
+            unique, lambda: self._http.call(OPERATIONS["create a computer"], "/sandbox", body), body
+        )
+
+    async def _owning(
+        self, unique: str, ask: Callable[[], Awaitable[JsonObject]], made_with: Mapping[str, object]
+    ) -> DaytonaComputer:
         async def send() -> JsonObject:
-            return _made(await self._http.call(OPERATIONS["create a computer"], "/sandbox", body))
+            return _made(await ask())
 
         async def begin() -> DaytonaComputer:
             fields = await create_once(
                 NAME, unique, send, lambda: self._find(unique), console=CONSOLE, clock=self._clock
             )
-            return self._computer(fields)
+            return self._computer(fields, made_with)
 
-        return await owner.make(unique, begin, lambda: id_of(self._find(unique)))
+        return await self._owned().make(unique, begin, lambda: id_of(self._find(unique)))
 
     async def _find(self, name: str) -> JsonObject | None:
         """Return the sandbox of a name; look more than once, as its request may still be under way."""
@@ -171,36 +181,33 @@ class DaytonaProvider(HostedProvider):
     def _with_screen(info: ComputerInfo, own: Hosted | None) -> ComputerInfo:
         return info if own is None else replace(info, screen=own.info.screen)
 
-    def _computer(self, fields: Mapping[str, JsonValue]) -> DaytonaComputer:
+    def _computer(
+        self, fields: Mapping[str, JsonValue], made_with: Mapping[str, object] | None = None
+    ) -> DaytonaComputer:
         info = computer_info(fields)
         self._api.learn_toolbox(info.id, fields.get("toolboxProxyUrl"))
-        return DaytonaComputer(info, self._api, adopt=self._fork)
+        return DaytonaComputer(info, self._api, self._kin, made_with=made_with)
 
     async def _fork(self, original: DaytonaComputer, name: str) -> DaytonaComputer:
         """Have a copy made, which is owned like what was created."""
-        owner = self._owned()
         unique = unique_name(name)
 
-        async def send() -> JsonObject:
-            path = self._api.path(original.info.id, "fork")
-            try:
-                return _made(await self._http.call(OPERATIONS["fork a computer"], path, {"name": unique}))
-            except NotFoundError as error:
-                if await self._api.is_there(original.info.id):
-                    raise UnsupportedError(
-                        "daytona has no forks here", provider=NAME, effect="no", request_id=error.request_id
-                    ) from error
-                raise ComputerGoneError(
-                    error.message, effect="no", provider=NAME, request_id=error.request_id
-                ) from error
+        async def ask() -> JsonObject:
+            return await self._api.make("fork a computer", original.info.id, "fork", {"name": unique})
 
-        async def begin() -> DaytonaComputer:
-            fields = await create_once(
-                NAME, unique, send, lambda: self._find(unique), console=CONSOLE, clock=self._clock
-            )
-            return self._computer(fields)
+        return await self._owning(unique, ask, original.made_with)
 
-        return await owner.make(unique, begin, lambda: id_of(self._find(unique)))
+    async def _restore(self, original: DaytonaComputer, snapshot_id: str) -> DaytonaComputer:
+        """Have a sandbox made of a snapshot, which is owned like what was created."""
+        info = original.info
+        unique = unique_name(info.name.rpartition("-")[0] or info.name)
+        body = restoration_body(unique, snapshot_id, info.metadata, original.made_with)
+        try:
+            return await self._make(unique, body)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"daytona has no snapshot {snapshot_id}", provider=NAME, request_id=error.request_id
+            ) from error
 
     def __repr__(self) -> str:
         """The state at a glance."""

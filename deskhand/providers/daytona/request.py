@@ -11,7 +11,7 @@ from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.daytona.api import NAME
 from deskhand.providers.options import check_option, positive
 
-__all__ = ["creation_body", "minutes"]
+__all__ = ["creation_body", "minutes", "restoration_body"]
 
 IDLE_MINUTES: Final = 60
 """Idle minutes after which a sandbox stops by itself where nobody says otherwise."""
@@ -30,6 +30,8 @@ _OPTIONS: Final[Mapping[str, tuple[str, type]]] = {
     "auto_delete_minutes": ("autoDeleteInterval", int),
 }
 """What the vendor calls an option, and what it must be."""
+_OF_AN_IMAGE: Final = frozenset({"buildInfo", "cpu", "memory", "disk"})
+"""What a snapshot has of its own."""
 _KINDS: Final = {str: "text", bool: "True or False", int: "a whole number"}
 
 
@@ -68,6 +70,21 @@ def creation_body(
     if spec.ttl is not None:
         body["ttlMinutes"] = minutes(spec.ttl)
     return body
+
+
+def restoration_body(
+    name: str, snapshot_id: str, labels: Mapping[str, str], made_with: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the body of the request that makes a sandbox of a snapshot, for the rest as the former was made."""
+    kept = {key: value for key, value in made_with.items() if key not in _OF_AN_IMAGE}
+    return {
+        "autoStopInterval": IDLE_MINUTES,
+        "autoDeleteInterval": STOPPED_MINUTES,
+        **kept,
+        **({"labels": dict(labels)} if labels else {}),
+        "name": name,
+        "snapshot": snapshot_id,
+    }
 
 
 def minutes(seconds: float) -> int:

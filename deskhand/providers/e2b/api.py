@@ -62,6 +62,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("pause a sandbox", repetition="repeatable", deadline=60.0),
         Operation("resume a sandbox", repetition="repeatable", deadline=60.0),
         Operation("fork a sandbox", deadline=120.0),
+        Operation("take a snapshot", deadline=120.0),
         Operation("tell its health", "GET", "read", deadline=10.0, attempts=1),
         Operation("run a command"),
         Operation("open a terminal"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -36,9 +36,9 @@ from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi, computer_info, 
 from deskhand.providers.e2b.desktop import VIEWER_PORT, bring_up, has_viewer, start_viewer
 from deskhand.providers.e2b.files import Files
 from deskhand.providers.e2b.processes import Processes
-from deskhand.providers.e2b.request import DEFAULT_TTL, seconds_of
+from deskhand.providers.e2b.request import DEFAULT_TTL, seconds_of, snapshot_name
 from deskhand.providers.e2b.terminal import open_terminal
-from deskhand.providers.hosted_computer import HostedComputer
+from deskhand.providers.restoring import Kin, RestoringComputer
 from deskhand.providers.shell_desktop import ShellDesktop
 
 __all__ = ["E2BComputer"]
@@ -48,17 +48,23 @@ _UP: Final = 60.0
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 _IN_DOUBT: Final = (OutcomeUnknownError, ConnectionLostError, OverloadedError, ProtocolError, DeadlineExceededError)
 """Errors that may mean that the sandbox is not there any more."""
-_ROUTES: Final = {"pause": Capability.PAUSE, "connect": Capability.PAUSE, "fork": Capability.CLONE}
+_ROUTES: Final = {
+    "pause": Capability.PAUSE,
+    "connect": Capability.PAUSE,
+    "fork": Capability.CLONE,
+    "snapshots": Capability.SNAPSHOT,
+}
 
 
-class E2BComputer(HostedComputer, ShellDesktop):
+class E2BComputer(RestoringComputer, ShellDesktop):
     """A sandbox in E2B's cloud.
 
     Commands, files and terminals go through the daemon inside of it. Its screen is seen and used by ``scrot`` and
     ``xdotool``, where its template has them and an X server: ``desktop`` has. Of a template without them there are
     shell and files. It ends when its time is up, whatever it is doing, unless that is extended.
 
-    There is no kept shell, no other screen size afterwards, and no snapshot that could be brought back in its place.
+    A snapshot is restored as another sandbox: this object is then that one, with another ``info.id``, and the former is
+    destroyed. There is no kept shell, and no other screen size afterwards.
     """
 
     inline_picture = 0
@@ -68,22 +74,28 @@ class E2BComputer(HostedComputer, ShellDesktop):
         self,
         fields: Mapping[str, JsonValue],
         api: E2BApi,
+        kin: Kin[E2BComputer],
         *,
         ttl: float = DEFAULT_TTL,
         screen: Screen | None = None,
-        is_new: bool = False,
-        adopt: Callable[[E2BComputer, str], Awaitable[E2BComputer]],
+        made_with: Mapping[str, object] | None = None,
     ) -> None:
-        self._info = computer_info(fields)
+        super().__init__()
         self._api = api
+        self._kin = kin
         self._ttl = ttl
         self._wanted_screen = screen
-        self._is_new = is_new
-        self._adopt = adopt
-        self._domain = domain_of(fields)
-        self._processes = Processes(api, api.daemon(fields))
-        self._files: Files = Files(api, self._processes)
+        self._made_with: Mapping[str, object] = made_with or {}
+        self._is_owned = self._is_new = made_with is not None
+        self._be(computer_info(fields), domain_of(fields), Processes(api, api.daemon(fields)))
         self._has_viewer = False
+
+    def _be(self, info: ComputerInfo, domain: str, processes: Processes) -> None:
+        """Be the sandbox with that id, whose processes these are."""
+        self._info = info
+        self._domain = domain
+        self._processes = processes
+        self._files: Files = Files(self._api, processes)
 
     @property
     def info(self) -> ComputerInfo:
@@ -271,21 +283,45 @@ class E2BComputer(HostedComputer, ShellDesktop):
         self._info = replace(computer_info(fields), id=self._info.id)
         return self.info
 
-    async def destroy(self) -> None:
-        """End it for good; that it is gone already is no error."""
-        if self._is_ended:
-            return
-        with suppress(ComputerGoneError):  # it ended by itself, or by an earlier request whose answer was lost
-            await self._api.destroy(self._info.id)
-        self._is_ended = True
-        self._notice_gone()
-
     async def clone(self, name: str) -> E2BComputer:
         """Make a copy that goes on from here, owned by the provider; ``name`` is kept as metadata."""
         self._check(Capability.CLONE)
         if not name:
             raise InvalidInputError("a clone needs a name")
-        return await self._adopt(self, name)
+        return await self._kin.clone(self, name)
+
+    async def snapshot(self, name: str) -> str:
+        """Save disk and memory; it pauses meanwhile. The snapshot stays when the computer ends, until it is deleted.
+
+        Args:
+            name: What the snapshot's name at E2B begins with; a suffix makes it the only one of that name.
+        """
+        self._check(Capability.SNAPSHOT)
+        body = {"name": snapshot_name(name)}
+        async with self._noticing():
+            answer = _object(await self._api.act("take a snapshot", self._info.id, "snapshots", body))
+        snapshot_id = answer.get("snapshotID")
+        if not isinstance(snapshot_id, str) or not snapshot_id:
+            raise ProtocolError("e2b tells no id of the snapshot", provider=NAME)
+        return snapshot_id
+
+    async def _become(self, snapshot_id: str) -> E2BComputer:
+        restored = await self._kin.restore(self, snapshot_id)
+        self._be(replace(restored._info, metadata=self._info.metadata), restored._domain, restored._processes)
+        self._has_viewer = restored._has_viewer
+        self._desktop = restored._desktop
+        return restored
+
+    async def _leave(self, computer_id: str) -> None:
+        await self._end(computer_id)
+
+    async def _end(self, computer_id: str) -> None:
+        await self._api.destroy(computer_id)
+
+    @property
+    def made_with(self) -> Mapping[str, object]:
+        """The request that it was created with; empty of one that was created elsewhere."""
+        return self._made_with
 
     @property
     def ttl(self) -> float:

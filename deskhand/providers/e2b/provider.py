@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from deskhand.errors import (
     ComputerGoneError,
     DeskhandError,
+    NotFoundError,
     ProtocolError,
     ProviderError,
 )
@@ -23,9 +24,10 @@ from deskhand.providers.contract import ComputerInfo, ComputerSpec, Screen
 from deskhand.providers.creation import create_once, unique_name
 from deskhand.providers.e2b.api import DAEMON_ROWS, KEY_HINT, NAME, OPERATIONS, ROWS, E2BApi, computer_info
 from deskhand.providers.e2b.computer import E2BComputer
-from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, seconds_of
+from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, restoration_body, seconds_of
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
+from deskhand.providers.restoring import Kin
 from deskhand.retry import Clock
 
 __all__ = ["E2BProvider"]
@@ -86,6 +88,7 @@ class E2BProvider(HostedProvider):
             http_client=http_client,
         )
         self._api = E2BApi(self._http, self._daemons, inside, self._in_background)
+        self._kin: Kin[E2BComputer] = Kin(self._clone, self._restore)
         self._clock = Clock()
 
     def _check_ready(self) -> None:
@@ -119,9 +122,15 @@ class E2BProvider(HostedProvider):
             QuotaError: If the plan allows no more.
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
-        owner, spec = self._owned(), spec or ComputerSpec()
+        self._owned()
+        spec = spec or ComputerSpec()
         unique = unique_name(name)
-        body = creation_body(unique, spec, vendor_options)
+        screen = None if spec.screen is None else Screen(*spec.screen)
+        ttl = DEFAULT_TTL if spec.ttl is None else spec.ttl
+        return await self._make(unique, creation_body(unique, spec, vendor_options), ttl, screen)
+
+    async def _make(self, unique: str, body: Mapping[str, object], ttl: float, screen: Screen | None) -> E2BComputer:
+        """Have a sandbox made, which is owned, and found again by its name where the answer is lost."""
         once = [("idempotency-key", f"deskhand-{unique.rpartition('-')[2]}-{unique_name('x').rpartition('-')[2]}")]
 
         async def send() -> JsonObject:
@@ -136,15 +145,13 @@ class E2BProvider(HostedProvider):
 
         async def begin() -> E2BComputer:
             fields = await create_once(NAME, unique, send, find, console=CONSOLE, clock=self._clock)
-            screen = None if spec.screen is None else Screen(*spec.screen)
-            ttl = DEFAULT_TTL if spec.ttl is None else spec.ttl
-            return self._computer(fields, ttl=ttl, screen=screen, is_new=True)
+            return self._computer(fields, ttl=ttl, screen=screen, made_with=body)
 
         async def look() -> str | None:
             found = await self._found(unique)
             return None if found is None else str(found["sandboxID"])
 
-        return await owner.make(unique, begin, look)
+        return await self._owned().make(unique, begin, look)
 
     async def _found(self, name: str) -> JsonObject | None:
         """Return the sandbox of that name; look more than once, as its request may still be under way."""
@@ -185,9 +192,9 @@ class E2BProvider(HostedProvider):
         *,
         ttl: float = DEFAULT_TTL,
         screen: Screen | None = None,
-        is_new: bool = False,
+        made_with: Mapping[str, object] | None = None,
     ) -> E2BComputer:
-        return E2BComputer(fields, self._api, ttl=ttl, screen=screen, is_new=is_new, adopt=self._clone)
+        return E2BComputer(fields, self._api, self._kin, ttl=ttl, screen=screen, made_with=made_with)
 
     async def _clone(self, original: E2BComputer, name: str) -> E2BComputer:
         """Have a copy made, which is owned like what was created."""
@@ -212,9 +219,21 @@ class E2BProvider(HostedProvider):
                 made = await self._described(found)
             metadata = {**original.info.metadata, "clone": name}
             fields: JsonObject = {**made, "metadata": {**metadata, "deskhand-name": original.info.name}}
-            return self._computer(fields, ttl=original.ttl, screen=original.screen, is_new=True)
+            return self._computer(fields, ttl=original.ttl, screen=original.screen, made_with=original.made_with)
 
         return await owner.make(f"{original.info.name} (copy)", begin, find)
+
+    async def _restore(self, original: E2BComputer, snapshot_id: str) -> E2BComputer:
+        """Have a sandbox made of a snapshot, which is owned like what was created."""
+        info = original.info
+        unique = unique_name(info.name.rpartition("-")[0] or info.name)
+        body = restoration_body(unique, snapshot_id, original.ttl, info.metadata, original.made_with)
+        try:
+            return await self._make(unique, body, original.ttl, original.screen)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"e2b has no snapshot {snapshot_id}", provider=NAME, request_id=error.request_id
+            ) from error
 
     def __repr__(self) -> str:
         """The state at a glance."""

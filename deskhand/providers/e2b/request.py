@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec, Screen
+from deskhand.providers.creation import unique_name
 from deskhand.providers.e2b.api import NAME, NAMED
 from deskhand.providers.e2b.desktop import DISPLAY
 from deskhand.providers.execution import check_command
 from deskhand.providers.options import check_option
 
-__all__ = ["DEFAULT_TTL", "creation_body", "seconds_of"]
+__all__ = ["DEFAULT_TTL", "creation_body", "restoration_body", "seconds_of", "snapshot_name"]
 
 DEFAULT_TTL: Final = 3600.0
 """Seconds after which a sandbox ends where nobody says otherwise: what every plan allows."""
@@ -21,6 +23,8 @@ TEMPLATE: Final = "desktop"
 
 _OPTIONS: Final = {"allow_internet_access": "allow_internet_access", "auto_pause": "autoPause"}
 """The vendor's options, all of which are yes or no, and their fields."""
+_FOREIGN: Final = re.compile(r"[^a-z0-9_-]+")
+"""What no name of a template may have, which a snapshot is."""
 _SMALLEST, _LARGEST = Screen(320, 200), Screen(2560, 1440)
 
 
@@ -47,6 +51,28 @@ def creation_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) 
         "envVars": {"DISPLAY": DISPLAY, **spec.env},
         **_checked(options),
     }
+
+
+def restoration_body(
+    name: str, snapshot_id: str, ttl: float, metadata: Mapping[str, str], made_with: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the body of the request that makes a sandbox of a snapshot, for the rest as the former was made."""
+    return {
+        "envVars": {"DISPLAY": DISPLAY},
+        **made_with,
+        "templateID": snapshot_id,
+        "timeout": seconds_of(ttl),
+        "metadata": {**metadata, NAMED: name},
+    }
+
+
+def snapshot_name(name: str) -> str:
+    """Return a name that no other snapshot has: one of the same name would become the newer version of the other.
+
+    Raises:
+        InvalidInputError: If it cannot be a name.
+    """
+    return _FOREIGN.sub("-", unique_name(name).lower())
 
 
 def seconds_of(ttl: float) -> int:

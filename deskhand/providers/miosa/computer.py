@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -38,7 +38,6 @@ from deskhand.providers.contract import (
     Terminal,
 )
 from deskhand.providers.execution import check_command, checked_timeout, timed_out
-from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
@@ -50,28 +49,16 @@ from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, 
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until
+from deskhand.providers.restoring import Kin, RestoringComputer
 from deskhand.providers.shell_commands import Marked, ShellCommands, kept
 
-__all__ = ["Idle", "Kin", "MiosaComputer"]
+__all__ = ["Idle", "MiosaComputer"]
 
 _PYTHON_MARGIN: Final = 15.0
 """Seconds that an answer may take beyond its code."""
 _RUNNING: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
 _PREVIEW_DOMAIN: Final = "miosa.ai"
 _ADDRESSES: Final = ("url", "public_url", "preview_url")
-
-
-@dataclass(frozen=True, slots=True)
-class Kin:
-    """How further computers come of one, which the provider owns.
-
-    Attributes:
-        clone: Makes a copy under a name.
-        restore: Makes a computer of a snapshot, which was taken of the computer with that id.
-    """
-
-    clone: Callable[[MiosaComputer, str], Awaitable[MiosaComputer]]
-    restore: Callable[[MiosaComputer, str, str], Awaitable[MiosaComputer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +69,7 @@ class Idle:
     is_wanted: bool = False
 
 
-class MiosaComputer(HostedComputer):
+class MiosaComputer(RestoringComputer):
     """A computer in MIOSA's cloud.
 
     Everything goes over the vendor's routes; each capability is there as long as its routes are. What has no route of
@@ -95,8 +82,15 @@ class MiosaComputer(HostedComputer):
     """
 
     def __init__(
-        self, info: ComputerInfo, api: MiosaApi, kin: Kin, *, is_owned: bool = False, idle: Idle | None = None
+        self,
+        info: ComputerInfo,
+        api: MiosaApi,
+        kin: Kin[MiosaComputer],
+        *,
+        is_owned: bool = False,
+        idle: Idle | None = None,
     ) -> None:
+        super().__init__()
         self._api = api
         self._kin = kin
         self._is_owned = is_owned
@@ -104,8 +98,6 @@ class MiosaComputer(HostedComputer):
         self._is_idle_time_set = idle is None
         self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
         self._homes: dict[str, str] = {}
-        self._former: list[str] = []
-        self._restored: list[MiosaComputer] = []
         self._be(info)
 
     def _be(self, info: ComputerInfo) -> None:
@@ -422,22 +414,6 @@ class MiosaComputer(HostedComputer):
         self._info = replace(told, id=self._info.id, screen=self._info.screen)
         return self._info
 
-    async def destroy(self) -> None:
-        """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
-        if self._is_ended:
-            return
-        for computer_id in (self._info.id, *self._former):
-            with suppress(ComputerGoneError, NotFoundError):
-                await self._api.destroy(computer_id)
-        self._is_ended = True
-        self._notice_gone()
-
-    def keep(self) -> None:
-        """Give up ownership, also of what was restored."""
-        super().keep()
-        for one in self._restored:
-            one.keep()
-
     async def clone(self, name: str) -> MiosaComputer:
         """Make a copy, owned by the provider."""
         self._check(Capability.CLONE)
@@ -468,30 +444,23 @@ class MiosaComputer(HostedComputer):
             await until(f"the snapshot {snapshot_id}", is_ready, provider=NAME)
         return snapshot_id
 
-    async def restore(self, snapshot_id: str) -> None:
-        """Become the machine that MIOSA makes of a snapshot, with another ``info.id``; wait until it is up.
+    def home_of(self, snapshot_id: str) -> str:
+        """Return the id of the computer that a snapshot was taken of: its own where another is not known."""
+        return self._homes.get(snapshot_id, self._info.id)
 
-        The former is stopped, and ends with this computer; one that was borrowed is left as it is.
-
-        Raises:
-            NotFoundError: If there is no such snapshot.
-        """
-        self._check(Capability.SNAPSHOT)
-        if not snapshot_id or not snapshot_id.isprintable():
-            raise InvalidInputError(f"{snapshot_id!r} is no snapshot's id")
-        former = self._info.id
-        async with self._noticing():
-            restored = await self._kin.restore(self, self._homes.get(snapshot_id, former), snapshot_id)
-        self._restored.append(restored)
-        if self.kept:
-            restored.keep()
+    async def _become(self, snapshot_id: str) -> MiosaComputer:
+        restored = await self._kin.restore(self, snapshot_id)
         facts, display = restored._facts, restored._hands.composed.display
         self._be(replace(restored.info, metadata=self._info.metadata))
         self._facts, self._hands.composed.display = facts, display
-        if self._is_owned:
-            self._former.append(former)
-            with suppress(DeskhandError):  # it stops by itself, and ends with this one
-                await self._api.do("stop a computer", former, "stop")
+        return restored
+
+    async def _leave(self, computer_id: str) -> None:
+        """Stop it only: of the snapshots of a machine that is destroyed nothing could be restored again."""
+        await self._api.do("stop a computer", computer_id, "stop")
+
+    async def _end(self, computer_id: str) -> None:
+        await self._api.destroy(computer_id)
 
     async def prompt(self, text: str) -> str:
         """Give a goal to MIOSA's own agent, which may act for up to half an hour; return what it says in the end."""

@@ -17,11 +17,12 @@ from deskhand.providers.creation import id_of, unique_name
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info
-from deskhand.providers.miosa.computer import Idle, Kin, MiosaComputer
+from deskhand.providers.miosa.computer import Idle, MiosaComputer
 from deskhand.providers.miosa.directory import Directory
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.request import ATTRIBUTION, creation_body, idle_seconds
 from deskhand.providers.miosa.service import KEY_HINT, miosa_client
+from deskhand.providers.restoring import Kin
 
 __all__ = ["MiosaProvider"]
 
@@ -69,7 +70,7 @@ class MiosaProvider(HostedProvider):
         self._api = MiosaApi(self._http, self._in_background)
         self._workspace_id = workspace_id
         self._directory = Directory(self._api, workspace_id)
-        self._kin = Kin(self._clone, self._restore)
+        self._kin: Kin[MiosaComputer] = Kin(self._clone, self._restore)
 
     def _check_ready(self) -> None:
         self._check_key(self._http, KEY_HINT)
@@ -152,11 +153,11 @@ class MiosaProvider(HostedProvider):
 
         return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
-    async def _restore(self, original: MiosaComputer, home: str, snapshot_id: str) -> MiosaComputer:
+    async def _restore(self, original: MiosaComputer, snapshot_id: str) -> MiosaComputer:
         """Have a computer made of a snapshot, which is owned like what was created; the vendor gives it its name."""
         owner = self._owned()
         before = {str(one.get("id")) for one in await self._directory.computers()}
-        path = self._api.path(home, f"restore/{quote(snapshot_id, safe='')}")
+        path = self._api.path(original.home_of(snapshot_id), f"restore/{quote(snapshot_id, safe='')}")
 
         def is_it(one: JsonObject) -> bool:
             return str(one.get("id")) not in before and str(one.get("name")).startswith(original.info.name)

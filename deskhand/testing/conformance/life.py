@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
-from deskhand.errors import ComputerGoneError, UnsupportedError
+from deskhand.errors import ComputerGoneError, NotFoundError, UnsupportedError
 from deskhand.providers import Capability, ComputerStatus, ExternalComputer, Region
 from deskhand.testing.conformance import case as kit
 from deskhand.testing.conformance.case import Case, Target, expect, expect_equal, refuses
@@ -139,3 +139,45 @@ async def use_after_destroy_is_refused(target: Target) -> None:
         if capability in before:
             with refuses(ComputerGoneError, f"{capability} after destroy"):
                 await use(target.computer)
+
+
+@_case(Capability.PAUSE, Capability.FILES, ends_computer=True)
+async def files_outlast_a_pause(target: Target) -> None:
+    """A computer that is stopped says so, and has its files and takes commands when it goes on."""
+    computer = target.computer
+    await computer.write_file("conformance-kept", b"\x00before\r\n")
+    await computer.stop()
+    status = (await computer.refresh()).status
+    expect(status in {ComputerStatus.PAUSED, ComputerStatus.STOPPED}, f"the status after stop() is {status}")
+    await computer.start()
+    expect_equal("the status after start()", (await computer.refresh()).status, ComputerStatus.RUNNING)
+    expect_equal("the file", await computer.read_bytes("conformance-kept"), b"\x00before\r\n")
+
+
+@_case(Capability.CLONE, Capability.FILES, ends_computer=True)
+async def clone_is_a_computer_of_its_own(target: Target) -> None:
+    """A clone has the files of its original; what is changed in one is not changed in the other."""
+    await target.computer.write_file("conformance-kept", b"of both")
+    twin = await target.computer.clone("conformance-twin")
+    expect(twin.info.id != target.computer.info.id, f"the clone has its original's id, {twin.info.id}")
+    expect_equal("the clone's file", await twin.read_bytes("conformance-kept"), b"of both")
+    await twin.write_file("conformance-kept", b"of the clone")
+    expect_equal("the file", await target.computer.read_bytes("conformance-kept"), b"of both")
+    await twin.destroy()
+    expect_equal("the clone's status", twin.info.status, ComputerStatus.DESTROYED)
+    expect_equal("the status", (await target.computer.refresh()).status, ComputerStatus.RUNNING)
+
+
+@_case(Capability.SNAPSHOT, Capability.FILES, ends_computer=True)
+async def snapshot_brings_back_what_was(target: Target) -> None:
+    """What was changed after a snapshot is undone by restoring it, twice too; a snapshot that is none is refused."""
+    computer = target.computer
+    await computer.write_file("conformance-kept", b"before")
+    saved = await computer.snapshot("conformance")
+    for _ in range(2):
+        await computer.write_file("conformance-kept", b"after")
+        await computer.restore(saved)
+        expect_equal("the file", await computer.read_bytes("conformance-kept"), b"before")
+    with refuses(NotFoundError, "restoring a snapshot that is none"):
+        await computer.restore("conformance-no-snapshot")
+    expect_equal("the status", (await computer.refresh()).status, ComputerStatus.RUNNING)

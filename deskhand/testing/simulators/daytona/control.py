@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.abc
 
-from deskhand.testing.simulators.disk import save_disk
+from deskhand.testing.simulators.disk import Disk, save_disk
 from deskhand.testing.simulators.hardware import HardwareError, Machine
 from deskhand.testing.simulators.wire import Answer, ApiError, Field, json_answer
 
@@ -65,6 +65,7 @@ class Control:
 
     Attributes:
         sandboxes: Those that exist, by id.
+        snapshots: What the disks held of which a snapshot was taken, by its name.
         is_suspended: Whether the organization has no credit left.
     """
 
@@ -86,6 +87,7 @@ class Control:
         self._seconds_of = seconds_of
         self._toolbox = toolbox
         self.sandboxes = sandboxes
+        self.snapshots: dict[str, Disk | None] = {}
         self.is_suspended = False
 
     def find(self, name: str) -> SimulatedSandbox:
@@ -110,7 +112,11 @@ class Control:
         build = body.get("buildInfo")
         if build is not None and not isinstance(build.get("dockerfileContent"), str):
             raise ApiError(400, "buildInfo.dockerfileContent must be a string")
+        called = body.get("snapshot")
+        if called is not None and called not in {*self._plan.snapshots, *self.snapshots}:
+            raise ApiError(400, f"Snapshot {called} not found. Did you add it through the Daytona Dashboard?")
         sandbox = self._new(body.pop("name", None), body)
+        sandbox.hardware.disk = self.snapshots.get(called) if called is not None else None
         self._tasks.start_soon(self._boot, sandbox)
         return self._told(sandbox)
 
@@ -226,6 +232,18 @@ class Control:
         twin.hardware.disk = await save_disk(machine)
         self._tasks.start_soon(self._boot, twin)
         return self._told(twin)
+
+    async def snapshot(self, call: DaytonaCall) -> Answer:
+        """Saves the files of one under a name that no other snapshot has."""
+        sandbox = self.find(call.path["id"])
+        name = read(call.body, {"name": Field("string", required=True), "includeMemory": _FLAG})["name"]
+        if sandbox.state not in {"started", "stopped"}:
+            raise ApiError(400, "Sandbox is not in valid state")
+        if name in {*self._plan.snapshots, *self.snapshots}:
+            raise ApiError(409, f"Snapshot with name {name} already exists")
+        self.snapshots[name] = await sandbox.hardware.save()
+        sandbox.shown = ["snapshotting", "snapshotting"]
+        return self._told(sandbox)
 
     async def labels(self, call: DaytonaCall) -> Answer:
         """Replaces the labels."""

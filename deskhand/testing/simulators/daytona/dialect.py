@@ -33,8 +33,10 @@ class DaytonaPlan:
         sandboxes: How many there may be.
         cpu: Cores of all together.
         memory: GiB of all together.
+        snapshots: Names of the snapshots that there are from the beginning.
     """
 
     sandboxes: int = 20
     cpu: int = 100
     memory: int = 200
+    snapshots: tuple[str, ...] = ("daytona-simulated:1",)

@@ -21,6 +21,7 @@ TABLE: tuple[Route, ...] = (
     Route("pause", "POST", (f"{_BOX}/pause",)),
     Route("archive", "POST", (f"{_BOX}/archive",)),
     Route("fork", "POST", (f"{_BOX}/fork",)),
+    Route("snapshot", "POST", (f"{_BOX}/snapshot",)),
     Route("labels", "PUT", (f"{_BOX}/labels",)),
     Route("auto_stop", "POST", (f"{_BOX}/autostop/{{minutes}}",)),
     Route("auto_delete", "POST", (f"{_BOX}/autodelete/{{minutes}}",)),

@@ -148,6 +148,7 @@ class DaytonaSimulator(Simulator):
             "pause": control.pause,
             "archive": control.archive,
             "fork": control.fork,
+            "snapshot": control.snapshot,
             "labels": control.labels,
             "auto_stop": control.auto_stop,
             "auto_delete": control.auto_delete,

@@ -12,12 +12,13 @@ import anyio.abc
 from pydantic import SecretStr
 
 from deskhand.providers import ExternalComputer, Screen
+from deskhand.testing.simulators.disk import Disk
 from deskhand.testing.simulators.hardware import Hardware, HardwareError, Machine
 from deskhand.testing.simulators.wire import ApiError, Json
 
 from .processes import Processes
 
-__all__ = ["Account", "E2BPlan", "SimulatedSandbox", "State"]
+__all__ = ["Account", "E2BPlan", "SimulatedSandbox", "SimulatedSnapshot", "State"]
 
 State: TypeAlias = Literal["running", "paused"]
 
@@ -160,6 +161,27 @@ class SimulatedSandbox:
         return {**self.as_listed(), "envdAccessToken": token, "domain": DOMAIN, "lifecycle": lifecycle}
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedSnapshot:
+    """What a sandbox was when a snapshot of it was taken, which is a template from then on.
+
+    Attributes:
+        template: What that had been created from.
+        names: What it is called, with the team and the tag; nothing where it was given no name.
+        env: Variables of all its processes.
+        screen: The size of its screen.
+        disk: What its disk held.
+        id: What it is created from again.
+    """
+
+    template: str
+    names: tuple[str, ...]
+    env: dict[str, str]
+    screen: Screen
+    disk: Disk | None = field(repr=False)
+    id: str = field(default_factory=lambda: secrets.token_hex(10))
+
+
 class Account:
     """One customer's account."""
 
@@ -168,6 +190,8 @@ class Account:
         self.key: SecretStr = SecretStr(f"e2b_{secrets.token_hex(20)}")
         self.is_key_good = True
         self.sandboxes: dict[str, SimulatedSandbox] = {}
+        self.snapshots: dict[str, SimulatedSnapshot] = {}
+        """By all that a snapshot can be called, its tag left out."""
         self.idempotent: dict[str, tuple[object, str]] = {}
         """By the key of a creation: what was asked for, and the id of what came of it."""
 

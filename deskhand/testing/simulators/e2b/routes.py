@@ -16,6 +16,8 @@ _API: tuple[Route, ...] = (
     Route("pause", "POST", (f"{_ONE}/pause",)),
     Route("connect", "POST", (f"/v2{_ONE}/connect", f"{_ONE}/connect", f"{_ONE}/resume")),
     Route("fork", "POST", (f"{_ONE}/fork",)),
+    Route("snapshot", "POST", (f"{_ONE}/snapshots",)),
+    Route("delete_template", "DELETE", ("/templates/{id*}",)),
 )
 _PROCESS, _FILES = "/process.Process", "/filesystem.Filesystem"
 _DAEMON: tuple[Route, ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from urllib.parse import parse_qsl, unquote
 
@@ -11,7 +12,7 @@ import anyio.abc
 from deskhand.testing.simulators.hardware import Machine
 from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer, read_fields
 
-from .account import Account, SimulatedSandbox
+from .account import Account, SimulatedSandbox, SimulatedSnapshot
 from .wire import API_CALL
 
 __all__ = ["Sandboxes"]
@@ -20,7 +21,9 @@ DEFAULT_TIMEOUT = 300
 MOST_LISTED = 100
 MOST_COPIES = 10
 KEPT_KEYS = 1_000
+TEAM = "simulated-team"
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 _TIMEOUT = Field("integer", low=0)
 _CREATE = {
     "templateID": Field("string", required=True),
@@ -59,7 +62,8 @@ class Sandboxes:
             if asked != call.body:
                 raise ApiError(409, "the request is another one", error_code="idempotency_request_mismatch")
             return json_answer(self._account.sandbox(sandbox_id).as_created(), 201)
-        template = body["templateID"].removeprefix("tpl").partition(":")[0]
+        saved = self._account.snapshots.get(body["templateID"].partition(":")[0])
+        template = saved.template if saved else body["templateID"].removeprefix("tpl").partition(":")[0]
         if template not in self._account.plan.templates:
             raise ApiError(404, f"template '{template}' not found")
         seconds = body.get("timeout", DEFAULT_TIMEOUT)
@@ -67,6 +71,9 @@ class Sandboxes:
         self._account.check_room()
         texts = [_texts(body, name) for name in ("metadata", "envVars")]
         made = self._new(template, *texts, auto_pause=body.get("autoPause", False))
+        if saved is not None:
+            made.hardware.disk, made.screen = saved.disk, saved.screen
+            made.env.update({name: value for name, value in saved.env.items() if name not in made.env})
         made.keep_for(seconds)
         await self._begin(made)
         if key is not None:
@@ -173,6 +180,32 @@ class Sandboxes:
             except ApiError as error:
                 copies.append({"error": {"code": error.status, "message": error.message}})
         return json_answer([*copies], 201)
+
+    async def snapshot(self, call: API_CALL) -> Answer:
+        """Makes a template of one as it is now; one of the same name becomes the newer version of that."""
+        found = self._find(call)
+        body = read_fields(call.body, {"name": Field("string"), "memory": Field("boolean")})
+        name = body.get("name")
+        if name is not None and not _NAME.fullmatch(name):
+            raise ApiError(400, f"invalid snapshot name: {name!r}")
+        if found.state != "running":
+            raise ApiError(404, f"sandbox {found.id!r} is not running")
+        disk = await found.hardware.save()
+        full = () if name is None else (f"{TEAM}/{name}:default",)
+        saved = SimulatedSnapshot(found.template, full, {**found.env}, found.screen, disk)
+        for called in (saved.id, *([name, f"{TEAM}/{name}"] if name is not None else [])):
+            self._account.snapshots[called] = saved
+        return json_answer({"snapshotID": full[0] if full else f"{saved.id}:default", "names": [*full]}, 201)
+
+    async def delete_template(self, call: API_CALL) -> Answer:
+        """Deletes a snapshot; the templates themselves are not the customer's."""
+        called = call.path["id"].partition(":")[0]
+        saved = self._account.snapshots.get(called)
+        if saved is None:
+            raise ApiError(404, f"template '{called}' not found")
+        for name in [name for name, one in self._account.snapshots.items() if one is saved]:
+            del self._account.snapshots[name]
+        return Answer(204)
 
     async def end_what_is_due(self) -> None:
         """Ends or pauses what has had its time."""

@@ -111,6 +111,8 @@ class E2BSimulator(Simulator):
             "pause": life.pause,
             "connect": life.connect,
             "fork": life.fork,
+            "snapshot": life.snapshot,
+            "delete_template": life.delete_template,
             "start": inside.start,
             "attach": inside.attach,
             "list_processes": inside.list_processes,

@@ -1,0 +1,101 @@
+"""A computer whose vendor restores a snapshot onto another machine: the object goes on as that one."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, NotFoundError
+from deskhand.providers.contract import Capability
+from deskhand.providers.hosted_computer import HostedComputer
+
+__all__ = ["Kin", "RestoringComputer"]
+
+ComputerT = TypeVar("ComputerT", bound="RestoringComputer")
+
+
+@dataclass(frozen=True, slots=True)
+class Kin(Generic[ComputerT]):
+    """How a provider makes one computer of another, which it owns like what it created, and waits until it is up.
+
+    Attributes:
+        clone: Makes a copy, with a name.
+        restore: Makes a computer of a snapshot, which has an id.
+    """
+
+    clone: Callable[[ComputerT, str], Awaitable[ComputerT]]
+    restore: Callable[[ComputerT, str], Awaitable[ComputerT]]
+
+
+class RestoringComputer(HostedComputer):
+    """Derive from it where a snapshot is no way back for the same machine, but the beginning of another one.
+
+    An adapter says in ``_is_owned`` whether its provider ends the computer, and how machines are made, become and left.
+    """
+
+    _is_owned: bool = False
+
+    def __init__(self) -> None:
+        self._former: list[str] = []
+        self._restored: list[RestoringComputer] = []
+
+    @abc.abstractmethod
+    async def _become(self, snapshot_id: str) -> RestoringComputer:
+        """Have a computer made of a snapshot, owned by the provider; be its machine, once that is up, and return it.
+
+        Raises:
+            NotFoundError: If there is no such snapshot.
+        """
+
+    @abc.abstractmethod
+    async def _leave(self, computer_id: str) -> None:
+        """Let go of the machine that it was, which `_end` ends at last."""
+
+    @abc.abstractmethod
+    async def _end(self, computer_id: str) -> None:
+        """End a machine for good.
+
+        Raises:
+            ComputerGoneError: If it is not there any more.
+        """
+
+    async def restore(self, snapshot_id: str) -> None:
+        """Become the machine that the vendor makes of a snapshot, with another ``info.id``; wait until it is up.
+
+        What it was before is let go of, and ends with this computer; one that was borrowed or kept is left as it is.
+
+        Raises:
+            NotFoundError: If there is no such snapshot.
+        """
+        self._check(Capability.SNAPSHOT)
+        if not snapshot_id or not snapshot_id.isprintable():
+            raise InvalidInputError(f"{snapshot_id!r} is no snapshot's id")
+        former = self._info.id
+        async with self._noticing(Capability.SNAPSHOT):
+            restored = await self._become(snapshot_id)
+        self._restored.append(restored)
+        if self.kept:
+            restored.keep()
+        if self._is_owned and not self.kept:
+            self._former.append(former)
+            with suppress(DeskhandError):  # it ends with this one
+                await self._leave(former)
+
+    def keep(self) -> None:
+        """Give up ownership, also of what was restored."""
+        super().keep()
+        for one in self._restored:
+            one.keep()
+
+    async def destroy(self) -> None:
+        """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
+        if self._is_ended:
+            return
+        for computer_id in (self._info.id, *self._former):
+            with suppress(ComputerGoneError, NotFoundError):  # by itself, or by a request whose answer was lost
+                await self._end(computer_id)
+        self._is_ended = True
+        self._notice_gone()
