@@ -41,6 +41,8 @@ _KINDS: Final[dict[str, Literal["file", "directory", "symlink"]]] = {"f": "file"
 
 _MISSING, _FOLDER, _SPECIAL, _DENIED, _LARGE, _FULL, _NO_FOLDER, _ROOT, _NOT_EMPTY, _DAMAGED = range(71, 81)
 
+_LATE: Final = 0.3
+"""Seconds in which a request that was broken off may still be carried out."""
 _READ: Final = rf"""
 [ -e "$p" ] || exit {_MISSING}
 [ -d "$p" ] && exit {_FOLDER}
@@ -149,22 +151,25 @@ class ShellFiles:
             put = f'printf %s {data} | base64 -d > "$t" || {{ rm -f -- "$t"; exit {_FULL}; }}'
             await self._run("write a part of a file", path, prepare + put + _COMMIT)
             return
-        await self.stage(path, prepare, content)
-        check = f'[ "$(sha256sum < "$t")" = "{hashlib.sha256(content).hexdigest()}  -" ]'
-        commit = f'{check} || {{ rm -f -- "$t"; exit {_DAMAGED}; }}'
-        await self._run("run a command", path, prepare + commit + _COMMIT)
+        async with self._staged(path, prepare, content):
+            check = f'[ "$(sha256sum < "$t")" = "{hashlib.sha256(content).hexdigest()}  -" ]'
+            commit = f'{check} || {{ rm -f -- "$t"; exit {_DAMAGED}; }}'
+            await self._run("run a command", path, prepare + commit + _COMMIT)
 
-    async def stage(self, path: str, prepare: str, content: bytes) -> None:
-        """Write a large content to the place that a script calls ``$t``; nothing is left of it where that fails."""
-        is_staged = False
+    @asynccontextmanager
+    async def _staged(self, path: str, prepare: str, content: bytes) -> AsyncIterator[None]:
+        """Hold a large content at the place that a script calls ``$t``; nothing is left of it where something fails."""
+        is_put = is_done = False
         try:
             begin = f'{prepare}: > "$t" || exit {_DENIED}; readlink -f -- "$t" | base64 -w0'
             place = self._decoded(await self._run("write a part of a file", path, begin), path)
             await self._put(path, place.decode(errors="surrogateescape").removesuffix("\n"), content)
-            is_staged = True
+            is_put = True
+            yield
+            is_done = True
         finally:
-            if not is_staged:
-                await self._commands.in_background(lambda: self._discard(path, prepare))
+            if not is_done:
+                await self._commands.in_background(lambda: self._discard(path, prepare, is_put=is_put))
 
     async def _put(self, path: str, place: str, content: bytes) -> None:
         """Write a content to an empty file, in parts."""
@@ -180,8 +185,8 @@ class ShellFiles:
     async def stage_input(self, content: bytes) -> str:
         """Put a command's long input into a file of its own; return the file's place."""
         place = f"/tmp/.deskhand-{secrets.token_hex(8)}"  # noqa: S108 (on the computer, with a name nobody guesses)
-        await self.stage(place, f"t={place}\n", content)
-        return place
+        async with self._staged(place, f"t={place}\n", content):
+            return place
 
     @asynccontextmanager
     async def given(self, stdin: bytes | None, *, inline: int = INLINE) -> AsyncIterator[str | None]:
@@ -234,7 +239,9 @@ class ShellFiles:
         with suppress(DeskhandError):  # it lies in /tmp, which is emptied
             await self._commands.plain("run a command", f"rm -f -- {shlex.quote(copy)}", is_urgent=True)
 
-    async def _discard(self, path: str, prepare: str) -> None:
+    async def _discard(self, path: str, prepare: str, *, is_put: bool) -> None:
+        if not is_put:
+            await anyio.sleep(_LATE)
         with suppress(DeskhandError):  # the computer is gone, or cannot be reached: nobody can do more
             await self._run("run a command", path, f'{prepare}rm -f -- "$t"')
 

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from deskhand.providers import ExternalComputer
-from deskhand.testing.simulators import CuaSimulator, MiosaSimulator, OpenComputersSimulator, RecordedRequest
+from deskhand.testing.simulators import (
+    CuaSimulator,
+    DaytonaSimulator,
+    E2BSimulator,
+    MiosaSimulator,
+    OpenComputersSimulator,
+    RecordedRequest,
+)
 from tests.providers.cua.parts import cua
+from tests.providers.daytona.parts import daytona
+from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
 from tests.providers.opencomputers.parts import opencomputers, shell_only
 
 # A test sees a computer by its capabilities alone; some things that vendors do are no part of the contract.
 Use = Callable[[Any], Awaitable[object]]
-Vendor = MiosaSimulator | OpenComputersSimulator | CuaSimulator
+Vendor = MiosaSimulator | OpenComputersSimulator | CuaSimulator | E2BSimulator | DaytonaSimulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,26 @@ async def a_cua(*, timeout: float | None = None) -> AsyncIterator[Served]:
         yield Served(hosted.simulator, await hosted.create())
 
 
+@asynccontextmanager
+async def an_e2b(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Create a sandbox of E2B with a real shell behind."""
+    async with e2b(shell_only, timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.create())
+
+
+@asynccontextmanager
+async def a_daytona(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Create a sandbox of Daytona with a recording desktop behind."""
+    async with daytona(timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.create())
+
+
 VENDORS: Mapping[str, Callable[..., AbstractAsyncContextManager[Served]]] = {
     "miosa": a_miosa,
     "opencomputers": a_host,
     "cua": a_cua,
+    "e2b": an_e2b,
+    "daytona": a_daytona,
 }
 
 
@@ -89,6 +114,12 @@ async def follow(computer: ExternalComputer) -> None:
             pass
 
 
+async def show(computer: ExternalComputer) -> None:
+    """Open a terminal and leave it."""
+    async with computer.terminal():
+        pass
+
+
 _INPUT: Mapping[str, Use] = {
     "click": lambda computer: computer.left_click(3, 4),
     "double click": lambda computer: computer.double_click(3, 4),
@@ -123,6 +154,16 @@ _ROUTES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "hold": ("cmd", "key_down"),
         "press": ("cmd", "mouse_down"),
     },
+    "daytona": {
+        "click": ("click", ""),
+        "double click": ("click", "double"),
+        "drag": ("drag", ""),
+        "scroll": ("scroll", ""),
+        "type": ("type", ""),
+        "key": ("key", "enter"),
+        "chord": ("key", "ctrl"),
+        "press": ("mouse_down", ""),
+    },
 }
 
 ACTS: Mapping[str, Act] = {
@@ -139,5 +180,11 @@ ACTS: Mapping[str, Act] = {
     "opencomputers: follow": Act("opencomputers", follow, "exec", "echo marked", is_streamed=True),
     "opencomputers: prompt": Act("opencomputers", lambda computer: computer.prompt("Go."), "dispatch"),
     "opencomputers: ticket": Act("opencomputers", lambda computer: computer.shell_endpoint(), "terminal_ticket"),
+    "daytona: hold": Act("daytona", lambda computer: computer.hold_key("ctrl+x", 0.01), "key_down"),
+    "daytona: exec": Act("daytona", run, "execute", "echo marked"),
+    "daytona: follow": Act("daytona", follow, "session_exec", "echo marked"),
+    "e2b: exec": Act("e2b", run, "start", "echo marked", is_streamed=True),
+    "e2b: follow": Act("e2b", follow, "start", "echo marked", is_streamed=True),
+    "e2b: terminal": Act("e2b", show, "start", "'-i'", is_streamed=True),
 }
 """What acts: it is sent once, whatever becomes of its answer."""

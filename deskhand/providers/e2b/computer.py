@@ -175,8 +175,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     ) -> ExecResult:
         """Run a command; a timeout or cancellation ends it in the sandbox too, with all that it started."""
         self._check(Capability.EXEC)
-        async with self._noticing():
-            given = await self._files.stage(stdin) if stdin else ""
+        async with self._noticing(), self._files.given(stdin) as given:
             return await self._processes.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
 
     def exec_stream(
@@ -201,10 +200,12 @@ class E2BComputer(RestoringComputer, ShellDesktop):
         env: Mapping[str, str] | None,
         stdin: bytes | None,
     ) -> AsyncIterator[ExecStream]:
-        async with self._noticing():
-            given = await self._files.stage(stdin) if stdin else ""
-            async with self._processes.stream(command, timeout=timeout, cwd=cwd, env=env, stdin=given) as stream:
-                yield stream
+        async with (
+            self._noticing(),
+            self._files.given(stdin) as given,
+            self._processes.stream(command, timeout=timeout, cwd=cwd, env=env, stdin=given) as stream,
+        ):
+            yield stream
 
     def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
         """Open a terminal; leaving the block ends it."""

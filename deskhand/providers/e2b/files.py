@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import secrets
 import shlex
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final, Literal
 
+import anyio
 from pydantic import JsonValue
 from pydantic_core import from_json
 
@@ -28,6 +29,8 @@ _KINDS: Final[Mapping[str, Literal["file", "directory", "symlink"]]] = {
     "FILE_TYPE_DIRECTORY": "directory",
     "FILE_TYPE_SYMLINK": "symlink",
 }
+_LATE: Final = 0.3
+"""Seconds in which a request that was broken off may still be carried out."""
 _ROOTS: Final = frozenset({"/", ".", "~", ""})
 
 
@@ -48,16 +51,17 @@ class Files:
             raise PayloadTooLargeError(f"{path}: {len(content)} bytes are more than {MAX_FILE}", provider=NAME)
         place, mode = await self._place(path)
         beside = posixpath.join(posixpath.dirname(place), f".deskhand-{secrets.token_hex(8)}")
-        is_moved = False
+        is_put = is_moved = False
         try:
             await self._put(beside, content)
+            is_put = True
             if mode not in {None, _PLAIN}:
                 await self._processes.run(f"chmod {mode:o} -- {shlex.quote(beside)}")
             await self._call("move a file", "Move", {"source": beside, "destination": place})
             is_moved = True
         finally:
             if not is_moved:
-                await self._api.in_background(lambda: self._discard(beside))
+                await self._api.in_background(lambda: self._discard(beside, is_put=is_put))
 
     async def _place(self, path: str) -> tuple[str, int | None]:
         """Return where a file's bytes are, and its mode where it is there."""
@@ -75,11 +79,25 @@ class Files:
         mode = entry.get("mode")
         return path, mode & 0o7777 if isinstance(mode, int) else None
 
-    async def stage(self, content: bytes) -> str:
-        """Put a command's input into a file of its own; return its place."""
+    @asynccontextmanager
+    async def given(self, stdin: bytes | None) -> AsyncIterator[str]:
+        """Give the file that a command's input is in; empty where there is none.
+
+        The command removes it as it begins, and whoever ends one too; what breaks off before that is made up for.
+        """
+        if not stdin:
+            yield ""
+            return
         place = f"/tmp/.deskhand-{secrets.token_hex(8)}"  # noqa: S108 (in the sandbox, with a name nobody guesses)
-        await self._put(place, content)
-        return place
+        is_put = is_done = False
+        try:
+            await self._put(place, stdin)
+            is_put = True
+            yield place
+            is_done = True
+        finally:
+            if not is_done:
+                await self._api.in_background(lambda: self._discard(place, is_put=is_put))
 
     async def _put(self, path: str, content: bytes) -> None:
         answer = await self._processes.daemon.put(OPERATIONS["write a file"], "/files", content, path=_checked(path))
@@ -90,7 +108,9 @@ class Files:
         if not isinstance(written, list) or not written:
             raise ProtocolError(f"e2b does not say that {path} was written", provider=NAME)
 
-    async def _discard(self, path: str) -> None:
+    async def _discard(self, path: str, *, is_put: bool) -> None:
+        if not is_put:
+            await anyio.sleep(_LATE)
         with suppress(DeskhandError):  # the sandbox is gone, or cannot be reached: nobody can do more
             await self._call("remove a file", "Remove", {"path": path})
 

@@ -47,13 +47,15 @@ while [ $n -lt 20 ]; do
   for f in $(grep -lsa -- '@MARK@' /proc/[0-9]*/environ); do
     pid=${f#/proc/}; found="$found ${pid%%/*}"
   done
-  [ -n "$found" ] || break
-  kill -KILL $found
+  [ -n "$found" ] || [ $n -lt @LEAST@ ] || break
+  [ -z "$found" ] || kill -KILL $found
   n=$((n+1)); sleep 0.05
 done 2>/dev/null
 rm -f -- @INPUT@
 """
-"""Ends whatever bears a mark in its environment."""
+"""Ends whatever bears a mark in its environment; looks for it so many times at least."""
+_LOOKS: Final = 12
+"""Looks for a process that nobody has seen begin: its request may still be under way."""
 
 
 class Process:
@@ -64,6 +66,8 @@ class Process:
         exit_code: How it ended by itself.
         said: How it ended otherwise, in the daemon's words.
         is_over: Whether nothing of it runs any more, for certain: it has ended, or was never started.
+        is_ended: Whether it has ended and said how.
+        has_begun: Whether it was seen to run.
     """
 
     def __init__(self, daemon: Connect, tag: str) -> None:
@@ -72,6 +76,7 @@ class Process:
         self.said: str = ""
         self.is_over: bool = False
         self.is_ended: bool = False
+        self.has_begun: bool = False
         self._daemon = daemon
         self._failure: DeskhandError | None = None
         self._begun = anyio.Event()
@@ -93,7 +98,9 @@ class Process:
                 )
         except DeskhandError as error:
             self._failure = error
-            self.is_over = error.effect == "no" and not self._begun.is_set()
+            if self.has_begun and error.effect == "no":  # it says so of the stream, not of what was begun
+                error.effect, error.retryable = "unknown", False
+            self.is_over = error.effect == "no"
         finally:
             self._begun.set()
             self._sending.close()
@@ -103,6 +110,7 @@ class Process:
             return  # what newer daemons say besides
         data, end = event.get("data"), event.get("end")
         if "start" in event:
+            self.has_begun = True
             self._begun.set()
         if isinstance(data, dict):
             for kind in _KINDS:
@@ -237,6 +245,7 @@ class Processes:
         with suppress(DeskhandError):  # the daemon's own limit ends it a little later
             await self.daemon.call(OPERATIONS["end a process"], "process.Process/SendSignal", message, is_urgent=True)
         script = _KILL.replace("@MARK@", f"{_MARK}={process.tag}").replace("@INPUT@", stdin)
+        script = script.replace("@LEAST@", str(0 if process.has_begun else _LOOKS))
         request: JsonObject = {"process": {"cmd": "/bin/bash", "args": ["-l", "-c", script]}, "stdin": False}
         sweep = Process(self.daemon, "")
         with anyio.move_on_after(_SWEEP):

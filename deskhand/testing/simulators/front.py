@@ -36,6 +36,8 @@ SocketHandler: TypeAlias = Callable[["WebSocket", Mapping[str, str]], Awaitable[
 
 KEPT = 64 * 1024 * 1024
 PIECES = 20
+HEAD = 5
+"""Bytes of the head of an envelope."""
 
 
 class Vendor(Protocol):
@@ -173,7 +175,7 @@ class Front:
             found.name,
             without_secrets(dict(request.query_params), SECRET_PARAMETERS),
             without_secrets(dict(request.headers), SECRET_HEADERS),
-            _decoded(content),
+            _decoded(content[HEAD:] if found.route is not None and found.route.takes == "envelope" else content),
             len(content),
         )
         self._keep(record)

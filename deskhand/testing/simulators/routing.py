@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 
 __all__ = ["Found", "Route", "Router", "Takes"]
 
-Takes: TypeAlias = Literal["json", "form", "bytes"]
-"""What the body of a request is: a JSON object, a multipart form, or bytes that the route reads itself."""
+Takes: TypeAlias = Literal["json", "form", "bytes", "envelope"]
+"""What the body of a request is: a JSON object, a form, or for the route to read: bytes, or JSON behind a head."""
 
 
 @dataclass(frozen=True, slots=True)

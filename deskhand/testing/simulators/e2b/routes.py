@@ -21,8 +21,8 @@ _API: tuple[Route, ...] = (
 )
 _PROCESS, _FILES = "/process.Process", "/filesystem.Filesystem"
 _DAEMON: tuple[Route, ...] = (
-    Route("start", "POST", (f"{_PROCESS}/Start",), takes="bytes"),
-    Route("attach", "POST", (f"{_PROCESS}/Connect",), takes="bytes"),
+    Route("start", "POST", (f"{_PROCESS}/Start",), takes="envelope"),
+    Route("attach", "POST", (f"{_PROCESS}/Connect",), takes="envelope"),
     Route("list_processes", "POST", (f"{_PROCESS}/List",)),
     Route("send_input", "POST", (f"{_PROCESS}/SendInput",)),
     Route("send_signal", "POST", (f"{_PROCESS}/SendSignal",)),

@@ -1,0 +1,179 @@
+"""Sandboxes cancelled at every suspension of whoever uses them: none is left, nothing runs on, nothing is held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from itertools import combinations
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+
+from deskhand.providers import ComputeProvider, ExternalComputer
+from deskhand.providers.daytona import DaytonaProvider
+from deskhand.providers.e2b import E2BProvider
+from deskhand.testing import FakeComputer
+from deskhand.testing.simulators import DaytonaSimulator, E2BSimulator
+from tests.cancellation.injector import Mode, inject, open_descriptors
+from tests.providers.orgo.parts import Behind, shell_only
+
+pytestmark = pytest.mark.slow
+
+MOST_PAIRS = 60
+LONG = str(40_000 + os.getpid() % 20_000)
+"""Seconds of a command that nobody waits for, by which its process is known."""
+CLEAN_UP = 10.0
+INPUT = f"input of {LONG}".encode()
+OLD, NEW = b"old", b"new" * 30_000
+
+Vendor = DaytonaSimulator | E2BSimulator
+VENDORS: Mapping[str, Callable[[Behind], AbstractAsyncContextManager[Vendor]]] = {
+    "e2b": lambda behind: E2BSimulator(behind=behind),
+    "daytona": lambda behind: DaytonaSimulator(behind=behind),
+}
+
+
+def provider_of(simulator: Vendor) -> ComputeProvider:
+    """Return the provider that talks to a simulator."""
+    if isinstance(simulator, E2BSimulator):
+        return E2BProvider(**simulator.options())  # type: ignore[arg-type]
+    return DaytonaProvider(**simulator.options())  # type: ignore[arg-type]
+
+
+class Life:
+    """Uses one simulator again and again, and counts what is left on it."""
+
+    def __init__(self, simulator: Vendor) -> None:
+        self.simulator = simulator
+        self.descriptors = len(open_descriptors())
+
+    async def life(self) -> None:
+        """A sandbox, a command, a copy, an end, and leaving the copy to the provider."""
+        async with provider_of(self.simulator) as provider:
+            first = await provider.create(name="first")
+            await first.exec("echo done")
+            await first.clone("twin")
+            await first.destroy()
+
+    async def try_at(self, at: frozenset[int], mode: Mode) -> int:
+        """Live one life and cancel it there; return how many suspensions it had."""
+        schedule = await inject(self.life, at, mode)
+        place = f"{mode} cancel at {sorted(at)}: {schedule.where}"
+        assert not self.simulator.computers, f"{place} left {self.simulator.computers}"
+        assert not [*self.simulator.errors], place
+        assert len(open_descriptors()) <= self.descriptors + 20, place  # connections whose close is under way
+        return schedule.seen
+
+
+@pytest.mark.parametrize("mode", ["scope", "native"])
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_sandbox_cancelled_once_leaves_none(vendor: str, mode: Mode) -> None:
+    """At every suspension of the one who creates, copies and ends it."""
+    async with VENDORS[vendor](FakeComputer) as simulator:
+        bench = Life(simulator)
+        total = await bench.try_at(frozenset(), mode)
+        assert total > 10
+        for n in range(1, total + 1):
+            await bench.try_at(frozenset({n}), mode)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_sandbox_cancelled_twice_leaves_none(vendor: str) -> None:
+    """At pairs of suspensions, drawn by a seed, the second often in the clean-up."""
+    async with VENDORS[vendor](FakeComputer) as simulator:
+        bench = Life(simulator)
+        total = await bench.try_at(frozenset(), "native")
+        pairs = [*combinations(range(1, total + 3), 2)]
+        for pair in Random(2026).sample(pairs, MOST_PAIRS):
+            await bench.try_at(frozenset(pair), "native")
+
+
+def running() -> list[str]:
+    """Return the processes that a command of these tests has started and that still run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if place.read_bytes().split(b"\0")[:2] == [b"sleep", LONG.encode()]:
+                found.append(place.parent.name)
+    return found
+
+
+async def nothing_left(machine: ExternalComputer, place: str) -> None:
+    """Wait until nothing is left; what cleans up goes on for a moment after whoever was cancelled in the middle of it.
+
+    Raises:
+        AssertionError: If that takes too long.
+    """
+    files = ""
+    with anyio.move_on_after(CLEAN_UP):
+        while True:
+            files = (await machine.exec("ls -A /tmp folder | grep '^.deskhand'")).output
+            if not (files or running()):
+                return
+            await anyio.sleep(0.01)
+    raise AssertionError(f"{place} left processes {running()} and files {files!r}")
+
+
+async def command(computer: ExternalComputer) -> None:
+    """Run a command with an input, which takes too long."""
+    await computer.exec(f"sleep {LONG} & sleep {LONG}", timeout=0.2, stdin=INPUT)
+
+
+async def follow(computer: ExternalComputer) -> None:
+    """Follow a command and leave it in the middle."""
+    async with computer.exec_stream(f"echo begun; sleep {LONG}") as stream:
+        async for _ in stream:
+            break
+
+
+async def terminal(computer: ExternalComputer) -> None:
+    """Let a program run in a terminal and leave it."""
+    async with computer.terminal() as shell:
+        await shell.send(f"sleep {LONG} & echo be''gun\r".encode())
+        seen = b""
+        async for data in shell:
+            seen += data
+            if b"begun" in seen:
+                break
+
+
+async def write(computer: ExternalComputer) -> None:
+    """Write a large file in the place of another."""
+    await computer.write_file("folder/file", NEW)
+
+
+USES: Mapping[str, Callable[[ExternalComputer], Awaitable[None]]] = {
+    "command": command,
+    "follow": follow,
+    "terminal": terminal,
+    "write": write,
+}
+
+
+@pytest.mark.parametrize("mode", ["scope", "native"])
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_sandbox_in_use_is_left_as_it_was(vendor: str, use: str, mode: Mode) -> None:
+    """At every suspension: no process runs on, no input lies about, and a file is the old one or the new one, whole."""
+    async with VENDORS[vendor](shell_only) as simulator, provider_of(simulator) as provider:
+        computer = await provider.create(name="box")
+        machine = simulator.computers[computer.info.id].machine
+        assert machine is not None
+        await machine.write_file("folder/file", OLD)
+
+        async def try_at(n: int) -> int:
+            schedule = await inject(lambda: USES[use](computer), frozenset({n}), mode)  # type: ignore[arg-type, return-value]
+            place = f"{mode} cancel at {n}: {schedule.where}"
+            await nothing_left(machine, place)
+            assert [*simulator.errors] == [], place
+            if use == "write":
+                assert await machine.read_bytes("folder/file") in {OLD, NEW}, place
+            return schedule.seen
+
+        total = await try_at(0)
+        assert total > 4
+        for n in range(1, total + 1):
+            await try_at(n)
