@@ -1,4 +1,4 @@
-"""Input that a vendor has no route for, composed with ``xdotool`` through its route for commands."""
+"""Input of several parts, and what a vendor has no route for, composed with ``xdotool`` by its route for commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deskhand.providers.actions import InputAction
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
-__all__ = ["Composition", "display_of", "in_parts"]
+__all__ = ["Composition", "display_of", "done_in_part", "in_parts"]
 
 _QUESTION: Final = r"""exec 2>/dev/null </dev/null
 if command -v xdotool >/dev/null; then
@@ -44,13 +44,15 @@ class Composition:
         async def release() -> None:
             await self._xdotool(let_go(action))
 
-        for call in calls(action):
+        for number, call in enumerate(calls(action)):
             try:
                 # Timed where the keys are, so that they are let go of although nobody here can be heard any more.
                 await self._xdotool(call, timeout=seconds(action))
             except (DeskhandError, anyio.get_cancelled_exc_class()) as error:
                 if let_go(action) and not (isinstance(error, DeskhandError) and error.effect == "no"):
                     await self._commands.in_background(release)
+                if number:
+                    done_in_part(error)
                 raise
 
     async def position(self) -> tuple[int, int]:
@@ -88,7 +90,16 @@ async def in_parts(parts: Iterator[Awaitable[None]]) -> None:
         try:
             await part
         except DeskhandError as error:
-            if index and error.effect == "no":
-                error.effect, error.retryable = "yes", False
-                error.hint = "a part of it was done: look at the screen before it is done again"
+            if index:
+                done_in_part(error)
             raise
+
+
+def done_in_part(error: BaseException) -> None:
+    """Say of the error of a later part that those before it have happened."""
+    if not isinstance(error, DeskhandError):
+        return
+    if error.effect == "no":
+        error.effect = "yes"
+    error.retryable = False
+    error.hint = "a part of it was done: look at the screen before it is done again"

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from deskhand.errors import DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
 from deskhand.providers.actions import InputAction, Wait
+from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
 from deskhand.providers.needs import INPUT, capabilities_for, check_points
 from deskhand.providers.pictures import check_region, formed, image_format, size_of
@@ -227,9 +228,8 @@ class ShellDesktop(ExternalComputer):
             except DeskhandError as error:
                 if error.effect != "no":
                     await self._let_go(action)
-                elif number:
-                    error.effect, error.retryable = "yes", False
-                    error.hint = "a part of it was done: look at the screen before it is done again"
+                if number:
+                    done_in_part(error)
                 raise
             except anyio.get_cancelled_exc_class():
                 await self._let_go(action)

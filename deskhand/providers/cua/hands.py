@@ -27,6 +27,7 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
+from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.cua.api import NAME
 from deskhand.providers.cua.commands import CuaCommands
@@ -106,9 +107,8 @@ class Hands:
         except DeskhandError as error:
             if taken or error.effect != "no":
                 await self._server.in_background(lambda: self._let_go(release))
-            if taken and error.effect == "no":
-                error.effect, error.retryable = "yes", False
-                error.hint = "a part of it was done: look at the screen before it is done again"
+            if taken:
+                done_in_part(error)
             raise
         except anyio.get_cancelled_exc_class():
             await self._server.in_background(lambda: self._let_go(release))
@@ -127,8 +127,8 @@ class Hands:
             except DeskhandError as error:
                 if error.effect != "no":
                     await self._server.in_background(lambda: self._release_by_xdotool(action))
-                elif number:
-                    error.effect, error.retryable = "yes", False
+                if number:
+                    done_in_part(error)
                 raise
             except anyio.get_cancelled_exc_class():
                 await self._server.in_background(lambda: self._release_by_xdotool(action))

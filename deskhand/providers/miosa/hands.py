@@ -29,7 +29,7 @@ from deskhand.providers.actions import (
     Wait,
 )
 from deskhand.providers.answers import number
-from deskhand.providers.composition import Composition
+from deskhand.providers.composition import Composition, done_in_part
 from deskhand.providers.contract import Screen
 from deskhand.providers.keysyms import keysym_name
 from deskhand.providers.miosa.api import NAME, MiosaApi
@@ -115,9 +115,8 @@ class Hands:
                 is_unsent = isinstance(error, DeskhandError) and error.effect == "no"
                 if pressed and not (is_unsent and index == 0):
                     await self._api.in_background(partial(self._let_go, pressed))
-                if isinstance(error, DeskhandError) and index and is_unsent:
-                    error.effect, error.retryable = "yes", False
-                    error.hint = "a part of it was done: look at the screen before it is done again"
+                if index:
+                    done_in_part(error)
                 raise
             if release is None:
                 pressed = [one for one in pressed if _key_of(one) != _key_of(step)]
