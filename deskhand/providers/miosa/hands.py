@@ -78,6 +78,7 @@ class Hands:
     def __init__(self, api: MiosaApi, composed: Composition, computer_id: str) -> None:
         self._api = api
         self._computer_id = computer_id
+        self._turn = anyio.Lock()
         self.composed: Composition = composed
 
     async def perform(self, action: InputAction, screen: Screen | None) -> None:
@@ -85,7 +86,12 @@ class Hands:
         check_points(action, screen)
         if isinstance(action, Wait):
             await anyio.sleep(action.duration)
-        elif isinstance(action, Click | Drag | MouseDown | MouseUp) and action.button not in _BUTTONS:
+            return
+        async with self._turn:  # what takes several requests is not mixed with anything else
+            await self._perform(action)
+
+    async def _perform(self, action: InputAction) -> None:
+        if isinstance(action, Click | Drag | MouseDown | MouseUp) and action.button not in _BUTTONS:
             if self.composed.display is None:
                 raise UnsupportedError("miosa has no route for this button", hint=INSTALL_HINT, provider=NAME)
             await self.composed.perform(action)
