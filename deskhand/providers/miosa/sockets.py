@@ -76,6 +76,8 @@ class _Frames:
         self._socket = socket
         self.exit_code: int | None = None
         self.is_over: bool = False
+        self.has_ended: bool = False
+        """Whether the program's end was told, which a close does not."""
 
     async def next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
         """Return the next piece of output; ``None`` where the program has ended.
@@ -112,7 +114,7 @@ class _Frames:
         if kind == "exit":
             code = message.get("code")
             self.exit_code = code if isinstance(code, int) and not isinstance(code, bool) else None
-            self.is_over = True
+            self.is_over = self.has_ended = True
         elif kind == "error":
             said = message.get("message") or data
             raise ProviderError(f"miosa could not go on with the program: {str(said)[:500]}", provider=NAME)
@@ -221,13 +223,20 @@ class MiosaExecStream(ExecStream):
 
     async def _next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
         with anyio.move_on_at(self._ends):
-            return await self._frames.next()
+            try:
+                piece = await self._frames.next()
+            except DeskhandError as error:
+                error.effect = "unknown"  # whatever it is, the command was started
+                raise
+            if piece is None and not (self._frames.has_ended or self._is_killed):
+                raise ConnectionLostError("miosa's socket closed before the end of the command", provider=NAME)
+            return piece
         await self.kill()
         raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider=NAME, effect="unknown")
 
     async def kill(self) -> None:
         """End the command and everything it started."""
-        if not self._frames.is_over:
+        if not self._frames.has_ended:
             self._is_killed = True
             await self._commands.kill(self._marked)
 
@@ -268,7 +277,7 @@ async def open_stream(
             try:
                 yield stream
             finally:
-                if not frames.is_over:
+                if not frames.has_ended:
                     await api.in_background(stream.kill)
     finally:
         if not is_started:
