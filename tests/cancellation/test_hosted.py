@@ -1,24 +1,34 @@
-"""Sandboxes cancelled at every suspension of whoever uses them: none is left, nothing runs on, nothing is held."""
+"""Hosted computers cancelled at every suspension of whoever uses them: none is left, nothing runs on or is held."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 
 import anyio
 import pytest
 
-from deskhand.providers import ComputeProvider, ExternalComputer
+from deskhand.providers import Capability, ComputeProvider, ExternalComputer
+from deskhand.providers.cua import CuaProvider
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.e2b import E2BProvider
+from deskhand.providers.miosa import MiosaProvider
+from deskhand.providers.opencomputers import OpenComputersProvider
 from deskhand.testing import FakeComputer
-from deskhand.testing.simulators import DaytonaSimulator, E2BSimulator
+from deskhand.testing.simulators import (
+    CuaSimulator,
+    DaytonaSimulator,
+    E2BSimulator,
+    MiosaSimulator,
+    OpenComputersSimulator,
+)
 from tests.cancellation.injector import Mode, inject, open_descriptors
 from tests.providers.orgo.parts import Behind, shell_only
+from tests.providers.shell_and_screen import shell_and_screen
 
 pytestmark = pytest.mark.slow
 
@@ -29,18 +39,36 @@ CLEAN_UP = 10.0
 INPUT = f"input of {LONG}".encode()
 OLD, NEW = b"old", b"new" * 30_000
 
-Vendor = DaytonaSimulator | E2BSimulator
+Vendor = DaytonaSimulator | E2BSimulator | MiosaSimulator | OpenComputersSimulator | CuaSimulator
 VENDORS: Mapping[str, Callable[[Behind], AbstractAsyncContextManager[Vendor]]] = {
     "e2b": lambda behind: E2BSimulator(behind=behind),
     "daytona": lambda behind: DaytonaSimulator(behind=behind),
+    "miosa": lambda behind: MiosaSimulator(behind=behind),
+    "opencomputers": lambda behind: OpenComputersSimulator(behind=behind),
+    "cua": lambda behind: CuaSimulator(behind=behind),
+}
+PROVIDERS: Mapping[type[Vendor], type[ComputeProvider]] = {
+    E2BSimulator: E2BProvider,
+    DaytonaSimulator: DaytonaProvider,
+    MiosaSimulator: MiosaProvider,
+    OpenComputersSimulator: OpenComputersProvider,
+    CuaSimulator: CuaProvider,
 }
 
 
 def provider_of(simulator: Vendor) -> ComputeProvider:
     """Return the provider that talks to a simulator."""
-    if isinstance(simulator, E2BSimulator):
-        return E2BProvider(**simulator.options())  # type: ignore[arg-type]
-    return DaytonaProvider(**simulator.options())  # type: ignore[arg-type]
+    return PROVIDERS[type(simulator)](**simulator.options())
+
+
+def machine_of(simulator: Vendor, computer_id: str) -> ExternalComputer:
+    """Return the machine behind a computer that is up."""
+    if isinstance(simulator, CuaSimulator):
+        machine = simulator.machines[computer_id].hardware.machine
+    else:
+        machine = simulator.computers[computer_id].machine
+    assert machine is not None
+    return machine
 
 
 class Life:
@@ -51,11 +79,12 @@ class Life:
         self.descriptors = len(open_descriptors())
 
     async def life(self) -> None:
-        """A sandbox, a command, a copy, an end, and leaving the copy to the provider."""
+        """A computer, a command, a copy where there are any, an end, and leaving the copy to the provider."""
         async with provider_of(self.simulator) as provider:
             first = await provider.create(name="first")
-            await first.exec("echo done")
-            await first.clone("twin")
+            await (first.exec("echo done") if not isinstance(self.simulator, CuaSimulator) else first.left_click(1, 1))
+            if Capability.CLONE in first.capabilities:
+                await first.clone("twin")
             await first.destroy()
 
     async def try_at(self, at: frozenset[int], mode: Mode) -> int:
@@ -153,15 +182,20 @@ USES: Mapping[str, Callable[[ExternalComputer], Awaitable[None]]] = {
 }
 
 
+BEHIND: Mapping[str, Behind] = {"cua": shell_and_screen}
+"""What is behind a computer where that is no shell alone: Cua's have a screen in any case."""
+LACKING = {("opencomputers", "terminal"), ("cua", "follow"), ("cua", "terminal")}
+"""What a vendor has no way for."""
+
+
 @pytest.mark.parametrize("mode", ["scope", "native"])
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize(("vendor", "use"), [pair for pair in product(VENDORS, USES) if pair not in LACKING])
 async def test_sandbox_in_use_is_left_as_it_was(vendor: str, use: str, mode: Mode) -> None:
     """At every suspension: no process runs on, no input lies about, and a file is the old one or the new one, whole."""
-    async with VENDORS[vendor](shell_only) as simulator, provider_of(simulator) as provider:
+    behind = BEHIND.get(vendor, shell_only)
+    async with VENDORS[vendor](behind) as simulator, provider_of(simulator) as provider:
         computer = await provider.create(name="box")
-        machine = simulator.computers[computer.info.id].machine
-        assert machine is not None
+        machine = machine_of(simulator, computer.info.id)
         await machine.write_file("folder/file", OLD)
 
         async def try_at(n: int) -> int:
