@@ -28,7 +28,9 @@ class ShellAndScreen(FakeComputer):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> ExecResult:
-        """Run a command."""
+        """Run a command; there is no display for xdotool, and so no xdotool."""
+        if command.startswith(("xdotool ", "command -v xdotool")):
+            return ExecResult("", "", "", 127)
         return await self._real.exec(command, timeout=timeout, cwd=cwd, env=env, stdin=stdin)
 
     def exec_stream(

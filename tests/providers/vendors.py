@@ -21,6 +21,7 @@ from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
 from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.shell_and_screen import shell_and_screen
 
 # A test sees a computer by its capabilities alone; some things that vendors do are no part of the contract.
 Use = Callable[[Any], Awaitable[object]]
@@ -51,8 +52,8 @@ async def a_host(*, timeout: float | None = None) -> AsyncIterator[Served]:
 
 @asynccontextmanager
 async def a_cua(*, timeout: float | None = None) -> AsyncIterator[Served]:
-    """Start a machine of Cua's cloud with a recording desktop behind."""
-    async with cua(timeout=timeout) as hosted:
+    """Start a machine of Cua's cloud with a real shell and a recording desktop behind."""
+    async with cua(shell_and_screen, timeout=timeout) as hosted:
         yield Served(hosted.simulator, await hosted.create())
 
 
@@ -176,6 +177,7 @@ ACTS: Mapping[str, Act] = {
     "miosa: python": Act("miosa", lambda computer: computer.python("1"), "python"),
     "miosa: snapshot": Act("miosa", lambda computer: computer.snapshot("mine"), "take_snapshot"),
     "miosa: prompt": Act("miosa", lambda computer: computer.prompt("Go."), "start_session"),
+    "cua: exec": Act("cua", run, "cmd", "mkfifo"),
     "opencomputers: exec": Act("opencomputers", run, "exec", "echo marked", is_streamed=True),
     "opencomputers: follow": Act("opencomputers", follow, "exec", "echo marked", is_streamed=True),
     "opencomputers: prompt": Act("opencomputers", lambda computer: computer.prompt("Go."), "dispatch"),
