@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from pydantic_core import from_json
+
 from deskhand.errors import ProtocolError
+from deskhand.providers.answers import JsonObject
 from deskhand.providers.http.stream import Stream
 
-__all__ = ["EVENT_STREAM", "ServerEvent", "server_events"]
+__all__ = ["EVENT_STREAM", "ServerEvent", "event_fields", "server_events"]
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -21,6 +24,21 @@ class ServerEvent(NamedTuple):
 
     name: str
     data: str
+
+
+def event_fields(event: ServerEvent, provider: str) -> JsonObject:
+    """Return the JSON object that an event holds.
+
+    Raises:
+        ProtocolError: If it holds none.
+    """
+    try:
+        fields = from_json(event.data, allow_inf_nan=False)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise ProtocolError(f"{provider} sent an event that is no JSON object", effect="unknown", provider=provider)
+    return fields
 
 
 async def server_events(answer: Stream, provider: str) -> AsyncIterator[ServerEvent]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deskhand.providers.opencomputers.computer import OpenComputersComputer
+    from deskhand.providers.opencomputers.jobs import HostJob
     from deskhand.providers.opencomputers.provider import OpenComputersProvider
 
-__all__ = ["OpenComputersComputer", "OpenComputersProvider"]
+__all__ = ["HostJob", "OpenComputersComputer", "OpenComputersProvider"]
 
 _HOMES = {
+    "HostJob": "deskhand.providers.opencomputers.jobs",
     "OpenComputersComputer": "deskhand.providers.opencomputers.computer",
     "OpenComputersProvider": "deskhand.providers.opencomputers.provider",
 }

@@ -39,6 +39,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("upload a file", repetition="repeatable", deadline=300.0),
         Operation("start a job"),
         Operation("describe a job", "GET", "read"),
+        Operation("list jobs", "GET", "read"),
         Operation("follow a job", "GET", "read"),
         Operation("cancel a job", "DELETE", "repeatable"),
         Operation("tell a ticket for a terminal"),

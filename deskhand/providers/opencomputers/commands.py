@@ -14,7 +14,7 @@ from typing import Final
 
 import anyio
 from pydantic import JsonValue
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from deskhand.errors import (
     DeadlineExceededError,
@@ -29,7 +29,7 @@ from deskhand.errors import (
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
 from deskhand.providers.execution import KeptOutput, checked_timeout, timed_out
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, server_events
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, event_fields, server_events
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 from deskhand.providers.shell_commands import Line, Marked, Ran, ShellCommands
 
@@ -133,7 +133,7 @@ class HostStream(ExecStream):
         return self._read(event)
 
     def _read(self, event: ServerEvent) -> ExecChunk | None:
-        fields = _fields(event)
+        fields = event_fields(event, NAME)
         match event.name:
             case "exec_chunk":
                 return self._chunk(fields)
@@ -182,16 +182,6 @@ class HostStream(ExecStream):
         """End the command and everything it started."""
         self._is_killed = True
         await self._commands.kill(self._marked)
-
-
-def _fields(event: ServerEvent) -> Mapping[str, JsonValue]:
-    try:
-        fields = from_json(event.data, allow_inf_nan=False)
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise ProtocolError(f"{NAME} sent an event that is no JSON object", effect="unknown", provider=NAME)
-    return fields
 
 
 class HostCommands(ShellCommands):

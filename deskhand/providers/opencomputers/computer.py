@@ -14,6 +14,7 @@ from deskhand.errors import (
     ComputerGoneError,
     DeadlineExceededError,
     DeskhandError,
+    InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
     ProtocolError,
@@ -34,6 +35,7 @@ from deskhand.providers.opencomputers.agent import AGENT, prompt_agent
 from deskhand.providers.opencomputers.api import NAME, HostApi, host_info
 from deskhand.providers.opencomputers.commands import EXEC, HostCommands
 from deskhand.providers.opencomputers.files import HostFiles
+from deskhand.providers.opencomputers.jobs import HostJob, list_jobs, start_job
 from deskhand.providers.opencomputers.tunnels import TUNNELS, Tunnels
 from deskhand.providers.shell_desktop import ShellDesktop
 
@@ -235,6 +237,55 @@ class OpenComputersComputer(HostedComputer, ShellDesktop):
             raise ProtocolError(f"{NAME} tells no address and ticket of a terminal", effect="no", provider=NAME)
         expires = text(answer.get("expires_at"))
         return ShellEndpoint("websocket", uri, SecretStr(ticket), {"expires_at": expires} if expires else {})
+
+    # Jobs
+
+    async def start_job(
+        self,
+        command: str,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 3600.0,
+    ) -> HostJob:
+        """Start a command that goes on when this process has ended, and return without waiting for it.
+
+        Args:
+            command: A line for bash.
+            cwd: The folder that it starts in.
+            env: Further variables; the vendor passes them on.
+            timeout: Seconds after which the vendor ends it.
+
+        Raises:
+            OutcomeUnknownError: If nobody can tell whether it was started; it is not started again.
+        """
+        self._check(Capability.EXEC)
+        async with self._noticing():
+            return await start_job(self._api, self._info.id, command, cwd=cwd, env=env, timeout=timeout)
+
+    async def job(self, job_id: str) -> HostJob:
+        """Return a job that was started before, here or anywhere.
+
+        Raises:
+            NotFoundError: If the host has no such job.
+        """
+        self._check(Capability.EXEC)
+        if not job_id or not job_id.isprintable():
+            raise InvalidInputError(f"{job_id!r} is no job's id", provider=NAME)
+        async with self._noticing():
+            found = HostJob(self._api, self._info.id, {"id": job_id})
+            await found.refresh()
+        return found
+
+    async def jobs(self, limit: int = 20) -> list[HostJob]:
+        """List the jobs that the vendor's latest entries are about, the newest first.
+
+        Args:
+            limit: Entries at most, 1 to 100; a job has one for its start and one for its end. Commands are among them.
+        """
+        self._check(Capability.EXEC)
+        async with self._noticing():
+            return await list_jobs(self._api, self._info.id, limit)
 
     # Ports, agent, life
 
