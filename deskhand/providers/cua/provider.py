@@ -153,16 +153,20 @@ class CuaProvider(HostedProvider):
             self._starting.add(chosen)
         metadata = {**spec.metadata, "label": name}
 
-        async def begin() -> CuaComputer:
-            machine = CloudMachine(cloud, chosen)
-            await machine.start()
-            fields = await cloud.machine(chosen)
-            info = replace(machine_info(fields), status=ComputerStatus.CREATING, metadata=metadata)
-            return CuaComputer(info, await self._server_of(fields), machine)
-
         async def find() -> str | None:
             status = machine_info(await cloud.machine(chosen)).status
             return chosen if status in {ComputerStatus.CREATING, ComputerStatus.RUNNING} else None
+
+        async def begin() -> CuaComputer:
+            machine = CloudMachine(cloud, chosen)
+            try:
+                await machine.start()
+            except DeskhandError as error:
+                if error.effect == "no" or await find() is None:  # else it starts, and its answer alone was lost
+                    raise
+            fields = await cloud.machine(chosen)
+            info = replace(machine_info(fields), status=ComputerStatus.CREATING, metadata=metadata)
+            return CuaComputer(info, await self._server_of(fields), machine)
 
         try:
             return await owner.make(chosen, begin, find)
