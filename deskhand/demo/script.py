@@ -62,7 +62,7 @@ class DemoModel:
     """
 
     def __init__(self) -> None:
-        self._steps = _play()
+        self._steps: Step[str] | None = None
         self._seen = -1
         self._answer = FakeTurn()
 
@@ -79,7 +79,10 @@ class DemoModel:
 
     def _next(self, view: ModelView) -> FakeTurn:
         try:
-            return next(self._steps) if self._seen < 0 else self._steps.send(view)
+            if self._steps is None:
+                self._steps = _play() if _has_screen(view) else _play_in_shell()
+                return next(self._steps)
+            return self._steps.send(view)
         except StopIteration as report:
             return FakeTurn([text(str(report.value))])
         except GiveUpError as why:
@@ -99,6 +102,18 @@ def _play() -> Step[str]:
         "typed, saved with ctrl+s, moved the window by its title bar, scrolled to the top and replaced the first "
         "line, which I had selected with a drag."
     )
+
+
+def _has_screen(view: ModelView) -> bool:
+    return not {"screenshot", "computer", "computer_use_preview"}.isdisjoint({*view.members, *view.tools})
+
+
+def _play_in_shell() -> Step[str]:
+    """Play what there is to play on a computer without a screen, and return the report."""
+    write = f"cat > {FILE} <<'END'\n{CONTENT.rstrip()}\nEND"
+    yield _turn("This computer has no screen: I write the file by a command.", tool_use("exec", command=write))
+    yield from _check(CONTENT, "every line that I wrote")
+    return f"Done: {FILE} holds 40 lines, and a command read them back exactly. There was no screen to use."
 
 
 def _open() -> Step[None]:
@@ -174,7 +189,8 @@ def _check(content: str, what: str) -> Step[None]:
     for _ in range(READINGS):
         if view.results and content.strip() in view.results[-1].text:
             return
-        yield _turn(f"It does not hold {what} yet. I wait.", member("wait", duration=1))
+        if _has_screen(view):
+            yield _turn(f"It does not hold {what} yet. I wait.", member("wait", duration=1))
         view = yield _turn("I read it again.", tool_use("exec", command=f"cat {FILE}"))
     raise GiveUpError(f"{FILE} does not hold {what}")
 

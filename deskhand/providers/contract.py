@@ -56,7 +56,7 @@ DEFAULT_TIMEOUT = 120.0
 KEPT_OUTPUT = 65_536
 """Bytes kept of each of stdout and stderr: the first and the last half; the rest is drained and counted."""
 
-Source = Literal["miosa-cloud", "opencomputers", "external", "local"]
+Source = Literal["miosa-cloud", "miosa-sandbox", "opencomputers", "external", "local"]
 """The kind of place a computer runs in."""
 
 

@@ -65,7 +65,8 @@ class RestoringComputer(HostedComputer):
     async def restore(self, snapshot_id: str) -> None:
         """Become the machine that the vendor makes of a snapshot, with another ``info.id``; wait until it is up.
 
-        What it was before is let go of, and ends with this computer; one that was borrowed or kept is left as it is.
+        Where the vendor puts it back in its place, its id stays. What it was before is let go of else, and ends with
+        this computer; one that was borrowed or kept is left as it is.
 
         Raises:
             NotFoundError: If there is no such snapshot.
@@ -79,7 +80,7 @@ class RestoringComputer(HostedComputer):
         self._restored.append(restored)
         if self.kept:
             restored.keep()
-        if self._is_owned and not self.kept:
+        if self._is_owned and not self.kept and self._info.id != former:
             self._former.append(former)
             with suppress(DeskhandError):  # it ends with this one
                 await self._leave(former)

@@ -68,6 +68,7 @@ class Routes(abc.ABC):
         *,
         of: str | None = None,
         deadline: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
         is_urgent: bool = False,
     ) -> JsonObject:
         """Use a computer's route, and return its answer's JSON object.
@@ -79,6 +80,7 @@ class Routes(abc.ABC):
             body: The JSON to send.
             of: The route's name in `missing`; the route itself where not given.
             deadline: Seconds, in place of the operation's own.
+            headers: Further headers.
             is_urgent: Whether it need not wait until others are done.
 
         Raises:
@@ -87,7 +89,12 @@ class Routes(abc.ABC):
         """
         try:
             return await self.http.call(
-                self.operations[operation], self.path(computer_id, route), body, deadline=deadline, is_urgent=is_urgent
+                self.operations[operation],
+                self.path(computer_id, route),
+                body,
+                deadline=deadline,
+                headers=headers,
+                is_urgent=is_urgent,
             )
         except FileMissingError:
             raise

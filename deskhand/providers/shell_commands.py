@@ -135,6 +135,11 @@ class Marked:
         return f"{_MARK}{self.token}".encode().startswith(output)
 
     @property
+    def word(self) -> str:
+        """The script as one word for another shell, in whose own command line the mark is not found."""
+        return shlex.quote(self.script).replace(_MARK, f"{_MARK[:4]}''{_MARK[4:]}")
+
+    @property
     def end(self) -> str:
         """The script that ends it."""
         pattern = f"{_MARK}[{self.token[0]}]{self.token[1:]}"  # a pattern that does not match itself

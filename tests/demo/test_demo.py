@@ -249,3 +249,15 @@ async def test_demo_computer_says_why_it_is_a_make_believe_one(monkeypatch: pyte
         assert computer.info.screen == (1024, 768)
     assert said[0].startswith("no real desktop can be had here: ")
     assert "make-believe" in said[1]
+
+
+async def test_model_without_a_screen_writes_by_a_command() -> None:
+    """On a computer that has a shell alone the script does what can be done there, and reads it back."""
+    async with open_computer("local", desktop=False) as computer:
+        fake = FakeAnthropic(DemoModel())
+        async with fake.client() as client:
+            result = await ClaudeComputerUseHarness(client=client).run(computer, GOAL)
+        fake.raise_script_errors()
+        assert result.outcome == "completed"
+        assert "There was no screen" in (result.output or "")
+        assert await computer.read_file(FILE) == CONTENT

@@ -1,4 +1,4 @@
-"""Drives a cloud computer with MIOSA's own package, as its users do; run by the Python of the judge's environment.
+"""Drives a cloud computer and a sandbox with MIOSA's own package, as its users do; run by the judge's Python.
 
 ``python miosa_program.py BASE_URL KEY`` prints what each call returned, as one JSON object.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from typing import Any
 
 from miosa import AsyncMiosa, Miosa
@@ -106,6 +107,66 @@ def main(base_url: str, key: str) -> dict[str, Any]:
     told["wrong key"] = refused(Miosa(api_key="msk_no", base_url=base_url, max_retries=0).computers.list)
     told["destroy"] = computer.destroy().success
     told["left"] = len(client.computers.list())
+    told["sandboxes"] = sandboxes(base_url, key)
+    return told
+
+
+async def in_terminal(base_url: str, key: str, sandbox_id: str) -> dict[str, Any]:
+    """Use a sandbox's terminal over the package's socket, which leaves the frames to its users."""
+    async with AsyncMiosa(api_key=key, base_url=base_url, max_retries=0) as client:
+        socket = await client.ws.connect_terminal(sandbox_id, subprotocols=["miosa-pty-v1"])
+        for message in ({"type": "resize", "cols": 100, "rows": 30}, {"type": "input", "data": "stty size; exit 3\r"}):
+            await socket.send(json.dumps(message))
+        shown = ""
+        async for frame in socket:
+            told = json.loads(frame)
+            shown += told.get("data", "")
+        return {"size": "30 100" in shown, "last": told}
+
+
+def sandboxes(base_url: str, key: str) -> dict[str, Any]:
+    """Make a sandbox, do with it what the package can do, and end it."""
+    client = Miosa(api_key=key, base_url=base_url, timeout=30, max_retries=0)
+    asked: dict[str, Any] = {"name": "box", "idempotency_key": "k1", "cpu_count": 2, "memory_mb": 4096}
+    asked |= {"env": {"A": "b"}, "timeout_sec": 600, "external_user_id": "u1", "tags": ["t"]}
+    sandbox = client.sandboxes.create(**asked)
+    told: dict[str, Any] = {"first state": sandbox.state, "ready": sandbox.wait_until_ready(timeout=20)}
+    told["polled"] = sandbox.wait_until_ready(timeout=20, stream=False)
+    told["again"] = client.sandboxes.create(**asked).id == sandbox.id
+    told["state"] = [sandbox.state, sandbox.cpu_count, sandbox.memory_mb, sandbox.external_user_id]
+    done = sandbox.exec.run('echo "$A"; pwd; echo err >&2; exit 2', {"cwd": "/usr", "env": {"A": "c"}, "timeout": 9})
+    told["exec"] = [done.stdout, done.stderr, done.exit_code]
+    told["stream"] = [[one.type, one.data] for one in sandbox.exec_stream("echo one; sleep 0.1; echo two >&2; exit 4")]
+    sandbox.write_file("/tmp/judged", b"\x00\xff\r\n")
+    told["file"] = list(sandbox.download("/tmp/judged"))
+    told["stat"] = sandbox.stat_file("/tmp/judged")["size"]
+    told["listed file"] = "judged" in [one["name"] for one in sandbox.list_files("/tmp")["entries"]]
+    told["url"] = sandbox.get_url(8123, "/a")[-2:]
+    told["terminal"] = asyncio.run(in_terminal(base_url, key, sandbox.id))
+    told["extended"] = sandbox.extend(900).timeout_sec
+    snapshot = sandbox.create_snapshot("mine")["id"]
+    while next(one for one in sandbox.list_snapshots() if one["id"] == snapshot)["status"] != "ready":
+        time.sleep(0.05)
+    told["snapshot"] = bool(sandbox.snapshot())
+    restored = sandbox.restore_snapshot(snapshot)
+    told["restored"] = [restored.id != sandbox.id, restored.wait_until_ready(timeout=20)]
+    twin = sandbox.fork(name="twin", idempotency_key="k2")
+    told["fork"] = [twin.name, sandbox.fork(name="twin", idempotency_key="k2").id == twin.id]
+    told["names"] = sorted(one.name for one in client.sandboxes.list(external_user_id="u1"))
+    told["by name"] = client.sandboxes.get_by_name("twin").id == twin.id
+    for one in (restored, twin):
+        one.wait_until_ready(timeout=20)
+        one.destroy()
+    told["paused"] = sandbox.pause().state
+    told["checkpoint"] = sandbox.wait_for_checkpoint(timeout=20, interval=0.05)
+    while sandbox.refresh().state != "paused":
+        time.sleep(0.05)
+    told["paused exec"] = refused(lambda: client.sandboxes.get(sandbox.id).exec.run("true"))
+    sandbox.resume()
+    told["resumed"] = sandbox.wait_until_ready(timeout=20)
+    told["missing"] = refused(lambda: client.sandboxes.get("no-such"))
+    sandbox.destroy()
+    told["left"] = len(client.sandboxes.list())
     return told
 
 

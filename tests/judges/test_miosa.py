@@ -42,6 +42,7 @@ async def test_the_vendors_package_does_all_that_it_can() -> None:
         assert told.pop("id")
         assert told.pop("agent")[0] == "completed"
         assert told.pop("balance") == 999
+        assert told.pop("sandboxes") == SANDBOXES
         assert told == {
             "page": "https://",
             "listed": [["box", "w1"]],
@@ -69,3 +70,33 @@ async def test_the_vendors_package_does_all_that_it_can() -> None:
         }
         assert [*simulator.errors] == []
     assert not simulator.computers
+    assert not simulator.sandboxes
+
+
+SANDBOXES = {
+    "first state": "creating",
+    "ready": True,
+    "polled": True,
+    "again": True,
+    "state": ["running", 2, 4096, "u1"],
+    "exec": ["c\n/usr\n", "err\n", 2],
+    "stream": [["stdout", {"line": "one"}], ["stderr", {"line": "two"}], ["exit", {"exit_code": 4}]],
+    "file": [0, 255, 13, 10],
+    "stat": 4,
+    "listed file": True,
+    "url": "/a",
+    "terminal": {"size": True, "last": {"type": "exit", "code": 3}},
+    "extended": 900,
+    "snapshot": True,
+    "restored": [True, True],
+    "fork": ["twin", True],
+    "names": ["box", "box (restored)", "twin"],
+    "by name": True,
+    "paused": "pausing",
+    "checkpoint": True,
+    "paused exec": "MiosaError",
+    "resumed": True,
+    "missing": "NotFoundError",
+    "left": 0,
+}
+"""What the package makes of a sandbox."""

@@ -63,7 +63,7 @@ async def failure(act: Act, served: Served) -> DeskhandError:
         await act.use(served.computer)
     error = caught.value
     assert len(act.sent(served.simulator)) == before + 1
-    assert (error.provider, bool(error.hint)) == (act.vendor, True)
+    assert (error.provider, bool(error.hint)) == (act.vendor.partition(" ")[0], True)
     assert served.simulator.key not in f"{error}{error!r}"
     assert served.simulator.pending_faults == 0
     return error

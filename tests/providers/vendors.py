@@ -44,6 +44,13 @@ async def a_miosa(*, timeout: float | None = None) -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
+async def a_sandbox(*, timeout: float | None = None) -> AsyncIterator[Served]:
+    """Create a sandbox of MIOSA with a real shell behind."""
+    async with miosa(shell_only, timeout=timeout) as hosted:
+        yield Served(hosted.simulator, await hosted.sandbox())
+
+
+@asynccontextmanager
 async def a_host(*, timeout: float | None = None) -> AsyncIterator[Served]:
     """Borrow a host of OpenComputers with a real shell behind."""
     async with opencomputers(shell_only, timeout=timeout) as hosted:
@@ -73,6 +80,7 @@ async def a_daytona(*, timeout: float | None = None) -> AsyncIterator[Served]:
 
 VENDORS: Mapping[str, Callable[..., AbstractAsyncContextManager[Served]]] = {
     "miosa": a_miosa,
+    "miosa sandbox": a_sandbox,
     "opencomputers": a_host,
     "cua": a_cua,
     "e2b": an_e2b,
@@ -85,7 +93,7 @@ class Act:
     """Something that acts on a computer, and the one request of it that does.
 
     Attributes:
-        vendor: Whose computer it is for.
+        vendor: Whose computer it is for, and of which kind where there are several.
         use: Does it.
         route: The simulator's name of the route.
         holds: What the request's body holds, by which it is known among all of the route.
@@ -178,6 +186,11 @@ ACTS: Mapping[str, Act] = {
     "miosa: snapshot": Act("miosa", lambda computer: computer.snapshot("mine"), "take_snapshot"),
     "miosa: prompt": Act("miosa", lambda computer: computer.prompt("Go."), "start_session"),
     "cua: exec": Act("cua", run, "cmd", "mkfifo"),
+    "miosa sandbox: snapshot": Act(
+        "miosa sandbox", lambda computer: computer.snapshot("mine"), "take_sandbox_snapshot"
+    ),
+    "miosa sandbox: exec": Act("miosa sandbox", run, "sandbox_exec", "echo marked"),
+    "miosa sandbox: follow": Act("miosa sandbox", follow, "sandbox_exec_stream", "echo marked", is_streamed=True),
     "opencomputers: exec": Act("opencomputers", run, "exec", "echo marked", is_streamed=True),
     "opencomputers: follow": Act("opencomputers", follow, "exec", "echo marked", is_streamed=True),
     "opencomputers: prompt": Act("opencomputers", lambda computer: computer.prompt("Go."), "dispatch"),

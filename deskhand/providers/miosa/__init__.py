@@ -1,4 +1,4 @@
-"""Cloud computers of MIOSA (miosa.ai), over its HTTP API, with nothing of the vendor's to install."""
+"""Cloud computers and sandboxes of MIOSA (miosa.ai), over its HTTP API, with nothing of the vendor's to install."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deskhand.providers.miosa.computer import MiosaComputer
-    from deskhand.providers.miosa.provider import MiosaProvider
+    from deskhand.providers.miosa.provider import MiosaKind, MiosaProvider
+    from deskhand.providers.miosa.sandbox import MiosaSandbox
 
-__all__ = ["MiosaComputer", "MiosaProvider"]
+__all__ = ["MiosaComputer", "MiosaKind", "MiosaProvider", "MiosaSandbox"]
 
-_HOMES = {"MiosaComputer": "deskhand.providers.miosa.computer", "MiosaProvider": "deskhand.providers.miosa.provider"}
+_HOMES = {
+    "MiosaComputer": "deskhand.providers.miosa.computer",
+    "MiosaKind": "deskhand.providers.miosa.provider",
+    "MiosaProvider": "deskhand.providers.miosa.provider",
+    "MiosaSandbox": "deskhand.providers.miosa.sandbox",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,20 +1,20 @@
-"""MIOSA's API of computers as data: where things are, what may be repeated, and how it describes a computer."""
+"""MIOSA's APIs of computers and of sandboxes as data: where things are, what may be repeated, how each is described."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import JsonValue
 
 from deskhand.errors import ComputerGoneError, NotFoundError, ProviderError
 from deskhand.providers.answers import moment, number, text
-from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
+from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Source, Specs
 from deskhand.providers.http import Operation
-from deskhand.providers.miosa.envelope import without_secrets
+from deskhand.providers.miosa.envelope import unwrapped, without_secrets
 from deskhand.providers.routes import Routes
 
-__all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "computer_info", "screen_of"]
+__all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "SandboxApi", "computer_info", "screen_of", "state_of"]
 
 NAME: Final = "miosa"
 IMAGE_LIMIT: Final = 64 << 20
@@ -36,6 +36,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("describe a snapshot", "GET", "read"),
         Operation("restore a snapshot", deadline=120.0),
         Operation("set the idle time", "PATCH", "repeatable"),
+        Operation("set its time", repetition="repeatable"),
+        Operation("list snapshots", "GET", "read"),
+        Operation("tell whether it takes commands", "GET", "read", deadline=10.0, attempts=1),
         Operation("tell the screen's size", "GET", "read", deadline=10.0, attempts=1),
         Operation("tell whether a route is there", "OPTIONS", "read", deadline=5.0, attempts=1),
         Operation("run a command", limit=OUTPUT_LIMIT),
@@ -74,6 +77,8 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "running": ComputerStatus.RUNNING,
     "active": ComputerStatus.RUNNING,
     "ready": ComputerStatus.RUNNING,
+    "resuming": ComputerStatus.CREATING,
+    "pausing": ComputerStatus.PAUSED,
     "paused": ComputerStatus.PAUSED,
     "stopping": ComputerStatus.STOPPED,
     "stopped": ComputerStatus.STOPPED,
@@ -81,6 +86,8 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "destroying": ComputerStatus.DESTROYED,
     "destroyed": ComputerStatus.DESTROYED,
 }
+"""What a computer's status means, and a sandbox's state."""
+
 _MEGABYTE: Final = 1 << 20
 _MOST_PIXELS: Final = 100_000.0
 
@@ -90,6 +97,10 @@ class MiosaApi(Routes):
 
     provider = NAME
     operations = OPERATIONS
+    source: ClassVar[Source] = "miosa-cloud"
+    """What kind of computers these are."""
+    takes_keys: ClassVar[bool] = False
+    """Whether a request that creates or copies may come twice, with a key by which the vendor does it once."""
 
     async def do(
         self,
@@ -113,7 +124,7 @@ class MiosaApi(Routes):
             answer = await self.http.call(OPERATIONS["describe a computer"], self.path(computer_id), is_urgent=True)
         except (NotFoundError, ComputerGoneError):
             return False
-        return answer.get("status") not in {"destroying", "destroyed"}
+        return STATUSES.get(state_of(unwrapped(answer, "computer"))) is not ComputerStatus.DESTROYED
 
     async def destroy(self, computer_id: str) -> None:
         """End a computer for good; whatever the answer of success holds, it is one.
@@ -122,6 +133,14 @@ class MiosaApi(Routes):
             ComputerGoneError: If it is not there any more.
         """
         await self.http.ask(OPERATIONS["destroy a computer"], self.path(computer_id), is_urgent=True)
+
+
+class SandboxApi(MiosaApi):
+    """The same of sandboxes, which have routes of their own."""
+
+    prefix = "/sandboxes"
+    source = "miosa-sandbox"
+    takes_keys = True
 
 
 def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
@@ -141,30 +160,39 @@ def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
     )
 
 
-def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
-    """Read what MIOSA says of a computer.
+def state_of(fields: Mapping[str, JsonValue]) -> str:
+    """Return the vendor's word for what a computer, or a sandbox, is doing."""
+    return (text(fields.get("state")) or text(fields.get("status")) or "").lower()
+
+
+def computer_info(
+    fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None, *, source: Source = "miosa-cloud"
+) -> ComputerInfo:
+    """Read what MIOSA says of a computer, or of a sandbox, for which it has other names.
 
     Args:
         fields: What it says.
         metadata: The metadata, where it is known.
+        source: Which of the two it is.
     """
     kept = fields.get("metadata")
     told = {str(name): str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
-    memory, disk = number(fields.get("memory_mb")), number(fields.get("disk_size_mb"))
+    memory, disk = number(fields.get("memory_mb")), number(fields.get("disk_size_mb") or fields.get("disk_mb"))
+    addresses = [text(fields.get(name)) for name in ("sandbox_url", "desktop_url", "preview_url")]
     return ComputerInfo(
         id=text(fields.get("id")) or "",
         name=text(fields.get("name")) or "",
         provider=NAME,
-        source="miosa-cloud",
-        status=STATUSES.get((text(fields.get("status")) or "").lower(), ComputerStatus.ERROR),
-        public_url=text(fields.get("sandbox_url")) or text(fields.get("desktop_url")),
+        source=source,
+        status=STATUSES.get(state_of(fields), ComputerStatus.ERROR),
+        public_url=next((one for one in addresses if one is not None), None),
         specs=Specs(
-            cpus=number(fields.get("vcpus"), most=1e6),
+            cpus=number(fields.get("vcpus") or fields.get("cpu_count"), most=1e6),
             memory=None if memory is None else int(memory * _MEGABYTE),
             disk=None if disk is None else int(disk * _MEGABYTE),
             os="linux",
         ),
-        created_at=moment(fields.get("created_at")),
+        created_at=moment(fields.get("created_at") or fields.get("inserted_at")),
         metadata={**told, **(metadata or {})},
         raw=without_secrets(fields),
     )

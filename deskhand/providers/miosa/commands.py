@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote
 
+from anyio import to_thread
 from pydantic import JsonValue
 
 from deskhand.errors import PayloadTooLargeError, ProtocolError, UnsupportedError
@@ -14,7 +17,7 @@ from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.shell_commands import Line, Ran, ShellCommands
 from deskhand.providers.shell_files import ShellFiles
 
-__all__ = ["MiosaFiles", "line_to", "ran"]
+__all__ = ["MiosaFiles", "SandboxFiles", "line_to", "ran"]
 
 
 def line_to(api: MiosaApi, computer_id: str) -> Line:
@@ -53,14 +56,17 @@ def ran(answer: Mapping[str, JsonValue]) -> Ran:
 class MiosaFiles(ShellFiles):
     """The files of one computer: what is large goes by the vendor's routes, whole, and the rest within commands."""
 
+    download: ClassVar[str] = "files/download"
+    upload: ClassVar[str] = "files/upload"
+
     def __init__(self, api: MiosaApi, commands: ShellCommands, computer_id: str) -> None:
         super().__init__(NAME, commands)
         self._api = api
         self._computer_id = computer_id
 
     async def _fetched(self, path: str, copy: str, length: int, part: int) -> bytes:
-        if "files/download" not in self._api.missing:
-            route = f"files/download?path={quote(copy, safe='')}"
+        if self.download not in self._api.missing:
+            route = f"{self.download}?path={quote(copy, safe='')}"
             try:
                 reply = await self._api.ask("download a file", self._computer_id, route)
             except UnsupportedError:
@@ -71,7 +77,7 @@ class MiosaFiles(ShellFiles):
         return await super()._fetched(path, copy, length, part)
 
     async def _put(self, path: str, place: str, content: bytes) -> None:
-        if "files/upload" not in self._api.missing and place.isprintable():
+        if self.upload not in self._api.missing and place.isprintable():
             try:
                 await self._uploaded(place, content)
             except (UnsupportedError, PayloadTooLargeError):
@@ -82,4 +88,15 @@ class MiosaFiles(ShellFiles):
 
     async def _uploaded(self, place: str, content: bytes) -> None:
         body, kind = file_form(place, content)
-        await self._api.ask("upload a file", self._computer_id, "files/upload", content=body, headers=[kind])
+        await self._api.ask("upload a file", self._computer_id, self.upload, content=body, headers=[kind])
+
+
+class SandboxFiles(MiosaFiles):
+    """The files of one sandbox, whose routes for them are others."""
+
+    download = "fs/download"
+    upload = "fs/write"
+
+    async def _uploaded(self, place: str, content: bytes) -> None:
+        data = (await to_thread.run_sync(base64.b64encode, content)).decode()
+        await self._api.ask("upload a file", self._computer_id, self.upload, {"path": place, "content_base64": data})

@@ -8,19 +8,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 
 from deskhand.errors import (
-    ComputerGoneError,
     ConflictError,
     DeskhandError,
     InvalidInputError,
     NotFoundError,
     ProtocolError,
-    ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
@@ -39,24 +36,24 @@ from deskhand.providers.contract import (
 )
 from deskhand.providers.execution import check_command, checked_timeout, timed_out
 from deskhand.providers.miosa.agent import prompt_agent
-from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, screen_of
-from deskhand.providers.miosa.commands import MiosaFiles, line_to, ran
+from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, screen_of
+from deskhand.providers.miosa.commands import ran
 from deskhand.providers.miosa.discovery import Facts, capabilities_of, survey
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.hands import Hands
+from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
 from deskhand.providers.miosa.request import DEFAULT_TTL
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until
-from deskhand.providers.restoring import Kin, RestoringComputer
-from deskhand.providers.shell_commands import Marked, ShellCommands, kept
+from deskhand.providers.restoring import Kin
+from deskhand.providers.shell_commands import Marked, kept
 
 __all__ = ["Idle", "MiosaComputer"]
 
 _PYTHON_MARGIN: Final = 15.0
 """Seconds that an answer may take beyond its code."""
-_RUNNING: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
 _PREVIEW_DOMAIN: Final = "miosa.ai"
 _ADDRESSES: Final = ("url", "public_url", "preview_url")
 
@@ -69,7 +66,7 @@ class Idle:
     is_wanted: bool = False
 
 
-class MiosaComputer(RestoringComputer):
+class MiosaComputer(MiosaMachine):
     """A computer in MIOSA's cloud.
 
     Everything goes over the vendor's routes; each capability is there as long as its routes are. What has no route of
@@ -90,22 +87,15 @@ class MiosaComputer(RestoringComputer):
         is_owned: bool = False,
         idle: Idle | None = None,
     ) -> None:
-        super().__init__()
-        self._api = api
         self._kin = kin
-        self._is_owned = is_owned
         self._idle = idle
         self._is_idle_time_set = idle is None
         self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
-        self._homes: dict[str, str] = {}
-        self._be(info)
+        super().__init__(info, api, is_owned=is_owned)
 
     def _be(self, info: ComputerInfo) -> None:
-        """Be the computer with that id."""
-        self._info = info
+        super()._be(info)
         self._facts = Facts()
-        self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
-        self._files: MiosaFiles = MiosaFiles(self._api, self._commands, info.id)
         self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
 
     @property
@@ -136,7 +126,7 @@ class MiosaComputer(RestoringComputer):
         failure: DeskhandError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(survey, self._api, self._info)
-            if self._info.status not in _RUNNING:
+            if self._info.status not in COMING_UP:
                 return
             try:
                 await until(f"the miosa computer {self._info.id}", self._is_up, provider=NAME)
@@ -148,14 +138,8 @@ class MiosaComputer(RestoringComputer):
             raise failure
 
     async def _is_up(self) -> bool:
-        if self._info.status is not ComputerStatus.RUNNING:
-            info = await self.refresh()
-            if info.status is ComputerStatus.DESTROYED:
-                raise ComputerGoneError(f"the miosa computer {info.id} is gone", provider=NAME)
-            if info.status is ComputerStatus.ERROR:
-                raise ProviderError(f"the miosa computer {info.id} has failed", hint="destroy it", provider=NAME)
-            if info.status is not ComputerStatus.RUNNING:
-                return False
+        if not await self._is_running():
+            return False
         screen = await self._see_screen()
         self._info = replace(self._info, screen=screen)
         self._facts = Facts(has_desktop=screen is not None)
@@ -192,20 +176,6 @@ class MiosaComputer(RestoringComputer):
 
     # Shell
 
-    async def exec(
-        self,
-        command: str,
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-    ) -> ExecResult:
-        """Run a command; a timeout or cancellation ends it on the computer too, by a second request."""
-        self._check(Capability.EXEC)
-        async with self._noticing(), self._files.given(stdin) as given:
-            return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
-
     def exec_stream(
         self,
         command: str,
@@ -229,7 +199,7 @@ class MiosaComputer(RestoringComputer):
         stdin: bytes | None,
     ) -> AsyncIterator[ExecStream]:
         checked_timeout(timeout)
-        async with self._files.given(stdin) as given, self._knowing_sockets():
+        async with self._files.given(stdin) as given, self._knowing_socket(ROUTE):
             marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
             here = (self._api, self._info.id, self._commands, self._files, marked)
             async with open_stream(*here, timeout=timeout, cwd=cwd) as stream:
@@ -283,22 +253,10 @@ class MiosaComputer(RestoringComputer):
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
         async with (
-            self._knowing_sockets(),
+            self._knowing_socket(ROUTE),
             open_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
         ):
             yield terminal
-
-    @asynccontextmanager
-    async def _knowing_sockets(self) -> AsyncIterator[None]:
-        """Find out what it means that a socket is not there: the computer is not, or the route."""
-        try:
-            yield
-        except UnsupportedError as error:
-            if not await self._api.is_there(self._info.id):
-                self._notice_gone()
-                raise ComputerGoneError(error.message, effect="no", provider=NAME) from error
-            self._api.missing.add(ROUTE)
-            raise
 
     # Screen and input
 
@@ -397,56 +355,11 @@ class MiosaComputer(RestoringComputer):
             await self._api.do("stop a computer", self._info.id, "stop")
             await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped, provider=NAME)
 
-    async def _is_stopped(self) -> bool:
-        info = await self.refresh()
-        if info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the miosa computer {info.id} is gone", provider=NAME)
-        return info.raw.get("status") in {"stopped", "paused"}
-
-    async def refresh(self) -> ComputerInfo:
-        """Ask MIOSA what the computer is doing, and return its information: that it is gone too."""
-        try:
-            answer = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(self._info.id))
-        except (ComputerGoneError, NotFoundError):
-            self._notice_gone()
-            return self._info
-        told = computer_info(unwrapped(answer, "computer"), self._info.metadata)
-        self._info = replace(told, id=self._info.id, screen=self._info.screen)
-        return self._info
-
     async def clone(self, name: str) -> MiosaComputer:
         """Make a copy, owned by the provider."""
         self._check(Capability.CLONE)
         async with self._noticing():
             return await self._kin.clone(self, name)
-
-    async def snapshot(self, name: str) -> str:
-        """Save disk and memory, and wait until that is done; the name is the snapshot's comment."""
-        self._check(Capability.SNAPSHOT)
-        async with self._noticing():
-            answer = await self._api.act("take a snapshot", self._info.id, "snapshots", {"comment": name})
-            snapshot = unwrapped(answer, "snapshot")
-            snapshot_id = text(snapshot.get("id"))
-            if snapshot_id is None:
-                raise ProtocolError("miosa tells no id of the snapshot", provider=NAME)
-            self._homes[snapshot_id] = self._info.id
-            path = self._api.path(self._info.id, f"snapshots/{quote(snapshot_id, safe='')}")
-
-            async def is_ready() -> bool:
-                nonlocal snapshot
-                if snapshot.get("status") in {"failed", "deleted"}:
-                    said = text(snapshot.get("error")) or f"it is {snapshot.get('status')}"
-                    raise ProviderError(f"the snapshot {snapshot_id} came to nothing: {said[:500]}", provider=NAME)
-                if snapshot.get("status") != "ready":
-                    snapshot = unwrapped(await self._api.http.call(OPERATIONS["describe a snapshot"], path), "snapshot")
-                return snapshot.get("status") == "ready"
-
-            await until(f"the snapshot {snapshot_id}", is_ready, provider=NAME)
-        return snapshot_id
-
-    def home_of(self, snapshot_id: str) -> str:
-        """Return the id of the computer that a snapshot was taken of: its own where another is not known."""
-        return self._homes.get(snapshot_id, self._info.id)
 
     async def _become(self, snapshot_id: str) -> MiosaComputer:
         restored = await self._kin.restore(self, snapshot_id)
@@ -455,20 +368,8 @@ class MiosaComputer(RestoringComputer):
         self._facts, self._hands.composed.display = facts, display
         return restored
 
-    async def _leave(self, computer_id: str) -> None:
-        """Stop it only: of the snapshots of a machine that is destroyed nothing could be restored again."""
-        await self._api.do("stop a computer", computer_id, "stop")
-
-    async def _end(self, computer_id: str) -> None:
-        await self._api.destroy(computer_id)
-
     async def prompt(self, text: str) -> str:
         """Give a goal to MIOSA's own agent, which may act for up to half an hour; return what it says in the end."""
         self._check(Capability.PROMPT)
         async with self._noticing():
             return await prompt_agent(self._api, self._info.id, text)
-
-    async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
-        """Note that the computer is gone where MIOSA itself says so."""
-        if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
-            self._notice_gone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -24,7 +25,7 @@ _PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
 
 
 class Directory:
-    """The computers of one account.
+    """The computers of one kind of one account.
 
     Args:
         api: The API.
@@ -39,12 +40,15 @@ class Directory:
     async def computers(self) -> list[JsonObject]:
         """Return the computers that the key may see."""
         which = f"?workspace_id={quote(self._workspace_id, safe='')}" if self._workspace_id else ""
-        reply = await self._api.http.ask(OPERATIONS["list computers"], f"/computers{which}")
+        reply = await self._api.http.ask(OPERATIONS["list computers"], f"{self._api.prefix}{which}")
         try:
             answer = from_json(reply.data)
         except ValueError as error:
             raise ProtocolError("miosa's answer lists no computers", provider=NAME, effect="no") from error
-        return listed(answer, "computers", provider=NAME)
+        found = listed(answer, self._api.prefix.removeprefix("/"), "items", provider=NAME)
+        if self._workspace_id is None:
+            return found
+        return [one for one in found if one.get("workspace_id", self._workspace_id) == self._workspace_id]
 
     async def find(self, is_it: Callable[[JsonObject], bool]) -> JsonObject | None:
         """Return the computer that is meant; look more than once, as its request may still be under way."""
@@ -62,15 +66,17 @@ class Directory:
     async def create(self, body: Mapping[str, object]) -> JsonObject:
         """Create a computer under a name that no other has; it is found by it where the answer was lost.
 
-        MIOSA does not refuse a name that is taken, so that a request whose answer was lost is never sent again.
+        MIOSA does not refuse a name that is taken, so that a request whose answer was lost is not sent again, unless it
+        bears a key, which MIOSA does once.
 
         Raises:
             OutcomeUnknownError: If nobody can tell whether there is one.
             DeskhandError: If there is none.
         """
+        key = self.key()
 
         async def send() -> JsonObject:
-            made = await self._api.http.call(OPERATIONS["create a computer"], "/computers", body)
+            made = await self._api.http.call(OPERATIONS["create a computer"], self._api.prefix, body, headers=key)
             return checked(made, "a new computer")
 
         return await create_once(
@@ -80,19 +86,37 @@ class Directory:
             lambda: self.named(str(body["name"])),
             console=CONSOLE,
             clock=self._clock,
-            is_name_unique=False,
+            is_name_unique=self._api.takes_keys,
         )
 
+    def key(self) -> list[tuple[str, str]]:
+        """Return the headers that make one of a request that comes twice, where MIOSA has such a thing."""
+        return [("idempotency-key", f"deskhand-{secrets.token_hex(16)}")] if self._api.takes_keys else []
+
     async def copied(
-        self, send: Callable[[], Awaitable[JsonObject]], find: Callable[[], Awaitable[JsonObject | None]]
+        self,
+        send: Callable[[], Awaitable[JsonObject]],
+        find: Callable[[], Awaitable[JsonObject | None]],
+        *,
+        has_key: bool = False,
     ) -> JsonObject:
-        """Ask once for a computer that is made from another, and look for it where the answer was lost."""
+        """Ask for a computer that is made from another, and look for it where the answer was lost.
+
+        Args:
+            send: Asks.
+            find: Looks.
+            has_key: Whether the request bears a key, so that it may be sent once more where nothing is found.
+        """
         try:
             return checked(await send(), "the copy")
         except DeskhandError as error:
-            if error.effect == "no" or (found := await find()) is None:
+            if error.effect == "no":
                 raise
-            return found
+            if (found := await find()) is not None:
+                return found
+            if not has_key:
+                raise
+        return checked(await send(), "the copy")
 
 
 def checked(answer: Mapping[str, object], what: str) -> JsonObject:

@@ -1,38 +1,43 @@
-"""Creates, gets and lists the cloud computers of an account at MIOSA."""
+"""Creates, gets and lists the cloud computers and the sandboxes of an account at MIOSA."""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+import os
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar
-from urllib.parse import quote
+from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import JsonValue, SecretStr
+from pydantic import SecretStr
 
-from deskhand.errors import ComputerGoneError
-from deskhand.providers.answers import JsonObject
+from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, NotFoundError
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
-from deskhand.providers.creation import id_of, unique_name
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
-from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info
-from deskhand.providers.miosa.computer import Idle, MiosaComputer
-from deskhand.providers.miosa.directory import Directory
-from deskhand.providers.miosa.envelope import unwrapped
-from deskhand.providers.miosa.request import ATTRIBUTION, creation_body, idle_seconds
+from deskhand.providers.miosa.api import NAME, MiosaApi, SandboxApi
+from deskhand.providers.miosa.computer import MiosaComputer
+from deskhand.providers.miosa.fleets import Computers, Sandboxes
+from deskhand.providers.miosa.sandbox import MiosaSandbox
 from deskhand.providers.miosa.service import KEY_HINT, miosa_client
-from deskhand.providers.restoring import Kin
+from deskhand.providers.options import meant
 
-__all__ = ["MiosaProvider"]
+__all__ = ["MiosaKind", "MiosaProvider"]
+
+MiosaKind: TypeAlias = Literal["computer", "sandbox"]
+"""What MIOSA has: computers with a desktop, and sandboxes without."""
+
+T = TypeVar("T")
+
+_KINDS: Final[tuple[MiosaKind, ...]] = get_args(MiosaKind)
 
 
 class MiosaProvider(HostedProvider):
-    """Cloud computers of MIOSA, over its HTTP API.
+    """Cloud computers and sandboxes of MIOSA, over its HTTP API.
 
     What it creates is destroyed when it is left; should this process be killed, each computer stops by itself after an
     idle time. A computer's name gets a suffix, by which it is found again where the answer was lost on the way: MIOSA
-    would make another of a request that is sent twice, so that it never is.
+    would make another computer of a request that is sent twice, so that it never is. A request for a sandbox bears a
+    key, with which MIOSA makes one of it however often it comes.
 
     Args:
         api_key: The key; ``MIOSA_API_KEY`` where neither is given.
@@ -40,6 +45,8 @@ class MiosaProvider(HostedProvider):
         base_url: Where the API is, with or without ``/api/v1``; ``MIOSA_BASE_URL``, else MIOSA's own.
         tenant: Whose account is used, where the key has several; ``MIOSA_TENANT``.
         workspace_id: The workspace to create in and to list; the key's own, and all that it may see, where not given.
+        kind: What `create` makes where it is not told: a ``computer`` with a desktop, or a ``sandbox`` without;
+            ``MIOSA_KIND``, else ``computer``.
         timeout: The longest that a request may take in seconds, where a shorter time does not hold anyway.
         http_client: A client of the caller's own, which is left open.
     """
@@ -54,6 +61,7 @@ class MiosaProvider(HostedProvider):
         base_url: str | None = None,
         tenant: str | None = None,
         workspace_id: str | None = None,
+        kind: MiosaKind | None = None,
         timeout: float | None = None,
         http_client: OwnClient | None = None,
     ) -> None:
@@ -67,10 +75,11 @@ class MiosaProvider(HostedProvider):
             timeout=timeout,
             http_client=http_client,
         )
-        self._api = MiosaApi(self._http, self._in_background)
-        self._workspace_id = workspace_id
-        self._directory = Directory(self._api, workspace_id)
-        self._kin: Kin[MiosaComputer] = Kin(self._clone, self._restore)
+        self._kind = checked_kind(kind or os.environ.get("MIOSA_KIND") or "computer")
+        self._fleets: dict[MiosaKind, Computers | Sandboxes] = {
+            "computer": Computers(MiosaApi(self._http, self._in_background), self._owned, workspace_id),
+            "sandbox": Sandboxes(SandboxApi(self._http, self._in_background), self._owned, workspace_id),
+        }
 
     def _check_ready(self) -> None:
         self._check_key(self._http, KEY_HINT)
@@ -79,99 +88,97 @@ class MiosaProvider(HostedProvider):
         return self._http
 
     async def _destroy(self, computer_id: str) -> None:
-        await self._api.destroy(computer_id)
+        try:
+            await self._wherever(computer_id, lambda fleet: fleet.destroy(computer_id))
+        except NotFoundError as error:
+            raise ComputerGoneError(error.message, effect="no", provider=NAME) from error
 
-    async def create(self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object) -> MiosaComputer:
-        """Create a computer, wait until its desktop is up, and find out what it can do.
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
+    ) -> MiosaComputer | MiosaSandbox:
+        """Create a computer, wait until it can be used, and find out what it can do.
 
         Args:
             name: What its name begins with.
-            spec: ``image`` is the template, ``ttl`` the idle time after which it stops by itself (an hour where not
-                given), ``env`` its variables. ``metadata`` is kept with it; of that, ``workspace_id``,
-                ``external_workspace_id`` and ``external_project_id`` say for whom its usage is counted. Cores, memory,
-                disk and screen come with the template and the option ``size``, and are refused.
-            **vendor_options: What MIOSA takes besides: ``size`` (xs to xl), the three of the metadata above,
+            spec: ``image`` is the template, ``ttl`` the time after which one that nobody uses stops by itself (an hour
+                where not given), ``env`` its variables. ``metadata`` is kept with it; of that, ``workspace_id``,
+                ``external_workspace_id`` and ``external_project_id`` say for whom its usage is counted. Cores, memory
+                and disk are a sandbox's alone: those of a computer come with the template and the option ``size``. A
+                screen is the template's.
+            **vendor_options: ``kind`` is ``computer``, with a desktop, or ``sandbox``, without; the provider's own
+                where not given. What MIOSA takes besides: ``size`` (xs to xl), the three of the metadata above,
                 ``environment``, ``environment_id``, ``setup_file``, ``agent_runtime_profile_id``, ``no_env``,
-                ``fail_fast``, ``compute_placement_request``.
+                ``fail_fast``, ``compute_placement_request``; for a sandbox also ``persistent``, ``always_on``,
+                ``idle_timeout_sec``, ``region``, ``runtime_profile``, ``tags`` and more, as docs/miosa.md tells.
 
         Raises:
             InvalidInputError: If the spec or an option cannot be honoured.
             QuotaError: If the plan or the balance allows no more.
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
-        owner, spec = self._owned(), spec or ComputerSpec()
-        if self._workspace_id is not None and "workspace_id" not in spec.metadata:
-            vendor_options = {"workspace_id": self._workspace_id, **vendor_options}
-        unique = unique_name(name)
-        body = creation_body(unique, spec, vendor_options)
-        whose: dict[str, str] = {key: str(body[key]) for key in ATTRIBUTION if key in body}
+        fleet = self._fleets[checked_kind(vendor_options.pop("kind", None) or self._kind)]
+        return await fleet.create(name, spec or ComputerSpec(), vendor_options)
 
-        async def begin() -> MiosaComputer:
-            info = computer_info(await self._directory.create(body), {**spec.metadata, **whose})
-            idle = Idle(idle_seconds(spec), is_wanted=spec.ttl is not None)
-            return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=idle)
-
-        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
-
-    async def get(self, computer_id: str) -> MiosaComputer:
-        """Return an existing computer, borrowed; one that runs is waited for until its desktop is up.
+    async def get(self, computer_id: str) -> MiosaComputer | MiosaSandbox:
+        """Return an existing computer or sandbox, borrowed; one that runs is waited for until it can be used.
 
         Raises:
             NotFoundError: If there is none with that id.
         """
-        if (own := self._known(computer_id, MiosaComputer)) is not None:
+        own = self._known(computer_id, MiosaComputer) or self._known(computer_id, MiosaSandbox)
+        if own is not None:
             return own
-        try:
-            fields = await self._http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
-        except ComputerGoneError as error:
-            raise self._unknown(computer_id, error.request_id) from error
-        info = computer_info({"id": computer_id, **unwrapped(fields, "computer")})
-        computer = MiosaComputer(info, self._api, self._kin)
-        await computer.wait_until_up()
-        return computer
+
+        async def ask(fleet: Computers | Sandboxes) -> MiosaComputer | MiosaSandbox:
+            return await fleet.get(computer_id)
+
+        return await self._wherever(computer_id, ask)
 
     async def list(self) -> builtins.list[ComputerInfo]:
-        """List the computers that the key may see, of the workspace where one is given, the oldest first."""
+        """List the computers and sandboxes that the key may see, of the workspace where one is given, the oldest first.
+
+        ``source`` says which of the two each is.
+        """
         self._owned()
-        found = [computer_info(fields) for fields in await self._directory.computers()]
+        found: builtins.list[ComputerInfo] = []
+        lacking: builtins.list[NotFoundError] = []
+        for fleet in self._fleets.values():
+            try:
+                found += await fleet.list()
+            except NotFoundError as error:  # an API may have one of the two alone
+                lacking.append(error)
+        if len(lacking) == len(self._fleets):
+            raise lacking[0]
         return oldest_first(found)
 
-    def _copy(self, fields: Mapping[str, JsonValue], original: MiosaComputer) -> MiosaComputer:
-        info = computer_info(fields, original.info.metadata)
-        return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=Idle(original.idle_seconds))
+    async def _wherever(self, computer_id: str, do: Callable[[Computers | Sandboxes], Awaitable[T]]) -> T:
+        """Do something with what has an id, of the usual kind or else of the other.
 
-    async def _clone(self, original: MiosaComputer, name: str) -> MiosaComputer:
-        """Have a copy made, which is owned like what was created."""
-        owner, unique = self._owned(), unique_name(name)
-
-        async def send() -> JsonObject:
-            return await self._api.act("clone a computer", original.info.id, "clone", {"name": unique})
-
-        async def begin() -> MiosaComputer:
-            fields = await self._directory.copied(send, lambda: self._directory.named(unique))
-            return self._copy(fields, original)
-
-        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
-
-    async def _restore(self, original: MiosaComputer, snapshot_id: str) -> MiosaComputer:
-        """Have a computer made of a snapshot, which is owned like what was created; the vendor gives it its name."""
-        owner = self._owned()
-        before = {str(one.get("id")) for one in await self._directory.computers()}
-        path = self._api.path(original.home_of(snapshot_id), f"restore/{quote(snapshot_id, safe='')}")
-
-        def is_it(one: JsonObject) -> bool:
-            return str(one.get("id")) not in before and str(one.get("name")).startswith(original.info.name)
-
-        async def send() -> JsonObject:
-            return await self._http.call(OPERATIONS["restore a snapshot"], path)
-
-        async def begin() -> MiosaComputer:
-            fields = await self._directory.copied(send, lambda: self._directory.find(is_it))
-            return self._copy(fields, original)
-
-        called = f"{original.info.name} (of the snapshot {snapshot_id})"
-        return await owner.make(called, begin, lambda: id_of(self._directory.find(is_it)))
+        Raises:
+            NotFoundError: If neither is there.
+        """
+        last: DeskhandError | None = None
+        for kind in sorted(self._fleets, key=lambda one: one != self._kind):
+            try:
+                return await do(self._fleets[kind])
+            except (ComputerGoneError, NotFoundError) as error:
+                last = error
+        raise self._unknown(computer_id, last.request_id if last is not None else None) from last
 
     def __repr__(self) -> str:
         """The state at a glance."""
         return f"<MiosaProvider {self._http.origin}{'' if self.is_open else ' closed'}>"
+
+
+def checked_kind(kind: object) -> MiosaKind:
+    """Return one of the kinds that there are.
+
+    Raises:
+        InvalidInputError: If there is no such kind.
+    """
+    for one in _KINDS:
+        if kind == one:
+            return one
+    raise InvalidInputError(
+        f"miosa has no kind {kind!r}{meant(str(kind), _KINDS)}", hint=f"kinds: {', '.join(_KINDS)}", provider=NAME
+    )

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.miosa.api import NAME
 from deskhand.providers.options import check_option, positive
 
-__all__ = ["ATTRIBUTION", "DEFAULT_TTL", "creation_body", "idle_seconds"]
+__all__ = [
+    "ATTRIBUTION",
+    "DEFAULT_TTL",
+    "SANDBOX_ATTRIBUTION",
+    "creation_body",
+    "idle_seconds",
+    "sandbox_body",
+    "whole_seconds",
+]
 
 DEFAULT_TTL: Final = 3600
-"""Idle seconds after which a computer stops by itself where nobody says otherwise."""
+"""Seconds after which a computer that nobody uses stops by itself, where nobody says otherwise."""
 
 ATTRIBUTION: Final = ("workspace_id", "external_workspace_id", "external_project_id")
 """Whose computer it is: usage and cost are counted for the workspace and project that these name."""
+SANDBOX_ATTRIBUTION: Final = (
+    *ATTRIBUTION,
+    *("external_user_id", "workspace_slug", "workspace_name", "project_id", "project_slug", "project_name"),
+)
+"""The same of a sandbox."""
 
-_TEXTS: Final = (*ATTRIBUTION, "size", "agent_runtime_profile_id", "setup_file", "environment", "environment_id")
-_FLAGS: Final = ("no_env", "fail_fast")
-_PLACEMENT: Final = "compute_placement_request"
-_OPTIONS: Final = (*_TEXTS, *_FLAGS, _PLACEMENT)
 _SIZES: Final = ("xs", "small", "medium", "large", "xl")
+_TIERS: Final = ((1, 2048), (2, 4096), (4, 8192), (8, 16384), (16, 32768))
+"""Cores and megabytes of memory that a sandbox may have without saying how much disk."""
+_MEGABYTE: Final = 1 << 20
 _DESKTOP: Final = "miosa-desktop"
+_SANDBOX: Final = "miosa-sandbox"
 _UNHONOURED: Final = {
     "cpus": "choose a size= of {sizes}",
     "memory": "choose a size= of {sizes}",
@@ -32,6 +45,36 @@ _UNHONOURED: Final = {
     "screen": "leave it out: info.screen tells what it has",
 }
 """What MIOSA does not let one say when a computer is created, and what to do."""
+
+
+class _Kind(NamedTuple):
+    """What the value of an option must be."""
+
+    says: str
+    fits: Callable[[object], bool]
+
+
+_TEXT: Final = _Kind("text", lambda value: isinstance(value, str) and bool(value))
+_FLAG: Final = _Kind("true or false", lambda value: isinstance(value, bool))
+_OBJECT: Final = _Kind("an object", lambda value: isinstance(value, Mapping))
+_LIST: Final = _Kind("a list", lambda value: isinstance(value, list | tuple))
+_WHOLE: Final = _Kind("a whole number above 0", lambda value: type(value) is int and value > 0)
+_COMMON: Final[Mapping[str, _Kind]] = {
+    **dict.fromkeys(("size", "agent_runtime_profile_id", "setup_file", "environment", "environment_id"), _TEXT),
+    **dict.fromkeys(("no_env", "fail_fast"), _FLAG),
+    "compute_placement_request": _OBJECT,
+}
+_COMPUTER: Final[Mapping[str, _Kind]] = {**dict.fromkeys(ATTRIBUTION, _TEXT), **_COMMON}
+_OF_SANDBOX: Final[Mapping[str, _Kind]] = {
+    **dict.fromkeys(SANDBOX_ATTRIBUTION, _TEXT),
+    **_COMMON,
+    **dict.fromkeys(("region", "runtime_profile", "slug", "entrypoint", "agent_profile_id"), _TEXT),
+    **dict.fromkeys(("github_repo_url", "github_branch", "github_clone_path"), _TEXT),
+    **dict.fromkeys(("persistent", "always_on", "auto_start", "allow_provision", "skip_agent_runtime_profile"), _FLAG),
+    **dict.fromkeys(("tags", "services"), _LIST),
+    "readiness_probe": _OBJECT,
+    "idle_timeout_sec": _WHOLE,
+}
 
 
 def creation_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) -> dict[str, object]:
@@ -42,25 +85,34 @@ def creation_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) 
     Raises:
         InvalidInputError: If something cannot be honoured.
     """
-    for field, hint in _UNHONOURED.items():
-        if getattr(spec, field) is not None:
-            raise InvalidInputError(
-                f"miosa takes no {field} for a computer", hint=hint.format(sizes=", ".join(_SIZES)), provider=NAME
-            )
+    _check_unhonoured(spec, _UNHONOURED, "computer")
     idle_seconds(spec)
-    told = {key: spec.metadata[key] for key in ATTRIBUTION if key in spec.metadata}
     body: dict[str, object] = {
         "name": name,
         "template_type": spec.image or _DESKTOP,
         "size": "small",
-        **_checked(told),
-        **_checked(options),
+        **_told(spec, ATTRIBUTION, _COMPUTER),
+        **_checked(options, _COMPUTER),
     }
-    if spec.metadata:
-        body["metadata"] = dict(spec.metadata)
-    if spec.env:
-        body["env"] = dict(spec.env)
-    return body
+    return body | _of(spec)
+
+
+def sandbox_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) -> dict[str, object]:
+    """Return the body of the request that creates a sandbox; `creation_body` says the rest.
+
+    Raises:
+        InvalidInputError: If something cannot be honoured.
+    """
+    _check_unhonoured(spec, {"screen": "leave it out: it has none"}, "sandbox")
+    body: dict[str, object] = {
+        "name": name,
+        "template_id": spec.image or _SANDBOX,
+        "timeout_sec": idle_seconds(spec),
+        **_told(spec, SANDBOX_ATTRIBUTION, _OF_SANDBOX),
+        **_checked(options, _OF_SANDBOX),
+        **_shape(spec, has_size="size" in options),
+    }
+    return body | _of(spec)
 
 
 def idle_seconds(spec: ComputerSpec) -> int:
@@ -69,18 +121,64 @@ def idle_seconds(spec: ComputerSpec) -> int:
     Raises:
         InvalidInputError: If it is none.
     """
-    return math.ceil(DEFAULT_TTL if spec.ttl is None else positive("ttl", spec.ttl))
+    return DEFAULT_TTL if spec.ttl is None else whole_seconds(spec.ttl)
 
 
-def _checked(options: Mapping[str, object]) -> dict[str, object]:
+def whole_seconds(ttl: float) -> int:
+    """Return a time in whole seconds.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    return math.ceil(positive("ttl", ttl))
+
+
+def _shape(spec: ComputerSpec, *, has_size: bool) -> dict[str, object]:
+    """Return how large a sandbox shall be: one of MIOSA's sizes by its cores and memory, or a size of its own."""
+    cpus, memory, disk = spec.cpus, spec.memory, spec.disk
+    shape: dict[str, object] = {}
+    if cpus is not None:
+        shape["cpu_count"] = math.ceil(positive("cpus", cpus))
+    if memory is not None:
+        shape["memory_mb"] = math.ceil(positive("memory", memory) / _MEGABYTE)
+    if disk is not None:
+        shape["disk_size_mb"] = math.ceil(positive("disk", disk) / _MEGABYTE)
+    if cpus is None and memory is None:
+        return shape
+    if has_size:
+        raise InvalidInputError("a size= has its own cores and memory", hint="leave one of them out", provider=NAME)
+    if (shape.get("cpu_count"), shape.get("memory_mb")) not in _TIERS and len(shape) < 3:
+        usual = ", ".join(f"{cores} with {megabytes // 1024} GiB" for cores, megabytes in _TIERS)
+        raise InvalidInputError(
+            "miosa takes no such cores and memory without the disk for a sandbox",
+            hint=f"give cpus, memory and disk; or cpus and memory as one of: {usual}",
+            provider=NAME,
+        )
+    return shape
+
+
+def _check_unhonoured(spec: ComputerSpec, unhonoured: Mapping[str, str], what: str) -> None:
+    for field, hint in unhonoured.items():
+        if getattr(spec, field) is not None:
+            raise InvalidInputError(
+                f"miosa takes no {field} for a {what}", hint=hint.format(sizes=", ".join(_SIZES)), provider=NAME
+            )
+
+
+def _told(spec: ComputerSpec, names: Iterable[str], known: Mapping[str, _Kind]) -> dict[str, object]:
+    return _checked({name: spec.metadata[name] for name in names if name in spec.metadata}, known)
+
+
+def _of(spec: ComputerSpec) -> dict[str, object]:
+    held = {"metadata": dict(spec.metadata), "env": dict(spec.env)}
+    return {name: value for name, value in held.items() if value}
+
+
+def _checked(options: Mapping[str, object], known: Mapping[str, _Kind]) -> dict[str, object]:
     for option, value in options.items():
-        check_option("miosa", option, _OPTIONS)
-        if option in _TEXTS and not (isinstance(value, str) and value):
-            raise InvalidInputError(f"{option} is {value!r}; it must be text")
-        if option in _FLAGS and not isinstance(value, bool):
-            raise InvalidInputError(f"{option} is {value!r}; it must be true or false")
-        if option == _PLACEMENT and not isinstance(value, Mapping):
-            raise InvalidInputError(f"{option} is {value!r}; it must be an object")
+        check_option("miosa", option, known)
+        if not known[option].fits(value):
+            raise InvalidInputError(f"{option} is {value!r}; it must be {known[option].says}")
     size = options.get("size", _SIZES[0])
     if size not in _SIZES:
         raise InvalidInputError(f"miosa has no size {size!r}", hint=f"sizes: {', '.join(_SIZES)}")

@@ -1,15 +1,12 @@
 """MIOSA's one WebSocket for programs, with JSON text frames: a terminal where it has a size, else two pipes.
 
-What a program prints is data in the frames and nothing else. Frames hold text, so that the output of a streamed command
-travels in base64, line by line, which a few lines of shell around it see to.
+What a program prints is data in the frames and nothing else.
 """
 
 from __future__ import annotations
 
-import binascii
 import codecs
 import json
-import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -23,50 +20,34 @@ from deskhand.errors import (
     ComputerGoneError,
     ConflictError,
     ConnectionLostError,
-    DeadlineExceededError,
     DeskhandError,
-    FileMissingError,
     ProtocolError,
     ProviderError,
     UnsupportedError,
 )
-from deskhand.providers.contract import ExecChunk, ExecStream, Terminal
-from deskhand.providers.execution import check_terminal_size, checked_timeout, timed_out
+from deskhand.providers.contract import Terminal
+from deskhand.providers.execution import check_terminal_size, checked_timeout
 from deskhand.providers.http.sockets import CLOSE, connect_socket
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.service import socket_url
+from deskhand.providers.miosa.streams import MiosaExecStream, Piece, streamed
 from deskhand.providers.shell_commands import Marked, ShellCommands
 from deskhand.providers.shell_files import ShellFiles
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["ROUTE", "is_socket_there", "open_stream", "open_terminal", "socket_uri"]
+__all__ = ["ROUTE", "closed_as", "connect", "is_socket_there", "open_stream", "open_terminal", "socket_uri"]
 
 ROUTE: Final = "exec/stream"
 
 _KILL: Final = '{"type":"signal","signal":"SIGKILL"}'
 _STREAMS: Final = frozenset({"stdout", "stderr"})
-_NO_FOLDER: Final = 97
-
-_STREAMED: Final = """\
-rm -f -- "$0"
-packed() {
-  local piece
-  while piece=$(dd bs=49152 count=1 2>/dev/null | base64 -w0) && [ -n "$piece" ]; do printf '%s\\n' "$piece"; done
-}
-exec 4>&2
-{
-  bash -c @SCRIPT@ 2>&1 1>&5 4>&- 5>&- | packed 1>&4 5>&-
-  exit "${PIPESTATUS[0]}"
-} 5>&1 | packed
-exit "${PIPESTATUS[0]}"
-"""
 
 
-def socket_uri(api: MiosaApi, computer_id: str) -> str:
-    """Return where programs are started, without saying which."""
-    return socket_url(api.http.url(api.path(computer_id, ROUTE)))
+def socket_uri(api: MiosaApi, computer_id: str, route: str = ROUTE) -> str:
+    """Return where a socket of a computer is; where programs are started, without saying which, if not said."""
+    return socket_url(api.http.url(api.path(computer_id, route)))
 
 
 class _Frames:
@@ -79,7 +60,7 @@ class _Frames:
         self.has_ended: bool = False
         """Whether the program's end was told, which a close does not."""
 
-    async def next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
+    async def next(self) -> Piece | None:
         """Return the next piece of output; ``None`` where the program has ended.
 
         Raises:
@@ -93,7 +74,7 @@ class _Frames:
                 frame = await self._socket.recv()
             except ConnectionClosed as closed:
                 self.is_over = True
-                if (error := _closed(closed)) is not None:
+                if (error := closed_as(closed)) is not None:
                     raise error from closed
                 return None
             found = self._read(frame)
@@ -101,7 +82,7 @@ class _Frames:
                 return found
         return None
 
-    def _read(self, frame: str | bytes) -> tuple[Literal["stdout", "stderr"], str] | None:
+    def _read(self, frame: str | bytes) -> Piece | None:
         try:
             message = from_json(frame)
         except ValueError:
@@ -131,7 +112,7 @@ class _Frames:
         try:
             await self._socket.send(to_json(message).decode())
         except ConnectionClosed as closed:
-            error = _closed(closed) or ConnectionLostError("the program has ended", provider=NAME, effect="no")
+            error = closed_as(closed) or ConnectionLostError("the program has ended", provider=NAME, effect="no")
             raise error from closed
 
     async def kill(self) -> None:
@@ -179,68 +160,6 @@ class MiosaTerminal(Terminal):
         await self._frames.kill()
 
 
-class MiosaExecStream(ExecStream):
-    """A running command, its output in base64 lines."""
-
-    def __init__(
-        self, frames: _Frames, commands: ShellCommands, marked: Marked, seconds: float, cwd: str | None
-    ) -> None:
-        self._frames = frames
-        self._commands = commands
-        self._marked = marked
-        self._seconds = seconds
-        self._ends = anyio.current_time() + seconds
-        self._cwd = cwd
-        self._is_killed = False
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code once it has ended by itself, else ``None``."""
-        return None if self._is_killed else self._frames.exit_code
-
-    async def __aiter__(self) -> AsyncIterator[ExecChunk]:
-        """Iterate over the output until the command has ended.
-
-        Raises:
-            DeadlineExceededError: If it took too long; it was killed.
-            FileMissingError: If its folder is not there.
-        """
-        lines = {"stdout": "", "stderr": ""}
-        told = b""
-        while True:
-            piece = await self._next()
-            if piece is None:
-                break
-            stream, text = piece
-            *whole, lines[stream] = (lines[stream] + text).replace("\r", "").split("\n")
-            for line in whole:
-                data = _unpacked(line)
-                told = (told + data)[:64]
-                if not self._marked.found_no_folder(_NO_FOLDER, told.decode(errors="replace")):
-                    yield ExecChunk(stream, data)
-        if self._marked.found_no_folder(self._frames.exit_code or 0, told.decode(errors="replace")):
-            raise FileMissingError(f"there is no folder {self._cwd} on the computer", provider=NAME)
-
-    async def _next(self) -> tuple[Literal["stdout", "stderr"], str] | None:
-        with anyio.move_on_at(self._ends):
-            try:
-                piece = await self._frames.next()
-            except DeskhandError as error:
-                error.effect = "unknown"  # whatever it is, the command was started
-                raise
-            if piece is None and not (self._frames.has_ended or self._is_killed):
-                raise ConnectionLostError("miosa's socket closed before the end of the command", provider=NAME)
-            return piece
-        await self.kill()
-        raise DeadlineExceededError(f"the command {timed_out(self._seconds)}", provider=NAME, effect="unknown")
-
-    async def kill(self) -> None:
-        """End the command and everything it started."""
-        if not self._frames.has_ended:
-            self._is_killed = True
-            await self._commands.kill(self._marked)
-
-
 @asynccontextmanager
 async def open_terminal(api: MiosaApi, computer_id: str, *, columns: int, rows: int) -> AsyncIterator[MiosaTerminal]:
     """Open a terminal with a shell in it; leaving the block ends it."""
@@ -267,7 +186,7 @@ async def open_stream(
     The command goes to a file of its own, which it deletes when it starts: an address is no place for it.
     """
     seconds = checked_timeout(timeout)
-    script = _STREAMED.replace("@SCRIPT@", shlex.quote(marked.script))
+    script = f'rm -f -- "$0"\n{streamed(marked)}'
     place = await files.stage_input(script.encode(errors="surrogateescape"))
     is_started = False
     try:
@@ -287,7 +206,7 @@ async def open_stream(
 @asynccontextmanager
 async def _opened(api: MiosaApi, computer_id: str, query: Mapping[str, str]) -> AsyncIterator[_Frames]:
     headers = api.http.authorization(api.http.base_url)
-    socket = await _connect(f"{socket_uri(api, computer_id)}?{urlencode(query)}", headers)
+    socket = await connect(f"{socket_uri(api, computer_id)}?{urlencode(query)}", headers)
     frames = _Frames(socket)
     try:
         yield frames
@@ -301,7 +220,7 @@ async def _opened(api: MiosaApi, computer_id: str, query: Mapping[str, str]) -> 
 async def is_socket_there(uri: str) -> bool:
     """Ask whether programs can be started, without a key: it is refused in another way where they cannot."""
     try:
-        socket = await _connect(uri, {})
+        socket = await connect(uri, {})
     except UnsupportedError:
         return False
     except DeskhandError:
@@ -311,7 +230,8 @@ async def is_socket_there(uri: str) -> bool:
     return True
 
 
-async def _connect(uri: str, headers: Mapping[str, str]) -> ClientConnection:
+async def connect(uri: str, headers: Mapping[str, str]) -> ClientConnection:
+    """Open a socket of MIOSA's; what `connect_socket` raises says what a refusal means."""
     return await connect_socket(uri, _refused, provider=NAME, what="miosa's socket", headers=headers)
 
 
@@ -325,7 +245,7 @@ def _refused(status: int) -> DeskhandError:
     return ProviderError(f"miosa's socket answered {status}", provider=NAME, effect="no", retryable=status >= 500)
 
 
-def _closed(closed: Exception) -> DeskhandError | None:
+def closed_as(closed: Exception) -> DeskhandError | None:
     """Return what a close means; ``None`` where it is an end like any other."""
     received = getattr(closed, "rcvd", None)
     code = received.code if received is not None else 1006
@@ -343,10 +263,3 @@ def _closed(closed: Exception) -> DeskhandError | None:
             return ConnectionLostError(f"the connection to miosa's socket broke{why}", provider=NAME)
         case _:
             return ProviderError(f"miosa's socket closed with {code}{why}", provider=NAME)
-
-
-def _unpacked(line: str) -> bytes:
-    try:
-        return binascii.a2b_base64(line, strict_mode=True) if line else b""
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError("the output of a command did not arrive whole", provider=NAME, effect="yes") from error

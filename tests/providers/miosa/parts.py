@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deskhand.providers import ComputerSpec, ExternalComputer
 from deskhand.providers.local import LocalProvider
-from deskhand.providers.miosa import MiosaComputer, MiosaProvider
+from deskhand.providers.miosa import MiosaComputer, MiosaProvider, MiosaSandbox
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import MiosaDialect, MiosaPlan, MiosaSimulator
 
@@ -31,7 +31,15 @@ class Miosa:
 
     async def create(self, name: str = "box", spec: ComputerSpec | None = None, **options: object) -> MiosaComputer:
         """Create a computer."""
-        return await self.provider.create(name=name, spec=spec, **options)
+        computer = await self.provider.create(name=name, spec=spec, **options)
+        assert isinstance(computer, MiosaComputer)
+        return computer
+
+    async def sandbox(self, name: str = "box", spec: ComputerSpec | None = None, **options: object) -> MiosaSandbox:
+        """Create a sandbox."""
+        sandbox = await self.provider.create(name=name, spec=spec, kind="sandbox", **options)
+        assert isinstance(sandbox, MiosaSandbox)
+        return sandbox
 
 
 @asynccontextmanager
@@ -50,14 +58,14 @@ async def simulated(
         dialect: Which shapes it answers with.
         plan: What the plan allows.
         without: Routes that it does not have.
-        left_behind: How many computers there are to be in the end.
+        left_behind: How many computers and sandboxes there are to be in the end.
     """
     async with MiosaSimulator(dialect=dialect, plan=plan, behind=behind) as simulator:
         for route in without:
             simulator.remove(route)
         yield simulator
         assert [*simulator.errors] == []
-        assert len(simulator.computers) == left_behind
+        assert len(simulator.computers) + len(simulator.sandboxes) == left_behind
 
 
 @asynccontextmanager

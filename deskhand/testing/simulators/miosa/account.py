@@ -18,6 +18,7 @@ from .dialect import MiosaPlan
 
 if TYPE_CHECKING:
     from .computer import SimulatedComputer
+    from .sandbox import SandboxSnapshot, SimulatedSandbox
 
 __all__ = ["Account", "Caller", "Session", "Snapshot", "timestamp"]
 
@@ -118,6 +119,9 @@ class Account:
         self.ended: list[SimulatedComputer] = []
         self.snapshots: dict[str, Snapshot] = {}
         self.sessions: dict[str, Session] = {}
+        self.sandboxes: dict[str, SimulatedSandbox] = {}
+        self.sandbox_snapshots: dict[str, SandboxSnapshot] = {}
+        self.done: dict[tuple[str, str, str], SimulatedSandbox] = {}
 
     def add_key(self) -> str:
         """Issues a key."""
@@ -150,6 +154,17 @@ class Account:
         if computer is None or computer.tenant != caller.tenant:
             raise ApiError(404, "Computer not found", code="COMPUTER_NOT_FOUND")
         return computer
+
+    def sandbox(self, caller: Caller, sandbox_id: str) -> SimulatedSandbox:
+        """Returns a sandbox that a caller may use.
+
+        Raises:
+            ApiError: If there is none.
+        """
+        sandbox = self.sandboxes.get(sandbox_id)
+        if sandbox is None or sandbox.tenant != caller.tenant:
+            raise ApiError(404, "Sandbox not found", code="SANDBOX_NOT_FOUND")
+        return sandbox
 
     def snapshot(self, caller: Caller, computer_id: str, snapshot_id: str) -> Snapshot:
         """Returns a snapshot of a computer, which may be gone meanwhile.

@@ -30,7 +30,7 @@ from .dialect import MiosaDialect
 from .keys import HeldKeys, canonical_key
 from .wire import MiosaCall
 
-__all__ = ["Actions", "computer_failed"]
+__all__ = ["LONGEST", "TIMEOUT", "Actions", "computer_failed", "run_on"]
 
 T = TypeVar("T")
 
@@ -266,21 +266,32 @@ async def _of(doing: Awaitable[T]) -> T:
 async def _run(
     computer: SimulatedComputer, command: str, timeout: float, *, stdin: bytes = b""
 ) -> tuple[str, str, int]:
+    return await run_on(computer.on(), command, timeout, env=computer.env, stdin=stdin)
+
+
+async def run_on(
+    machine: ExternalComputer,
+    command: str,
+    timeout: float,
+    *,
+    env: Mapping[str, str],
+    cwd: str | None = None,
+    stdin: bytes = b"",
+) -> tuple[str, str, int]:
     """Runs a command; returns its output, its errors and its exit code.
 
     Raises:
         ApiError: If its time was up.
     """
-    machine = computer.on()
     kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     room = MOST_OUTPUT
     try:
         if Capability.EXEC_STREAM not in machine.capabilities:
-            result = await machine.exec(command, timeout=timeout, stdin=stdin, env=computer.env)
+            result = await machine.exec(command, timeout=timeout, cwd=cwd, stdin=stdin, env=env)
             code, apart = result.exit_code, result.stdout is not None
             out, err = (result.stdout, result.stderr) if apart else (result.output, "")
         else:
-            async with machine.exec_stream(command, timeout=timeout, stdin=stdin, env=computer.env) as stream:
+            async with machine.exec_stream(command, timeout=timeout, cwd=cwd, stdin=stdin, env=env) as stream:
                 async for chunk in stream:
                     kept[chunk.stream].append(chunk.data[:room])
                     room = max(0, room - len(chunk.data))

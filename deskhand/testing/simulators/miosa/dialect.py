@@ -22,6 +22,13 @@ class MiosaDialect:
         readiness: ``status``: the desktop is up when the status says that the computer runs; ``later``: some time
             after that, and until then it is said to be starting.
         delete: What is answered to a deletion: JSON, or nothing with status 204.
+        sandbox: Whether a sandbox is described in ``data`` or bare.
+        begins: What a sandbox's state is first; ``provisioning`` is the older word.
+        events: Whether the events of a streamed command have names; older servers send their data alone.
+        terminal: How a sandbox's terminal shows something: in frames of JSON, as text, or as bytes; only frames tell
+            the exit code.
+        restores: Whether a sandbox's snapshot is restored onto another machine, or in place.
+        checkpoint: Seconds after a pause until what is saved of it then is saved, and it can be resumed.
     """
 
     exec: Literal["stdout", "output", "merged"] = "stdout"
@@ -31,6 +38,12 @@ class MiosaDialect:
     errors: Literal["nested", "flat"] = "nested"
     readiness: Literal["status", "later"] = "status"
     delete: Literal[200, 204] = 200
+    sandbox: Literal["data", "bare"] = "data"
+    begins: Literal["creating", "provisioning"] = "creating"
+    events: Literal["named", "bare"] = "named"
+    terminal: Literal["frames", "text", "bytes"] = "frames"
+    restores: Literal["another", "in_place"] = "another"
+    checkpoint: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +52,10 @@ class MiosaPlan:
 
     Attributes:
         computers: How many computers there may be.
+        sandboxes: How many sandboxes there may be.
         auto_stop_configurable: Whether the time to an automatic stop can be set.
     """
 
     computers: int = 32
+    sandboxes: int = 32
     auto_stop_configurable: bool = True

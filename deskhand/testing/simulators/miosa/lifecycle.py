@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -19,12 +20,12 @@ from .computer import SIZES, SimulatedComputer, Whose
 from .dialect import MiosaDialect
 from .wire import MiosaCall
 
-__all__ = ["Lifecycle"]
+__all__ = ["ENVIRONMENT", "Lifecycle", "check_placement", "checked_name"]
 
 LONGEST_NAME = 200
 PROGRESS = 0.1
 _OWNERS = ("workspace_id", "external_workspace_id", "external_project_id")
-_ENVIRONMENT: Mapping[str, Field] = {
+ENVIRONMENT: Mapping[str, Field] = {
     "environment": Field("string"),
     "environment_id": Field("string"),
     "env_id": Field("string"),
@@ -44,7 +45,7 @@ _CREATE: Mapping[str, Field] = {
     "skip_agent_runtime_profile": Field("boolean"),
     "setup_file": Field("string"),
     "compute_placement_request": Field("object"),
-    **_ENVIRONMENT,
+    **ENVIRONMENT,
 }
 _UPDATE: Mapping[str, Field] = {
     "name": Field("string"),
@@ -88,14 +89,11 @@ class Lifecycle:
     async def create(self, call: MiosaCall) -> Answer:
         """Creates a computer, which is provisioned in the background; two may have one name."""
         body = read_fields(call.body, _CREATE)
-        if "compute_placement_request" in body:
-            placed = read_fields(body["compute_placement_request"], _PLACEMENT)
-            if placed["provider"] != "miosa" and placed.get("fallback") != "miosa":
-                raise ApiError(503, "There is no machine ready there.", code="no_ready_machine")
+        check_placement(body)
         metadata, env = body.get("metadata", {}), body.get("env", {})
         if not all(isinstance(value, str) for value in env.values()):
             raise ApiError(422, "env must be an object of strings")
-        name = _checked_name(body["name"])
+        name = checked_name(body["name"])
         self._check_plan()
         computer = self._new(
             name,
@@ -130,7 +128,7 @@ class Lifecycle:
         """Changes its name, visibility or metadata."""
         computer = self._find(call)
         body = read_fields(call.body, _UPDATE)
-        computer.name = _checked_name(body.get("name", computer.name))
+        computer.name = checked_name(body.get("name", computer.name))
         computer.visibility = body.get("visibility", computer.visibility)
         computer.metadata = dict(body.get("metadata", computer.metadata))
         return self._described(computer)
@@ -138,7 +136,7 @@ class Lifecycle:
     async def start(self, call: MiosaCall) -> Answer:
         """Starts one in the background; does nothing to one that runs."""
         computer = self._find(call)
-        read_fields(call.body, _ENVIRONMENT)
+        read_fields(call.body, ENVIRONMENT)
         if computer.status in {"stopped", "error"}:
             self._account.charge()
             computer.status = "starting"
@@ -176,7 +174,7 @@ class Lifecycle:
         computer = self._find(call)
         body = read_fields(call.body, {"name": Field("string"), "metadata": Field("object")})
         computer.on()
-        name = _checked_name(body.get("name", f"{computer.name} (clone)"))
+        name = checked_name(body.get("name", f"{computer.name} (clone)"))
         self._check_plan()
         twin = self._new(name, computer.tenant, computer.template_type, computer.size, computer.whose)
         twin.metadata = dict(body.get("metadata", computer.metadata))
@@ -319,7 +317,24 @@ class Lifecycle:
         return json_answer({"data": rows, "group_by": group, "until": timestamp()})
 
 
-def _checked_name(name: str) -> str:
+def check_placement(body: Mapping[str, Any]) -> None:
+    """Refuses a place that there is none of.
+
+    Raises:
+        ApiError: If it is asked for.
+    """
+    if "compute_placement_request" in body:
+        placed = read_fields(body["compute_placement_request"], _PLACEMENT)
+        if placed["provider"] != "miosa" and placed.get("fallback") != "miosa":
+            raise ApiError(503, "There is no machine ready there.", code="no_ready_machine")
+
+
+def checked_name(name: str) -> str:
+    """Returns a name that can be one.
+
+    Raises:
+        ApiError: If it cannot.
+    """
     if not 0 < len(name.strip()) <= LONGEST_NAME:
         raise ApiError(422, f"name must have 1 to {LONGEST_NAME} characters")
     return name

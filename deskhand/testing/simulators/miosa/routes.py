@@ -12,6 +12,7 @@ _DESKTOP = f"{_ONE}/desktop"
 _FILES = f"{_ONE}/files"
 _SNAPSHOT = f"{_ONE}/snapshots/{{snapshot}}"
 _SESSION = f"{_ONE}/control/sessions/{{session}}"
+_SANDBOX = f"{_API}/sandboxes/{{id}}"
 
 TABLE: tuple[Route, ...] = (
     Route("create", "POST", (f"{_API}/computers",)),
@@ -70,6 +71,31 @@ TABLE: tuple[Route, ...] = (
     Route("cancel_session", "DELETE", (_SESSION,)),
     Route("balance", "GET", (f"{_API}/credits/balance",)),
     Route("usage", "GET", (f"{_API}/usage",)),
+    Route("create_sandbox", "POST", (f"{_API}/sandboxes",)),
+    Route("list_sandboxes", "GET", (f"{_API}/sandboxes",)),
+    Route("get_sandbox_by_name", "GET", (f"{_API}/sandboxes/by-name/{{name}}",)),
+    Route("get_sandbox", "GET", (_SANDBOX,)),
+    Route("delete_sandbox", "DELETE", (_SANDBOX,)),
+    Route("sandbox_readiness", "GET", (f"{_SANDBOX}/readiness",)),
+    Route("sandbox_readiness_stream", "GET", (f"{_SANDBOX}/readiness/stream",)),
+    Route("pause_sandbox", "POST", (f"{_SANDBOX}/pause",)),
+    Route("stop_sandbox", "POST", (f"{_SANDBOX}/stop",)),
+    Route("resume_sandbox", "POST", (f"{_SANDBOX}/resume",)),
+    Route("extend_sandbox", "POST", (f"{_SANDBOX}/extend",)),
+    Route("fork_sandbox", "POST", (f"{_SANDBOX}/fork",)),
+    Route("save_sandbox", "POST", (f"{_SANDBOX}/snapshot",)),
+    Route("take_sandbox_snapshot", "POST", (f"{_SANDBOX}/snapshots",)),
+    Route("list_sandbox_snapshots", "GET", (f"{_SANDBOX}/snapshots",)),
+    Route("delete_sandbox_snapshot", "DELETE", (f"{_SANDBOX}/snapshots/{{snapshot}}",)),
+    Route("restore_sandbox", "POST", (f"{_SANDBOX}/restore/{{snapshot}}",)),
+    Route("sandbox_exec", "POST", (f"{_SANDBOX}/exec",)),
+    Route("sandbox_exec_stream", "POST", (f"{_SANDBOX}/exec/stream",)),
+    Route("sandbox_terminal", "WEBSOCKET", (f"{_SANDBOX}/terminal/stream",)),
+    Route("write_sandbox_file", "POST", (f"{_SANDBOX}/fs/write",)),
+    Route("download_sandbox_file", "GET", (f"{_SANDBOX}/fs/download",)),
+    Route("list_sandbox_files", "GET", (f"{_SANDBOX}/files",)),
+    Route("stat_sandbox_file", "POST", (f"{_SANDBOX}/fs/stat",)),
+    Route("expose_sandbox_port", "POST", (f"{_SANDBOX}/expose",)),
 )
 
 

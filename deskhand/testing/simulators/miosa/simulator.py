@@ -1,15 +1,15 @@
-"""The simulator of MIOSA's cloud: a server on the loopback interface with real computers behind it."""
+"""The simulator of MIOSA's cloud: a server on the loopback interface with real computers and sandboxes behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import anyio.abc
 
-from deskhand.providers import ExternalComputer
+from deskhand.providers import ExternalComputer, Screen, open_computer
 from deskhand.testing.simulators.front import Handler, SocketHandler
 from deskhand.testing.simulators.latency import Latency, LatencyName
 from deskhand.testing.simulators.routing import Route
@@ -24,6 +24,9 @@ from .extras import Agent, Extras
 from .files import Files
 from .lifecycle import Lifecycle
 from .routes import TABLE
+from .sandbox import SandboxSnapshot, SimulatedSandbox
+from .sandbox_use import SandboxUse
+from .sandboxes import SandboxLife
 from .sockets import Sockets
 from .wire import error_body
 
@@ -50,9 +53,10 @@ _OTHER = (0.06, 0.18)
 
 
 class MiosaSimulator(Simulator):
-    """A strict, stateful simulator of MIOSA's API of computers, as a server on the loopback interface.
+    """A strict, stateful simulator of MIOSA's APIs of computers and sandboxes, as a server on the loopback interface.
 
-    Behind each computer is a real one, by default a local desktop: a click through the API moves a real pointer. ::
+    Behind each computer is a real one, by default a local desktop: a click through the API moves a real pointer; behind
+    each sandbox one without a screen. ::
 
         async with MiosaSimulator() as simulator:
             os.environ |= {"MIOSA_BASE_URL": simulator.base_url, "MIOSA_API_KEY": simulator.key}
@@ -102,6 +106,7 @@ class MiosaSimulator(Simulator):
         self._key = self._account.add_key()
         self._agent = agent
         self._lifecycle: Lifecycle | None = None
+        self._sandbox_life: SandboxLife | None = None
 
     # What the vendor says
 
@@ -176,19 +181,71 @@ class MiosaSimulator(Simulator):
             "cancel_session": extras.cancel_session,
             "balance": extras.balance,
             "usage": life.usage,
+            **self._sandbox_handlers(tasks),
+        }
+
+    def _sandbox_handlers(self, tasks: anyio.abc.TaskGroup) -> Mapping[str, Handler]:
+        account, dialect = self._account, self.dialect
+        life = self._sandbox_life = SandboxLife(
+            account, dialect, self._headless, tasks, lambda: self._seconds_of("boot")
+        )
+        use = SandboxUse(account, dialect, tasks)
+        return {
+            "create_sandbox": life.create,
+            "list_sandboxes": life.list,
+            "get_sandbox_by_name": life.by_name,
+            "get_sandbox": life.get,
+            "delete_sandbox": life.delete,
+            "sandbox_readiness": life.readiness,
+            "sandbox_readiness_stream": life.readiness_stream,
+            "pause_sandbox": life.pause,
+            "stop_sandbox": life.stop,
+            "resume_sandbox": life.resume,
+            "extend_sandbox": life.extend,
+            "fork_sandbox": life.fork,
+            "save_sandbox": life.save,
+            "take_sandbox_snapshot": life.take_snapshot,
+            "list_sandbox_snapshots": life.list_snapshots,
+            "delete_sandbox_snapshot": life.delete_snapshot,
+            "restore_sandbox": life.restore,
+            "sandbox_exec": use.exec,
+            "sandbox_exec_stream": use.exec_stream,
+            "write_sandbox_file": use.write,
+            "download_sandbox_file": use.download,
+            "list_sandbox_files": use.listing,
+            "stat_sandbox_file": use.stat,
+            "expose_sandbox_port": use.expose,
         }
 
     def _sockets(self) -> Mapping[str, SocketHandler]:
-        return {"exec_stream": Sockets(self._account, self.dialect, lambda: self._is_silent).run}
+        sockets = Sockets(self._account, self.dialect, lambda: self._is_silent)
+        return {"exec_stream": sockets.run, "sandbox_terminal": sockets.run_terminal}
+
+    @asynccontextmanager
+    async def _headless(self, screen: Screen) -> AsyncIterator[ExternalComputer]:
+        """Gives the machine behind a sandbox: what is behind computers too, or a local one without a desktop."""
+        if self._behind is not None:
+            async with self._machine(screen) as machine:
+                yield machine
+            return
+        async with open_computer(desktop=False) as machine:
+            yield machine
 
     def _forget_disks(self) -> None:
-        for computer in self._account.computers.values():
-            computer.hardware.forget_disk()
+        for one in self._all():
+            one.hardware.forget_disk()
+
+    def _all(self) -> Iterator[SimulatedComputer | SimulatedSandbox]:
+        yield from self._account.computers.values()
+        yield from self._account.sandboxes.values()
 
     async def _sweep(self) -> None:
         for computer in tuple(self._account.computers.values()):
             if computer.is_idle and self._lifecycle is not None:
                 await self._lifecycle.stop_idle(computer)
+        for sandbox in tuple(self._account.sandboxes.values()):
+            if sandbox.is_over and self._sandbox_life is not None:
+                await self._sandbox_life.end_idle(sandbox)
 
     # What tests ask
 
@@ -221,6 +278,20 @@ class MiosaSimulator(Simulator):
         return MappingProxyType(self._account.computers)
 
     @property
+    def sandboxes(self) -> Mapping[str, SimulatedSandbox]:
+        """The sandboxes that exist, by id; after the block, those that were left behind.
+
+        Each tells its ``name``, ``tenant``, ``whose``, ``state``, ``metadata``, ``env`` and ``timeout``, and, as long
+        as it is on, the ``machine`` behind it.
+        """
+        return MappingProxyType(self._account.sandboxes)
+
+    @property
+    def sandbox_snapshots(self) -> Mapping[str, SandboxSnapshot]:
+        """The snapshots of sandboxes, by id."""
+        return MappingProxyType(self._account.sandbox_snapshots)
+
+    @property
     def snapshots(self) -> Mapping[str, Snapshot]:
         """The snapshots that were taken, by id."""
         return MappingProxyType(self._account.snapshots)
@@ -240,12 +311,14 @@ class MiosaSimulator(Simulator):
         self._account.credits = credits
 
     async def vanish(self, computer_id: str) -> None:
-        """Lets a computer vanish, as if somebody else had deleted it."""
-        if self._lifecycle is not None:
+        """Lets a computer or a sandbox vanish, as if somebody else had deleted it."""
+        if computer_id in self._account.sandboxes and self._sandbox_life is not None:
+            await self._sandbox_life.discard(self._account.sandboxes[computer_id])
+        elif self._lifecycle is not None:
             await self._lifecycle.discard(self._account.computers[computer_id])
 
     async def pass_time(self, seconds: float) -> None:
-        """Lets idle seconds go by, and stops the computers whose automatic stop is due."""
-        for computer in self._account.computers.values():
-            computer.used_at -= seconds
+        """Lets idle seconds go by, and stops the computers, and ends the sandboxes, whose time is up."""
+        for one in self._all():
+            one.used_at -= seconds
         await self._sweep()

@@ -1,14 +1,12 @@
-"""The WebSocket by which programs are started: with a size in a terminal, else with pipes."""
+"""The WebSockets: a computer's, which starts programs in a terminal or with pipes, and a sandbox's, a terminal."""
 
 from __future__ import annotations
 
 import codecs
 import json
 import secrets
-import shlex
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -16,12 +14,13 @@ import anyio.abc
 from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError
-from deskhand.providers import Capability, ExecStream, ExternalComputer, Terminal
 from deskhand.testing.simulators.wire import ApiError, Json
 
-from .account import Account
+from .account import Account, Caller
 from .computer import SimulatedComputer
 from .dialect import MiosaDialect
+from .programs import Program, Running, program_of, size_of, started
+from .sandbox import SimulatedSandbox
 from .wire import error_body
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Sockets"]
 
-NORMAL, STOPPING, FAILED = 1000, 1001, 1011
-KILLED = 137
-MOST_CELLS = 1000
-PARAMETERS = frozenset({"command", "args", "cwd", "env", "rows", "cols"})
+NORMAL, STOPPING, UNSUPPORTED, FAILED = 1000, 1001, 1003, 1011
+PROTOCOL = "miosa-pty-v1"
+USUAL_SIZE = (80, 24)
 
 
 class _EndedError(Exception):
@@ -43,42 +41,21 @@ class _EndedError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class _Program:
-    """What is to be started."""
+class _Speech(Protocol):
+    """What is said over a socket."""
 
-    words: tuple[str, ...]
-    cwd: str | None
-    env: Mapping[str, str]
-    size: tuple[int, int] | None
+    async def show(self, socket: WebSocket, name: str, data: bytes, *, is_last: bool = False) -> None:
+        """Shows a stream's output; ``is_last`` where nothing more comes of it."""
 
+    async def tell_end(self, socket: WebSocket, code: int) -> None:
+        """Tells how the program ended."""
 
-class _Running(Protocol):
-    """A program that runs."""
-
-    def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Gives its output: the stream's name and bytes."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Gives it input."""
-
-    async def close_input(self) -> None:
-        """Ends its input."""
-
-    async def resize(self, columns: int, rows: int) -> None:
-        """Changes its terminal's size."""
-
-    async def kill(self) -> None:
-        """Ends it."""
-
-    def exit_code(self) -> int:
-        """Returns its exit code."""
-        ...
+    async def take(self, socket: WebSocket, running: Running, message: Json | None) -> None:
+        """Does what the client says."""
 
 
 class Sockets:
-    """The route ``/computers/{id}/exec/stream``.
+    """The routes ``/computers/{id}/exec/stream`` and ``/sandboxes/{id}/terminal/stream``.
 
     Args:
         account: Whose computers they are.
@@ -92,21 +69,45 @@ class Sockets:
         self._silent = silent
 
     async def run(self, socket: WebSocket, path: Mapping[str, str]) -> None:
-        """Runs a program for as long as the socket is open."""
+        """Runs a program on a computer for as long as the socket is open."""
         try:
-            caller = self._account.authenticate(
-                socket.headers.get("authorization", ""), socket.headers.get("x-miosa-tenant", "")
-            )
-            computer = self._account.computer(caller, path["id"])
-            machine, program = computer.on(), _program(socket.query_params)
+            computer = self._account.computer(self._caller(socket), path["id"])
+            machine, program = computer.on(), program_of(socket.query_params)
         except ApiError as error:
             await self._deny(socket, error)
             return
         await socket.accept()
+        await self._serve(socket, computer, started(machine, program), _ForPrograms())
+
+    async def run_terminal(self, socket: WebSocket, path: Mapping[str, str]) -> None:
+        """Runs a shell in a sandbox for as long as the socket is open."""
+        try:
+            sandbox = self._account.sandbox(self._caller(socket), path["id"])
+            _check_parameters(socket)
+            machine = sandbox.on()
+        except ApiError as error:
+            await self._deny(socket, error)
+            return
+        offered = socket.scope.get("subprotocols", [])
+        await socket.accept(PROTOCOL if PROTOCOL in offered else None)
+        shell = Program(("bash",), None, {}, USUAL_SIZE)
+        await self._serve(socket, sandbox, started(machine, shell), _ForTerminals(self._dialect))
+
+    def _caller(self, socket: WebSocket) -> Caller:
+        headers = socket.headers
+        return self._account.authenticate(headers.get("authorization", ""), headers.get("x-miosa-tenant", ""))
+
+    async def _serve(
+        self,
+        socket: WebSocket,
+        computer: SimulatedComputer | SimulatedSandbox,
+        beginning: AbstractAsyncContextManager[Running],
+        speech: _Speech,
+    ) -> None:
         code: int | None
         try:
-            async with _started(machine, program) as running:
-                code = await self._until_over(socket, computer, running)
+            async with beginning as running:
+                code = await self._until_over(socket, computer, running, speech)
         except DeskhandError as error:
             with suppress(_EndedError):
                 await _send(socket, {"type": "error", "message": error.message})
@@ -120,7 +121,9 @@ class Sockets:
         body = json.dumps(error_body(error, secrets.token_hex(8), self._dialect))
         await socket.send_denial_response(Response(body, error.status, media_type="application/json"))
 
-    async def _until_over(self, socket: WebSocket, computer: SimulatedComputer, running: _Running) -> int | None:
+    async def _until_over(
+        self, socket: WebSocket, computer: SimulatedComputer | SimulatedSandbox, running: Running, speech: _Speech
+    ) -> int | None:
         ended: list[int | None] = []
         power = computer.hardware.power
 
@@ -129,7 +132,7 @@ class Sockets:
             raise _EndedError(STOPPING)
 
         async def show() -> None:
-            await self._show(socket, running)
+            await self._show(socket, running, speech)
             raise _EndedError(NORMAL)
 
         async def listen() -> None:
@@ -137,7 +140,7 @@ class Sockets:
                 message = await _receive(socket)
                 computer.touch()
                 with suppress(DeskhandError):  # the program has just ended, which is told by itself
-                    await _take(socket, running, message)
+                    await speech.take(socket, running, message)
 
         try:
             async with anyio.create_task_group() as group:
@@ -147,154 +150,96 @@ class Sockets:
             ended = [_first(errors).code]
         return ended[0] if ended else None
 
-    async def _show(self, socket: WebSocket, running: _Running) -> None:
-        decoders = {name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in ("stdout", "stderr")}
+    async def _show(self, socket: WebSocket, running: Running, speech: _Speech) -> None:
         try:
             async for name, data in running.output():
-                text = decoders[name].decode(data)
-                if text and not self._silent():
-                    await _send(socket, {"type": name, "data": text})
+                if not self._silent():
+                    await speech.show(socket, name, data)
         except DeskhandError as error:
             await _send(socket, {"type": "error", "message": error.message})
             raise _EndedError(FAILED) from error
-        for name, decoder in decoders.items():
-            if rest := decoder.decode(b"", final=True):
-                await _send(socket, {"type": name, "data": rest})
-        await _send(socket, {"type": "exit", "code": running.exit_code()})
+        for name in ("stdout", "stderr"):
+            await speech.show(socket, name, b"", is_last=True)
+        await speech.tell_end(socket, running.exit_code())
 
 
-async def _take(socket: WebSocket, running: _Running, message: Json | None) -> None:
-    kind = message.get("type") if message is not None else None
-    data = message.get("data") if message is not None else None
-    if kind == "stdin" and isinstance(data, str):
-        await running.write(data.encode())
-    elif kind == "stdin_close":
-        await running.close_input()
-    elif message is not None and kind == "resize" and (size := _size(message.get("cols"), message.get("rows"))):
-        await running.resize(*size)
-    elif message is not None and kind == "signal" and message.get("signal") == "SIGKILL":
-        await running.kill()
-    else:
-        await _send(socket, {"type": "error", "message": f"Invalid message of type {kind}"})
+class _Texts:
+    """Makes text of each stream's bytes."""
+
+    def __init__(self) -> None:
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in ("stdout", "stderr")
+        }
+
+    def of(self, name: str, data: bytes, *, is_last: bool) -> str:
+        """Returns the characters that are whole."""
+        return self._decoders[name].decode(data, final=is_last)
 
 
-class _InTerminal:
-    """A shell in a terminal."""
+class _ForPrograms:
+    """What is said of a program."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
+    def __init__(self) -> None:
+        self._texts = _Texts()
 
-    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        async for data in self._terminal:
-            yield "stdout", data
+    async def show(self, socket: WebSocket, name: str, data: bytes, *, is_last: bool = False) -> None:
+        if text := self._texts.of(name, data, is_last=is_last):
+            await _send(socket, {"type": name, "data": text})
 
-    async def write(self, data: bytes) -> None:
-        await self._terminal.send(data)
+    async def tell_end(self, socket: WebSocket, code: int) -> None:
+        await _send(socket, {"type": "exit", "code": code})
 
-    async def close_input(self) -> None:
-        await self._terminal.send(b"\x04")
-
-    async def resize(self, columns: int, rows: int) -> None:
-        await self._terminal.resize(columns, rows)
-
-    async def kill(self) -> None:
-        await self._terminal.kill()
-
-    def exit_code(self) -> int:
-        return KILLED if self._terminal.exit_code is None else self._terminal.exit_code
-
-
-class _WithPipes:
-    """A program whose input comes by a named pipe, which somebody holds open until the input ends."""
-
-    def __init__(self, stream: ExecStream, machine: ExternalComputer, pipe: str) -> None:
-        self._stream = stream
-        self._machine = machine
-        self._pipe = pipe
-
-    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        async for chunk in self._stream:
-            yield chunk.stream, chunk.data
-
-    async def write(self, data: bytes) -> None:
-        await self._machine.exec(f"cat > {self._pipe}", stdin=data)
-
-    async def close_input(self) -> None:
-        there = f"until [ -s {self._pipe}.holder ]; do sleep 0.01; done"
-        await self._machine.exec(f'{there}; kill "$(cat {self._pipe}.holder)"', timeout=10)
-
-    async def resize(self, columns: int, rows: int) -> None:
-        del columns, rows  # there is no terminal
-
-    async def kill(self) -> None:
-        await self._stream.kill()
-
-    def exit_code(self) -> int:
-        return KILLED if self._stream.exit_code is None else self._stream.exit_code
+    async def take(self, socket: WebSocket, running: Running, message: Json | None) -> None:
+        kind = message.get("type") if message is not None else None
+        data = message.get("data") if message is not None else None
+        if kind == "stdin" and isinstance(data, str):
+            await running.write(data.encode())
+        elif kind == "stdin_close":
+            await running.close_input()
+        elif message is not None and kind == "resize" and (size := size_of(message.get("cols"), message.get("rows"))):
+            await running.resize(*size)
+        elif message is not None and kind == "signal" and message.get("signal") == "SIGKILL":
+            await running.kill()
+        else:
+            await _send(socket, {"type": "error", "message": f"Invalid message of type {kind}"})
 
 
-@asynccontextmanager
-async def _started(machine: ExternalComputer, program: _Program) -> AsyncIterator[_Running]:
-    if program.size is not None:
-        machine.require(Capability.TERMINAL)
-        columns, rows = program.size
-        async with machine.terminal(columns=columns, rows=rows) as terminal:
-            yield _InTerminal(terminal)
-        return
-    machine.require(Capability.EXEC_STREAM)
-    pipe = f"/tmp/.simulated-{secrets.token_hex(8)}"  # noqa: S108 - on the simulated machine
-    await machine.exec(f"mkfifo {pipe}")  # before anything may be written to it, which would make it a file
-    held = f"sleep infinity > {pipe} & echo $! > {pipe}.holder"
-    command = f"{held}\nexec {shlex.join(program.words)} < {pipe}"
-    async with machine.exec_stream(command, timeout=86_400, cwd=program.cwd, env=program.env) as stream:
-        try:
-            yield _WithPipes(stream, machine, pipe)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(5), suppress(DeskhandError):
-                await machine.exec(f'kill "$(cat {pipe}.holder)" 2>/dev/null; rm -f {pipe} {pipe}.holder')
+class _ForTerminals:
+    """What is said of a sandbox's terminal, as the dialect has it."""
+
+    def __init__(self, dialect: MiosaDialect) -> None:
+        self._dialect = dialect
+        self._texts = _Texts()
+
+    async def show(self, socket: WebSocket, name: str, data: bytes, *, is_last: bool = False) -> None:
+        if self._dialect.terminal == "bytes":
+            await _send_as_it_is(socket, data)
+            return
+        if not (text := self._texts.of(name, data, is_last=is_last)):
+            return
+        if self._dialect.terminal == "text":
+            await _send_as_it_is(socket, text)
+        else:
+            await _send(socket, {"type": "output", "data": text})
+
+    async def tell_end(self, socket: WebSocket, code: int) -> None:
+        if self._dialect.terminal == "frames":
+            await _send(socket, {"type": "exit", "code": code})
+
+    async def take(self, socket: WebSocket, running: Running, message: Json | None) -> None:
+        kind = message.get("type") if message is not None else None
+        data = message.get("data") if message is not None else None
+        if kind == "input" and isinstance(data, str):
+            await running.write(data.encode())
+        elif message is not None and kind == "resize" and (size := size_of(message.get("cols"), message.get("rows"))):
+            await running.resize(*size)
+        else:
+            raise _EndedError(UNSUPPORTED)
 
 
-def _program(query: Mapping[str, str]) -> _Program:
-    """Reads what is to be started.
-
-    Raises:
-        ApiError: If that is not to be understood.
-    """
-    if unknown := set(query) - PARAMETERS:
-        raise ApiError(422, f"Unknown parameter: {', '.join(sorted(unknown))}")
-    command = query.get("command")
-    if not command:
-        raise ApiError(422, "command is required")
-    size = None
-    if "rows" in query or "cols" in query:
-        size = _size(_number(query.get("cols")), _number(query.get("rows")))
-        if size is None:
-            raise ApiError(422, f"rows and cols must be 1 to {MOST_CELLS}")
-        if command not in {"bash", "sh", "/bin/bash", "/bin/sh"}:
-            raise ApiError(422, "the simulated terminal runs a shell alone")
-    args = tuple(query["args"].split(",")) if query.get("args") else ()
-    return _Program((command, *args), query.get("cwd"), _environment(query.get("env")), size)
-
-
-def _environment(text: str | None) -> Mapping[str, str]:
-    try:
-        env: JsonValue = json.loads(text) if text is not None else {}
-    except ValueError:
-        env = None
-    if not isinstance(env, dict):
-        raise ApiError(422, "env must be a JSON object")
-    return {name: str(value) for name, value in env.items()}
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 6 else None
-
-
-def _size(columns: JsonValue, rows: JsonValue) -> tuple[int, int] | None:
-    for value in (columns, rows):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST_CELLS:
-            return None
-    return (columns, rows) if isinstance(columns, int) and isinstance(rows, int) else None
+def _check_parameters(socket: WebSocket) -> None:
+    if socket.query_params:
+        raise ApiError(422, f"Unknown parameter: {', '.join(sorted(socket.query_params))}")
 
 
 def _first(errors: BaseExceptionGroup[_EndedError]) -> _EndedError:
@@ -317,10 +262,17 @@ async def _receive(socket: WebSocket) -> Json | None:
 
 
 async def _send(socket: WebSocket, message: Json) -> None:
+    await _send_as_it_is(socket, json.dumps(message))
+
+
+async def _send_as_it_is(socket: WebSocket, data: str | bytes) -> None:
     from starlette.websockets import WebSocketDisconnect
 
     try:
-        await socket.send_text(json.dumps(message))
+        if isinstance(data, str):
+            await socket.send_text(data)
+        elif data:
+            await socket.send_bytes(data)
     except (WebSocketDisconnect, RuntimeError) as error:
         raise _EndedError(None) from error
 

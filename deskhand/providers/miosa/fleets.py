@@ -1,0 +1,183 @@
+"""The two kinds of computers of an account, each created, copied and found exactly once, and owned by the provider."""
+
+from __future__ import annotations
+
+import abc
+import builtins
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from deskhand.providers.answers import JsonObject
+from deskhand.providers.contract import ComputerInfo, ComputerSpec
+from deskhand.providers.creation import id_of, unique_name
+from deskhand.providers.miosa.api import OPERATIONS, MiosaApi, computer_info
+from deskhand.providers.miosa.computer import Idle, MiosaComputer
+from deskhand.providers.miosa.directory import Directory
+from deskhand.providers.miosa.envelope import unwrapped
+from deskhand.providers.miosa.machine import MiosaMachine
+from deskhand.providers.miosa.request import (
+    ATTRIBUTION,
+    SANDBOX_ATTRIBUTION,
+    creation_body,
+    idle_seconds,
+    sandbox_body,
+)
+from deskhand.providers.miosa.sandbox import MiosaSandbox
+from deskhand.providers.ownership import Owner
+from deskhand.providers.restoring import Kin
+
+__all__ = ["Computers", "Sandboxes"]
+
+MachineT = TypeVar("MachineT", bound=MiosaMachine)
+_WITHIN: Final = ("computer", "sandbox")
+
+
+class _Fleet(abc.ABC, Generic[MachineT]):
+    """The computers of one kind.
+
+    Args:
+        api: The API of that kind.
+        owned: Returns who ends what is made here.
+        workspace_id: The workspace to create in and to list.
+    """
+
+    clone_route: ClassVar[str] = "clone"
+
+    def __init__(self, api: MiosaApi, owned: Callable[[], Owner], workspace_id: str | None) -> None:
+        self._api = api
+        self._owned = owned
+        self._workspace_id = workspace_id
+        self._directory = Directory(api, workspace_id)
+        self._kin: Kin[MachineT] = Kin(self._clone, self._restore)
+
+    @abc.abstractmethod
+    def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:
+        """Return the body of the request that creates one, and the fields of it that say whose it is."""
+
+    @abc.abstractmethod
+    def _new(self, info: ComputerInfo, spec: ComputerSpec) -> MachineT:
+        """Return one that was created, owned."""
+
+    @abc.abstractmethod
+    def _copy(self, info: ComputerInfo, original: MachineT) -> MachineT:
+        """Return one that was made from another, owned."""
+
+    @abc.abstractmethod
+    def _found(self, info: ComputerInfo) -> MachineT:
+        """Return one that was there, borrowed."""
+
+    def _info(self, fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
+        return computer_info(fields, metadata, source=self._api.source)
+
+    async def create(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> MachineT:
+        """Create one, and wait until it is up."""
+        owner = self._owned()
+        if self._workspace_id is not None and "workspace_id" not in spec.metadata:
+            options = {"workspace_id": self._workspace_id, **options}
+        unique = unique_name(name)
+        body, says_whose = self._body(unique, spec, options)
+        whose = {field: str(body[field]) for field in sorted(says_whose.intersection(body))}
+
+        async def begin() -> MachineT:
+            return self._new(self._info(await self._directory.create(body), {**spec.metadata, **whose}), spec)
+
+        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
+
+    async def get(self, computer_id: str) -> MachineT:
+        """Return an existing one, borrowed; one that runs is waited for until it is up.
+
+        Raises:
+            ComputerGoneError: If there is none with that id.
+            NotFoundError: The same.
+        """
+        fields = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
+        machine = self._found(self._info({"id": computer_id, **unwrapped(fields, *_WITHIN)}))
+        await machine.wait_until_up()
+        return machine
+
+    async def list(self) -> builtins.list[ComputerInfo]:
+        """List those that the key may see."""
+        return [self._info(fields) for fields in await self._directory.computers()]
+
+    async def destroy(self, computer_id: str) -> None:
+        """End one for good."""
+        await self._api.destroy(computer_id)
+
+    async def _clone(self, original: MachineT, name: str) -> MachineT:
+        """Have a copy made, which is owned like what was created."""
+        owner, unique, key = self._owned(), unique_name(name), self._directory.key()
+
+        async def send() -> JsonObject:
+            here = original.info.id
+            return await self._api.act("clone a computer", here, self.clone_route, {"name": unique}, headers=key)
+
+        async def begin() -> MachineT:
+            found = self._directory.copied(send, lambda: self._directory.named(unique), has_key=bool(key))
+            return self._copy(self._info(await found, original.info.metadata), original)
+
+        return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
+
+    async def _restore(self, original: MachineT, snapshot_id: str) -> MachineT:
+        """Have one made of a snapshot, which is owned like what was created; the vendor gives it its name.
+
+        One that the vendor puts back in its place is whose it was.
+        """
+        owner = self._owned()
+        before = {str(one.get("id")) for one in await self._directory.computers()}
+        path = self._api.path(original.home_of(snapshot_id), f"restore/{quote(snapshot_id, safe='')}")
+
+        def is_it(one: JsonObject) -> bool:
+            return str(one.get("id")) not in before and str(one.get("name")).startswith(original.info.name)
+
+        async def send() -> JsonObject:
+            return await self._api.http.call(OPERATIONS["restore a snapshot"], path)
+
+        async def begin() -> MachineT:
+            fields = await self._directory.copied(send, lambda: self._directory.find(is_it))
+            machine = self._copy(self._info(fields, original.info.metadata), original)
+            if machine.info.id in before:
+                machine.keep()
+            return machine
+
+        called = f"{original.info.name} (of the snapshot {snapshot_id})"
+        return await owner.make(called, begin, lambda: id_of(self._directory.find(is_it)))
+
+
+class Computers(_Fleet[MiosaComputer]):
+    """Cloud computers, with a desktop."""
+
+    def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:
+        return creation_body(name, spec, options), {*ATTRIBUTION}
+
+    def _new(self, info: ComputerInfo, spec: ComputerSpec) -> MiosaComputer:
+        idle = Idle(idle_seconds(spec), is_wanted=spec.ttl is not None)
+        return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=idle)
+
+    def _copy(self, info: ComputerInfo, original: MiosaComputer) -> MiosaComputer:
+        return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=Idle(original.idle_seconds))
+
+    def _found(self, info: ComputerInfo) -> MiosaComputer:
+        return MiosaComputer(info, self._api, self._kin)
+
+
+class Sandboxes(_Fleet[MiosaSandbox]):
+    """Sandboxes, without one."""
+
+    clone_route = "fork"
+
+    def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:
+        return sandbox_body(name, spec, options), {*SANDBOX_ATTRIBUTION}
+
+    def _new(self, info: ComputerInfo, spec: ComputerSpec) -> MiosaSandbox:
+        del spec
+        return MiosaSandbox(info, self._api, self._kin, is_owned=True)
+
+    def _copy(self, info: ComputerInfo, original: MiosaSandbox) -> MiosaSandbox:
+        del original
+        return MiosaSandbox(info, self._api, self._kin, is_owned=True)
+
+    def _found(self, info: ComputerInfo) -> MiosaSandbox:
+        return MiosaSandbox(info, self._api, self._kin)
