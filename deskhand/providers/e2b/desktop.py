@@ -78,6 +78,15 @@ async def start_viewer(processes: Processes) -> str:
     return password
 
 
+async def _succeeds(processes: Processes, command: str) -> bool:
+    """Tell whether a command succeeds, which ends by itself: nobody has to end it who waits no more."""
+    config = {"cmd": "/bin/bash", "args": ["-l", "-c", command]}
+    async with processes.started("run a command", config, lasts=_SERVER_UP, keep=True) as process:
+        async for _ in process.pieces():
+            pass
+    return process.exit_code == 0
+
+
 async def _start(processes: Processes, command: str, is_up: str, seconds: float) -> bool:
     """Start a program that goes on, and wait until it is up; tell whether there is such a program.
 
@@ -95,7 +104,7 @@ async def _start(processes: Processes, command: str, is_up: str, seconds: float)
 
         async def up() -> None:
             attempt = 0
-            while not (await processes.run(is_up)).ok:
+            while not await _succeeds(processes, is_up):
                 await anyio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
                 attempt += 1
 
