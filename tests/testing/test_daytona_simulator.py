@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import DaytonaDialect, DaytonaSimulator
@@ -153,3 +155,56 @@ async def test_desktop_shows_nothing_before_it_is_started() -> None:
         await client.ask("POST", f"{tools}/computeruse/stop")
         assert (await client.ask("GET", f"{tools}/computeruse/display/info"))[1] == {"displays": []}
         assert (await client.ask("GET", f"{tools}/computeruse/screenshot"))[0] == 400
+
+
+LIFE: list[tuple[str, str, object, int, str]] = [
+    ("POST", "stop?force=false", None, 200, ""),
+    ("POST", "stop", None, 400, "not started"),
+    ("POST", "pause", None, 400, "not started"),
+    ("POST", "ttl/-1", None, 400, "negative"),
+    ("POST", "ttl/soon", None, 400, "integer"),
+    ("POST", "autostop/-1", None, 400, "negative"),
+    ("PUT", "labels", {"labels": []}, 400, "labels"),
+    ("POST", "fork", {"count": 2}, 400, "count"),
+    ("GET", "ports/0/preview-url", None, 400, "port"),
+    ("GET", "ports/80/signed-preview-url?expiresInSeconds=0", None, 400, "expiresInSeconds"),
+    ("GET", "ports/80/signed-preview-url?expiresInSeconds=86401", None, 400, "expiresInSeconds"),
+    ("DELETE", "", None, 200, ""),
+    ("DELETE", "", None, 404, "not found"),
+    ("GET", "", None, 404, "not found"),
+]
+
+
+async def test_life_refuses_what_the_vendor_refuses() -> None:
+    """A state that does not allow it, numbers that are none, fields that nobody knows; in the vendor's envelope."""
+    async with served() as client:
+        await client.box()
+        for method, route, body, status, said in LIFE:
+            got, told = await client.ask(method, f"/api/sandbox/box{'/' if route else ''}{route}", body)
+            assert got == status, (method, route)
+            if status >= 400:
+                assert (told["statusCode"], said in told["message"]) == (status, True), (route, told)
+
+
+async def test_sessions_and_terminals_have_one_name_each() -> None:
+    """A name that is taken is a conflict, one that nobody has is not found, on a socket too, and so is the key."""
+    async with served() as client:
+        tools = await client.box()
+        session = f"{tools}/process/session"
+        assert (await client.ask("POST", session, {}))[0] == 400
+        assert (await client.ask("POST", session, {"sessionId": "s"}))[0] == 201
+        for method, route, body, status in (
+            ("POST", "/s/exec", {"command": " "}, 400),
+            ("POST", "/none/exec", {"command": "true"}, 404),
+            ("GET", "/s/command/none", None, 404),
+            ("GET", "/s/command/none/logs", None, 404),
+            ("DELETE", "/s", None, 204),
+            ("DELETE", "/s", None, 404),
+        ):
+            assert (await client.ask(method, session + route, body))[0] == status, (method, route)
+        assert (await client.ask("POST", f"{tools}/process/pty/none/resize", {"cols": 80, "rows": 24}))[0] == 404
+        where = f"{client.simulator.origin}{tools}/process/pty/create-connect?id=p&cols=80&rows=24"
+        for headers, status in (({}, 401), ({"authorization": "Bearer dtn_no"}, 401)):
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(where.replace("http", "ws", 1), additional_headers=headers)
+            assert caught.value.response.status_code == status

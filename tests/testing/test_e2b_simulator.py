@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import E2BSimulator
+from tests.providers.orgo.parts import shell_only
+
+OCTETS = {"content-type": "application/octet-stream"}
+STREAM = {"content-type": "application/connect+json"}
+
+
+def packed(message: object) -> bytes:
+    """Pack the one message of a stream's request."""
+    data = json.dumps(message).encode()
+    return struct.pack(">BI", 0, len(data)) + data
 
 
 @pytest.mark.parametrize(
@@ -64,3 +76,117 @@ async def test_the_daemon_wants_its_token_and_whole_envelopes() -> None:
         assert whole.content.startswith(b"\0")
         assert b'"start"' in whole.content
         assert whole.content.endswith(struct.pack(">BI", 2, 2) + b"{}")
+
+
+DAEMON: list[tuple[str, object, int, str]] = [
+    ("filesystem.Filesystem/Stat", {}, 400, "invalid_argument"),
+    ("filesystem.Filesystem/Stat", {"path": 7}, 400, "invalid_argument"),
+    ("filesystem.Filesystem/Stat", {"path": "nowhere"}, 404, "not_found"),
+    ("filesystem.Filesystem/ListDir", {"path": "nowhere"}, 404, "not_found"),
+    ("filesystem.Filesystem/ListDir", {"path": ".", "depth": 3}, 501, "unimplemented"),
+    ("filesystem.Filesystem/MakeDir", {"path": "folder"}, 409, "already_exists"),
+    ("filesystem.Filesystem/Move", {"source": "nowhere", "destination": "x"}, 404, "not_found"),
+    ("filesystem.Filesystem/Move", {"source": "file"}, 400, "invalid_argument"),
+    ("process.Process/SendInput", {"process": {"pid": 1}, "input": {"stdin": "aGk="}}, 404, "not_found"),
+    ("process.Process/SendSignal", {"process": {"tag": "nobody"}, "signal": "SIGNAL_SIGKILL"}, 404, "not_found"),
+    ("process.Process/SendSignal", {"signal": "SIGNAL_SIGKILL"}, 400, "invalid_argument"),
+    ("process.Process/Update", {"process": {"pid": 1}, "pty": {"size": {"cols": 80, "rows": 24}}}, 404, "not_found"),
+    ("process.Process/CloseStdin", {"process": {"pid": 1}}, 404, "not_found"),
+]
+
+
+@asynccontextmanager
+async def sandbox() -> AsyncIterator[tuple[E2BSimulator, httpx2.AsyncClient, dict[str, str]]]:
+    """Serve a simulator with one sandbox, and give what opens that."""
+    async with E2BSimulator(behind=shell_only) as simulator, httpx2.AsyncClient(trust_env=False) as client:
+        made = await client.post(
+            f"{simulator.base_url}/v2/sandboxes", json={"templateID": "base"}, headers={"x-api-key": simulator.key}
+        )
+        told = made.json()
+        yield simulator, client, {"e2b-sandbox-id": told["sandboxID"], "x-access-token": told["envdAccessToken"]}
+        assert [*simulator.errors] == []
+
+
+async def test_the_daemon_refuses_with_the_codes_of_its_protocol() -> None:
+    """A word beside the status, where the API has a number."""
+    async with sandbox() as (simulator, client, inside):
+        made = await client.post(f"{simulator.base_url}/files?path=file", headers=OCTETS | inside, content=b"x")
+        assert made.json() == [{"name": "file", "type": "file", "path": "/home/agent/file"}]
+        url = f"{simulator.base_url}/filesystem.Filesystem/MakeDir"
+        assert (await client.post(url, json={"path": "folder"}, headers=inside)).status_code == 200
+        for method, body, status, code in DAEMON:
+            got = await client.post(f"{simulator.base_url}/{method}", json=body, headers=inside)
+            assert (got.status_code, got.json()["code"]) == (status, code), (method, body)
+            assert got.json()["message"]
+
+
+FILES: list[tuple[str, str, dict[str, str], int]] = [
+    ("GET", "/files", {}, 400),
+    ("GET", "/files?path=nowhere", {}, 404),
+    ("POST", "/files", OCTETS, 400),
+    ("POST", "/files?path=x", {"content-type": "text/plain"}, 400),
+    ("GET", "/files?path=x", {"x-access-token": "another"}, 401),
+    ("GET", "/files?path=x", {"e2b-sandbox-id": "another"}, 502),
+    ("GET", "/health", {"e2b-sandbox-id": "another"}, 502),
+]
+
+
+async def test_the_file_route_refuses_with_numbers() -> None:
+    """As the API does: it is none of the calls of the daemon's protocol."""
+    async with sandbox() as (simulator, client, inside):
+        for method, path, headers, status in FILES:
+            content = b"x" if method == "POST" else None
+            got = await client.request(method, simulator.base_url + path, headers=inside | headers, content=content)
+            assert (got.status_code, got.json()["code"]) == (status, status), (method, path, headers)
+
+
+STARTS: list[tuple[object, int]] = [
+    ({}, 400),
+    ({"process": {"args": []}}, 400),
+    ({"process": {"cmd": "ls", "args": "x"}}, 400),
+    ({"process": {"cmd": "ls", "args": [1]}}, 400),
+    ({"process": {"cmd": "ls", "envs": {"A": 1}}}, 400),
+    ({"process": {"cmd": "bash", "args": ["-i", "-l"]}, "pty": {}}, 400),
+    ({"process": {"cmd": "bash", "args": ["-i", "-l"]}, "pty": {"size": {"cols": 0, "rows": 24}}}, 400),
+]
+
+
+async def test_a_process_is_refused_before_it_starts() -> None:
+    """With a status where its fields are wrong; where its folder is missing, at the end of a stream of status 200."""
+    async with sandbox() as (simulator, client, inside):
+        url, stream = f"{simulator.base_url}/process.Process/Start", inside | STREAM
+        for body, status in STARTS:
+            got = await client.post(url, content=packed(body), headers=stream)
+            assert (got.status_code, got.json()["code"]) == (status, "invalid_argument"), body
+        wrong = await client.post(url, json={"process": {"cmd": "ls"}}, headers=inside)
+        assert wrong.status_code == 415
+        lost = {"process": {"cmd": "/bin/bash", "args": ["-l", "-c", "true"], "cwd": "/nowhere"}}
+        got = await client.post(url, content=packed(lost), headers=stream)
+        assert (got.status_code, got.content[0]) == (200, 2)
+        assert json.loads(got.content[5:])["error"]["code"] == "invalid_argument"
+
+
+async def test_life_refuses_what_the_vendor_refuses() -> None:
+    """What is paused is not paused again, has no time to set, cannot be forked, and its daemon is not found."""
+    async with sandbox() as (simulator, client, inside):
+        one, key = f"{simulator.base_url}/sandboxes/{inside['e2b-sandbox-id']}", {"x-api-key": simulator.key}
+        rows: list[tuple[str, object, int]] = [
+            (f"{one}/timeout", {"timeout": -1}, 400),
+            (f"{one}/timeout", {"timeout": 10**6}, 400),
+            (f"{one}/timeout", {}, 400),
+            (f"{one}/fork", {"count": 0}, 400),
+            (f"{one}/pause", {"surprise": 1}, 400),
+            (f"{one}/pause", {}, 204),
+            (f"{one}/pause", {}, 409),
+            (f"{one}/timeout", {"timeout": 60}, 404),
+            (f"{one}/fork", {"count": 1}, 409),
+        ]
+        for url, body, status in rows:
+            assert (await client.post(url, json=body, headers=key)).status_code == status, (url, body)
+        asleep = await client.get(f"{simulator.base_url}/health", headers=inside)
+        assert (asleep.status_code, asleep.json()["message"]) == (502, "The sandbox was not found")
+        for query in ("state=sleeping", "limit=x"):
+            got = await client.get(f"{simulator.base_url}/v2/sandboxes?{query}", headers=key)
+            assert (got.status_code, got.json()["code"]) == (400, 400)
+        assert (await client.delete(one, headers=key)).status_code == 204
+        assert (await client.delete(one, headers=key)).status_code == 404
