@@ -235,10 +235,10 @@ class DaytonaApi:
         except NotFoundError as error:
             raise await self.missing(error, operation, computer_id) from error
 
-    async def make(
+    async def use(
         self, operation: str, computer_id: str, route: str, body: Mapping[str, object] | None = None
     ) -> JsonObject:
-        """Have the control plane make something of a sandbox.
+        """Use a route of the control plane that a sandbox has.
 
         Raises:
             ComputerGoneError: If the sandbox is not there any more.
@@ -273,9 +273,9 @@ class DaytonaApi:
             return False
         return state_of(fields) not in {"destroying", "destroyed"}
 
-    async def ask(self, operation: str, computer_id: str, route: str = "") -> JsonObject:
-        """Ask the control plane for something about a sandbox."""
-        return await self.http.call(OPERATIONS[operation], self.path(computer_id, route))
+    async def ask(self, operation: str, computer_id: str) -> JsonObject:
+        """Ask the control plane about a sandbox."""
+        return await self.http.call(OPERATIONS[operation], self.path(computer_id))
 
     async def destroy(self, computer_id: str) -> None:
         """End a sandbox for good.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -67,6 +67,8 @@ _LONGEST_TTL: Final = 365 * 86_400
 _SHELL: Final = frozenset(
     {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
 )
+_LEANS: Final = ((Capability.REGION, Capability.SCREENSHOT), (Capability.LIVE_VIEW, Capability.PORTS))
+"""What goes with another capability."""
 _LIFE: Final = frozenset({Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 _DESKTOP: Final = (INPUT - {Capability.FULL_INPUT}) | {
     Capability.SCREENSHOT,
@@ -127,7 +129,7 @@ class DaytonaComputer(RestoringComputer):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What this computer can do; a route that turns out to be missing takes its capability with it."""
-        return frozenset(self._capabilities - self._missing)
+        return frozenset(self._capabilities - self._missing - {one for one, on in _LEANS if on in self._missing})
 
     def _unsupported_hint(self, capability: Capability) -> str | None:
         if capability is Capability.FULL_INPUT:
@@ -227,10 +229,12 @@ class DaytonaComputer(RestoringComputer):
     async def _follow(
         self, command: str, seconds: float, cwd: str | None, env: Mapping[str, str] | None, stdin: bytes | None
     ) -> AsyncIterator[ExecStream]:
-        async with self._files.given(stdin) as given, self._noticing(Capability.EXEC_STREAM):
-            marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
-            async with follow(self._api, self._commands, self._info.id, marked, cwd=cwd, seconds=seconds) as stream:
-                yield stream
+        async with self._noticing(), self._files.given(stdin) as given, AsyncExitStack() as stack:
+            async with self._noticing(Capability.EXEC_STREAM):  # what its user does with it says nothing of it
+                marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
+                following = follow(self._api, self._commands, self._info.id, marked, cwd=cwd, seconds=seconds)
+                stream = await stack.enter_async_context(following)
+            yield stream
 
     def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
         """Open a terminal; leaving the block ends it."""
@@ -239,10 +243,10 @@ class DaytonaComputer(RestoringComputer):
 
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
-        async with (
-            self._noticing(Capability.TERMINAL),
-            open_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
-        ):
+        async with self._noticing(), AsyncExitStack() as stack:
+            async with self._noticing(Capability.TERMINAL):
+                opened = open_terminal(self._api, self._info.id, columns=columns, rows=rows)
+                terminal = await stack.enter_async_context(opened)
             yield terminal
 
     # Screen and input
@@ -298,7 +302,7 @@ class DaytonaComputer(RestoringComputer):
         """Return a port's address and the token that is to be sent with each request to it."""
         self._check(Capability.PORTS)
         async with self._noticing(Capability.PORTS):
-            answer = await self._api.ask("tell a port's address", self._info.id, f"ports/{_port(port)}/preview-url")
+            answer = await self._api.use("tell a port's address", self._info.id, f"ports/{_port(port)}/preview-url")
         token = answer.get("token")
         return PreviewLink(_url(answer), SecretStr(token if isinstance(token, str) else ""))
 
@@ -311,25 +315,25 @@ class DaytonaComputer(RestoringComputer):
         is_public = self._info.raw.get("public") is True
         route = "preview-url" if is_public else f"signed-preview-url?expiresInSeconds={_SIGNED}"
         async with self._noticing(Capability.PORTS):
-            return _url(await self._api.ask("tell a port's address", self._info.id, f"ports/{port}/{route}"))
+            return _url(await self._api.use("tell a port's address", self._info.id, f"ports/{port}/{route}"))
 
     # Life
 
     async def start(self) -> None:
         """Start it and wait until it is up, its desktop too; one that is archived takes longer."""
         self._check(Capability.PAUSE)
-        async with self._noticing():
+        async with self._noticing(Capability.PAUSE):
             if (await self.refresh()).status is not ComputerStatus.RUNNING:
-                self._learn(await self._api.ask("start a computer", self._info.id, "start"))
+                self._learn(await self._api.use("start a computer", self._info.id, "start"))
                 self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
 
     async def stop(self) -> None:
         """Stop it and wait until it has: the disk is kept, memory is lost."""
         self._check(Capability.PAUSE)
-        async with self._noticing():
+        async with self._noticing(Capability.PAUSE):
             if (await self.refresh()).status is ComputerStatus.RUNNING:
-                self._learn(await self._api.ask("stop a computer", self._info.id, "stop"))
+                self._learn(await self._api.use("stop a computer", self._info.id, "stop"))
             await until_status(self.refresh, "stopped", "archived", field="state", failed=("error",))
 
     async def archive(self) -> None:
@@ -342,7 +346,7 @@ class DaytonaComputer(RestoringComputer):
         async with self._noticing():
             if (await self.refresh()).status is ComputerStatus.RUNNING:
                 raise ConflictError("only a stopped sandbox is archived", hint="stop it", effect="no", provider=NAME)
-            self._learn(await self._api.ask("archive a computer", self._info.id, "archive"))
+            self._learn(await self._api.use("archive a computer", self._info.id, "archive"))
             await until_status(self.refresh, "archived", field="state", failed=("error",), deadline=_BUILD)
 
     async def extend(self, seconds: float) -> None:
@@ -354,7 +358,7 @@ class DaytonaComputer(RestoringComputer):
         age = 0.0 if created is None else max(0.0, (datetime.now(UTC) - created).total_seconds())
         ttl = minutes(age + _positive(seconds))  # the vendor counts from its creation
         async with self._noticing():
-            self._learn(await self._api.ask("set its time to live", self._info.id, f"ttl/{ttl}"))
+            self._learn(await self._api.use("set its time to live", self._info.id, f"ttl/{ttl}"))
 
     async def refresh(self) -> ComputerInfo:
         """Ask Daytona what the computer is doing, and return its information: that it is gone too."""
@@ -392,7 +396,7 @@ class DaytonaComputer(RestoringComputer):
         self._check(Capability.SNAPSHOT)
         unique = unique_name(name)
         async with self._noticing(Capability.SNAPSHOT):
-            self._learn(await self._api.make("take a snapshot", self._info.id, "snapshot", {"name": unique}))
+            self._learn(await self._api.use("take a snapshot", self._info.id, "snapshot", {"name": unique}))
             await until_status(self.refresh, *_AFTER_SAVING, field="state", failed=("error",), deadline=_BUILD)
         return unique
 
@@ -417,8 +421,9 @@ class DaytonaComputer(RestoringComputer):
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
         """Note that the sandbox is gone, or a route."""
         if isinstance(error, ComputerGoneError):
-            if error.request_id is not None or not await self._api.is_there(self._info.id):
-                self._notice_gone()
+            with suppress(DeskhandError):  # nobody can tell: its next use will
+                if not await self._api.is_there(self._info.id):
+                    self._notice_gone()
         elif isinstance(error, UnsupportedError) and capability is not None:
             self._missing.add(capability)
 

@@ -193,7 +193,7 @@ class DaytonaProvider(HostedProvider):
         unique = unique_name(name)
 
         async def ask() -> JsonObject:
-            return await self._api.make("fork a computer", original.info.id, "fork", {"name": unique})
+            return await self._api.use("fork a computer", original.info.id, "fork", {"name": unique})
 
         return await self._owning(unique, ask, original.made_with)
 

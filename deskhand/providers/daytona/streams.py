@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import anyio
 
-from deskhand.errors import ConnectionLostError, DeadlineExceededError, DeskhandError, FileMissingError, ProtocolError
+from deskhand.errors import (
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    FileMissingError,
+    NotFoundError,
+    ProtocolError,
+    UnsupportedError,
+)
 from deskhand.providers.contract import ExecChunk, ExecStream
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi
 from deskhand.providers.daytona.commands import in_bash
@@ -148,7 +156,10 @@ class _Following(ExecStream):
         raise ProtocolError("daytona does not tell how the command ended", effect="yes", provider=NAME)
 
     async def _asked(self) -> int | None:
-        answer = await self._api.act("tell how a command goes", self._computer_id, self._route)
+        try:
+            answer = await self._api.act("tell how a command goes", self._computer_id, self._route)
+        except UnsupportedError as error:  # it says so of the question, not of the command, which may have run
+            raise ProtocolError(error.message, effect="unknown", provider=NAME, request_id=error.request_id) from error
         code = answer.get("exitCode")
         return code if isinstance(code, int) and not isinstance(code, bool) else None
 
@@ -183,7 +194,10 @@ async def follow(
 
     url = await api.toolbox(computer_id, "process/session")
     try:
-        await api.http.ask(OPERATIONS["open a session"], url, {"sessionId": session})
+        try:
+            await api.http.ask(OPERATIONS["open a session"], url, {"sessionId": session})  # some answer with nothing
+        except NotFoundError as error:
+            raise await api.missing(error, "open a session", computer_id) from error
         ends = anyio.current_time() + seconds
         begun = await api.act(
             "begin a command",

@@ -112,6 +112,7 @@ ROWS: Final = (
 """What the API's errors mean where the status alone does not tell."""
 
 DAEMON_ROWS: Final = (
+    FailureRow(404, "", Failure(UnsupportedError, "no", hint="use a template with a newer daemon"), is_bare=True),
     FailureRow(400, "does not exist", Failure(FileMissingError, "no")),
     FailureRow(401, "", Failure(AuthError, "no", hint="its token is another one by now: get the computer again")),
     FailureRow(404, "", Failure(FileMissingError, "no")),
@@ -191,17 +192,17 @@ class E2BApi:
             ) from error
         return reply.data
 
-    async def is_there(self, sandbox_id: str) -> bool:
-        """Ask once whether a sandbox is there.
+    async def look(self, sandbox_id: str) -> ComputerStatus:
+        """Ask once what a sandbox is doing, and whether it is there at all.
 
         Raises:
             DeskhandError: If that cannot be found out.
         """
         try:
-            await self.http.ask(OPERATIONS["see whether it is there"], self.path(sandbox_id), is_urgent=True)
+            seen = await self.http.call(OPERATIONS["see whether it is there"], self.path(sandbox_id), is_urgent=True)
         except ComputerGoneError:
-            return False
-        return True
+            return ComputerStatus.DESTROYED
+        return computer_info(seen).status
 
     async def destroy(self, sandbox_id: str) -> None:
         """End a sandbox for good.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
@@ -18,10 +18,12 @@ from deskhand.errors import (
     ConnectionLostError,
     DeadlineExceededError,
     DeskhandError,
+    Effect,
     InvalidInputError,
     OutcomeUnknownError,
     OverloadedError,
     ProtocolError,
+    UnsupportedError,
 )
 from deskhand.providers.contract import (
     Capability,
@@ -89,6 +91,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
         self._is_owned = self._is_new = made_with is not None
         self._be(computer_info(fields), domain_of(fields), Processes(api, api.daemon(fields)))
         self._has_viewer = False
+        self._missing: set[Capability] = set()
 
     def _be(self, info: ComputerInfo, domain: str, processes: Processes) -> None:
         """Be the sandbox with that id, whose processes these are."""
@@ -105,7 +108,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What this computer can do; a route that turns out to be missing takes its capability with it."""
-        lacking = {_ROUTES[route] for route in self._api.missing}
+        lacking = {_ROUTES[route] for route in self._api.missing} | self._missing
         if not self._has_viewer:
             lacking.add(Capability.LIVE_VIEW)
         return super().capabilities - lacking
@@ -120,9 +123,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     def _check_there(self) -> None:
         super()._check_there()
         if self._info.status is ComputerStatus.PAUSED:
-            raise ConflictError(
-                f"the e2b computer {self._info.id} is paused", hint="start() lets it go on", provider=NAME
-            )
+            raise self._asleep("no")
 
     # Coming up
 
@@ -214,7 +215,10 @@ class E2BComputer(RestoringComputer, ShellDesktop):
 
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
-        async with self._noticing(), open_terminal(self._processes, columns=columns, rows=rows) as terminal:
+        async with self._noticing(), AsyncExitStack() as stack:
+            async with self._noticing(Capability.TERMINAL):  # what its user does with it says nothing of it
+                opened = open_terminal(self._processes, lambda: self._lost(Capability.TERMINAL), columns, rows)
+                terminal = await stack.enter_async_context(opened)
             yield terminal
 
     # Ports, life
@@ -330,21 +334,30 @@ class E2BComputer(RestoringComputer, ShellDesktop):
         return self._ttl
 
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
-        """Note that the sandbox is gone where an error says that, or may mean it."""
-        if isinstance(error, ComputerGoneError):
-            if not error.retryable:
-                self._notice_gone()
-        elif isinstance(error, _IN_DOUBT):
-            is_gone = False
+        """Ask what became of the sandbox where an error says that it is gone, or may mean it; note a missing route."""
+        if isinstance(error, UnsupportedError) and capability is not None:
+            self._lost(capability)
+        elif isinstance(error, (ComputerGoneError, *_IN_DOUBT)) and not self._is_ended:
+            status = self._info.status
             with suppress(DeskhandError):  # then what went wrong first is told
-                is_gone = not await self._api.is_there(self._info.id)
-            if is_gone:
-                self._notice_gone()
+                status = await self._api.look(self._info.id)
+            self._info = replace(self._info, status=status)
+            if status is ComputerStatus.DESTROYED and not isinstance(error, ComputerGoneError):
                 raise ComputerGoneError(
                     f"the e2b computer {self._info.id} ended, or its time was up, meanwhile: {error.message}",
                     effect=error.effect,
                     provider=NAME,
                 ) from error
+            if status is ComputerStatus.PAUSED and isinstance(error, ComputerGoneError):  # its daemon is not found
+                raise self._asleep(error.effect) from error
+
+    def _lost(self, capability: Capability) -> None:
+        """Note that a route is not there, and with it what needs it."""
+        self._missing.add(capability)
+
+    def _asleep(self, effect: Effect) -> ConflictError:
+        said = f"the e2b computer {self._info.id} is paused"
+        return ConflictError(said, hint="start() lets it go on", effect=effect, provider=NAME)
 
 
 def _object(data: bytes) -> dict[str, JsonValue]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from deskhand.errors import ConnectionLostError, NotFoundError
+from deskhand.errors import ConnectionLostError, NotFoundError, UnsupportedError
 from deskhand.providers.contract import Terminal
 from deskhand.providers.e2b.api import NAME
 from deskhand.providers.e2b.processes import Process, Processes
@@ -22,9 +22,10 @@ _VARIABLES: Final = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.U
 class E2BTerminal(Terminal):
     """A shell in a terminal."""
 
-    def __init__(self, processes: Processes, process: Process) -> None:
+    def __init__(self, processes: Processes, process: Process, deaf: Callable[[], None]) -> None:
         self._processes = processes
         self._process = process
+        self._deaf = deaf
         self._is_killed = False
 
     @property
@@ -47,6 +48,9 @@ class E2BTerminal(Terminal):
         try:
             for start in range(0, len(data), _PART):
                 await self._process.send("pty", data[start : start + _PART])
+        except UnsupportedError:
+            self._deaf()
+            raise
         except NotFoundError as error:
             raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no", retryable=False) from error
 
@@ -66,8 +70,17 @@ class E2BTerminal(Terminal):
 
 
 @asynccontextmanager
-async def open_terminal(processes: Processes, *, columns: int, rows: int) -> AsyncIterator[E2BTerminal]:
-    """Open a terminal; leaving the block ends it."""
+async def open_terminal(
+    processes: Processes, deaf: Callable[[], None], columns: int, rows: int
+) -> AsyncIterator[E2BTerminal]:
+    """Open a terminal; leaving the block ends it.
+
+    Args:
+        processes: Starts its shell.
+        deaf: Called when it turns out that nothing can be typed.
+        columns: Its width in characters.
+        rows: Its height.
+    """
     check_terminal_size(columns, rows)
     async with processes.started("open a terminal", _SHELL, size=(columns, rows), env=_VARIABLES) as process:
-        yield E2BTerminal(processes, process)
+        yield E2BTerminal(processes, process, deaf)

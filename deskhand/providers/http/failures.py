@@ -86,14 +86,18 @@ class FailureRow:
         status: The HTTP status.
         holds: In lower case, what the code is or the text contains; empty matches all.
         failure: What it means.
+        is_bare: Whether only an answer without a JSON object is meant, as servers give that know no such path.
     """
 
     status: int
     holds: str
     failure: Failure
+    is_bare: bool = False
 
     def matches(self, answer: Answer) -> bool:
         """Whether an answer is meant."""
+        if self.is_bare and answer.fields:
+            return False
         return answer.status == self.status and (self.holds == answer.code.lower() or self.holds in answer.said.lower())
 
 

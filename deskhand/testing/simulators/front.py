@@ -46,6 +46,9 @@ class Vendor(Protocol):
     most_body: int
     """The largest body of a request, in bytes."""
 
+    is_plain: bool
+    """Whether a path that is none is told in plain text."""
+
     def admit(self, connection: HTTPConnection, route: Route, path: Mapping[str, str]) -> object:
         """Returns whose request it is, from its key.
 
@@ -129,6 +132,8 @@ class Front:
             answer = await self._route(request, content, found, request_id)
         except ApiError as error:
             record.error = error.message
+            if found.route is None and self._vendor.is_plain:
+                return Answer(error.status, f"{error.status} page not found\n".encode(), "text/plain")
             body = self._vendor.error_body(error, found.name, request_id)
             return json_answer(body, error.status, headers={"x-request-id": request_id, **error.headers})
         except Exception as error:  # a fault of the simulator's own is told to both sides: the client and the test

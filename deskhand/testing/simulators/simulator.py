@@ -58,6 +58,9 @@ class Simulator(FaultControls, abc.ABC):
     most_body: int = 32 * 1024 * 1024
     """The largest body of a request, in bytes."""
 
+    is_plain: bool = False
+    """Whether a path that is none is told in plain text, as some web servers do."""
+
     def __init__(
         self,
         *,

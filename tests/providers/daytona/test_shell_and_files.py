@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deskhand.errors import ConnectionLostError, DeskhandError, FileMissingError, ProviderError, QuotaError
+from deskhand.errors import (
+    ConnectionLostError,
+    DeskhandError,
+    FileMissingError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+)
 from deskhand.providers.daytona import DaytonaComputer
 from deskhand.providers.daytona.streams import Demultiplexer
 from deskhand.testing.simulators import DaytonaDialect
@@ -124,3 +131,12 @@ async def test_command_that_cannot_be_run_is_no_success() -> None:
         result = await computer.exec("true")
         assert not result.ok
         assert result.error is not None
+
+
+async def test_command_whose_end_cannot_be_asked_for_is_no_success() -> None:
+    """It may have run: that the question is unknown is no refusal of the command."""
+    async with daytona(shell_only, without=("session_command",)) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(ProtocolError) as caught:
+            await followed(computer, "true")
+        assert caught.value.effect == "unknown"

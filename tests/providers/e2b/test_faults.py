@@ -119,14 +119,18 @@ async def test_errors_of_the_file_route_have_their_class(status: int, said: str,
             await computer.read_bytes("x")
 
 
-async def test_sandbox_that_is_not_found_by_the_proxy_is_gone() -> None:
-    """What the proxy says of it counts: nothing is asked of it any more."""
+async def test_sandbox_that_the_proxy_does_not_find_is_asked_about() -> None:
+    """The API says whether it is gone: then nothing is asked of it any more; if it runs, the next use may go well."""
     async with e2b(shell_only) as hosted:
         computer = await hosted.create()
         hosted.simulator.fail(502, route="stat", message="The sandbox was not found")
         with pytest.raises(ComputerGoneError) as caught:
             await computer.stat("x")
-        assert caught.value.effect == "no"
+        assert (caught.value.effect, computer.info.status) == ("no", ComputerStatus.RUNNING)
+        await computer.write_file("x", b"")
+        await hosted.simulator.vanish(computer.info.id)
+        with pytest.raises(ComputerGoneError):
+            await computer.stat("x")
         before = len(hosted.simulator.requests)
         with pytest.raises(ComputerGoneError):
             await computer.stat("x")

@@ -102,6 +102,20 @@ async def test_paused_sandbox_says_so_and_goes_on() -> None:
         assert (await computer.refresh()).status is ComputerStatus.RUNNING
 
 
+async def test_sandbox_that_is_paused_when_its_time_is_up_is_not_gone() -> None:
+    """Its daemon is not found, which is what is said of one that is gone; the API knows better."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=60), auto_pause=True)
+        await computer.write_file("kept", b"1")
+        await hosted.simulator.pass_time(61)
+        with pytest.raises(ConflictError, match="is paused") as caught:
+            await computer.exec("true")
+        assert (caught.value.effect, caught.value.hint) == ("no", "start() lets it go on")
+        assert computer.info.status is ComputerStatus.PAUSED
+        await computer.start()
+        assert await computer.read_bytes("kept") == b"1"
+
+
 async def test_copy_has_the_files_and_is_owned() -> None:
     """It ends with the provider, as its original does."""
     async with e2b(shell_only) as hosted:

@@ -62,6 +62,7 @@ class E2BSimulator(Simulator):
     vendor: ClassVar[str] = "e2b"
     routes = TABLE
     most_body = 128 * 1024 * 1024
+    is_plain = True
 
     def __init__(
         self,
