@@ -251,7 +251,8 @@ async def test_answer_that_is_no_stream_is_told(what: str) -> None:
 async def test_events_of_tomorrow_are_passed_over() -> None:
     """As are those that say that it is still there; a code of 0 is left out by the daemon, one that is none is none."""
     end: dict[str, object] = {"exited": True, "status": "exit status 0"}
-    more = b"".join(envelope(one) for one in ({}, {"event": 7}, {"event": {"keepalive": {}}}, {"event": {"new": {}}}))
+    others: list[object] = [{}, {"event": 7}, {"event": {"keepalive": {}}}, {"event": {"new": {}}}]
+    more = b"".join(envelope(one) for one in others)
     data = envelope({"event": {"data": {"stdout": "aGk=", "video": "x", "stderr": 7}}})
     async with e2b(shell_only) as hosted:
         computer = await hosted.create()

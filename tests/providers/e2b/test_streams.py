@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -175,7 +175,8 @@ async def test_terminal_runs_a_shell_of_the_size_that_is_asked_for() -> None:
             async for _ in terminal:
                 pass
             assert terminal.exit_code == 3
-            for use in (lambda: terminal.send(b"x"), lambda: terminal.resize(80, 24)):
+            uses: list[Callable[[], Awaitable[None]]] = [lambda: terminal.send(b"x"), lambda: terminal.resize(80, 24)]
+            for use in uses:
                 with pytest.raises(ConnectionLostError) as caught:
                     await use()
                 assert (caught.value.effect, caught.value.retryable) == ("no", False)
