@@ -57,7 +57,7 @@ async def perform(computer: ExternalComputer, action: InputAction) -> DeskhandEr
 
 
 @pytest.mark.parametrize("action", COMPOSED, ids=str)
-@pytest.mark.parametrize("vendor", ["miosa", "cua"])
+@pytest.mark.parametrize("vendor", ["miosa", "cua", "daytona"])
 async def test_nothing_stays_pressed_whichever_part_fails(vendor: str, action: InputAction) -> None:
     """Each request of an action in turn, by each fault; what was not sent was not done, what was may have been."""
     async with VENDORS[vendor]() as served:
@@ -65,7 +65,7 @@ async def test_nothing_stays_pressed_whichever_part_fails(vendor: str, action: I
         before = len(simulator.requests)
         await computer.perform(action)
         total = len(simulator.requests) - before
-        assert total > 1
+        assert total > 1 or vendor == "daytona"  # which has words for more
         for index in range(total):
             for fault, arrange in FAULTS.items():
                 place = f"{fault} at request {index + 1} of {total}"

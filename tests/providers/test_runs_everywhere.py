@@ -9,7 +9,14 @@ from pydantic import JsonValue
 
 from deskhand import open_run
 from deskhand.providers import ExternalComputer
-from deskhand.testing.simulators import CuaSimulator, MiosaSimulator, OpenComputersSimulator
+from deskhand.providers.e2b import E2BProvider
+from deskhand.testing.simulators import (
+    CuaSimulator,
+    DaytonaSimulator,
+    E2BSimulator,
+    MiosaSimulator,
+    OpenComputersSimulator,
+)
 from tests.providers.vendors import ACTS, VENDORS, Vendor
 
 TOOLS: Mapping[str, tuple[str, Mapping[str, JsonValue], str]] = {
@@ -17,6 +24,7 @@ TOOLS: Mapping[str, tuple[str, Mapping[str, JsonValue], str]] = {
     "opencomputers": ("exec", {"command": "echo marked"}, "opencomputers: exec"),
     "cua": ("left_click", {"x": 3, "y": 4}, "cua: click"),
     "daytona": ("left_click", {"x": 3, "y": 4}, "daytona: click"),
+    "e2b": ("exec", {"command": "echo marked"}, "e2b: exec"),
 }
 """What acts at each vendor, as a tool, and what that is without a run."""
 
@@ -80,11 +88,27 @@ async def start(simulator: Vendor, computer: ExternalComputer) -> None:
     await computer.start()
 
 
+async def fall_idle(simulator: Vendor, computer: ExternalComputer) -> None:
+    """Let the idle time be over after which a sandbox of Daytona's stops by itself."""
+    assert isinstance(simulator, DaytonaSimulator)
+    await simulator.pass_time(61)
+    assert simulator.computers[computer.info.id].state == "stopped"
+
+
+async def pause(simulator: Vendor, computer: ExternalComputer) -> None:
+    """Pause a sandbox of E2B's as somebody else would."""
+    assert isinstance(simulator, E2BSimulator)
+    async with E2BProvider(**simulator.options()) as other:  # type: ignore[arg-type]
+        await (await other.get(computer.info.id)).stop()
+
+
 Change = Callable[[Vendor, ExternalComputer], Awaitable[None]]
 STOPS: Mapping[str, tuple[Change, Change, str, str]] = {
     "miosa": (idle, start, "conflict", "no"),
     "opencomputers": (disconnect, connect, "conflict", "no"),
     "cua": (switch_off, start, "outcome_unknown", "unknown"),  # a gateway answers for a machine that is off
+    "daytona": (fall_idle, start, "conflict", "no"),
+    "e2b": (pause, start, "conflict", "no"),
 }
 
 

@@ -324,7 +324,7 @@ class DaytonaComputer(RestoringComputer):
         self._check(Capability.PAUSE)
         async with self._noticing(Capability.PAUSE):
             if (await self.refresh()).status is not ComputerStatus.RUNNING:
-                self._learn(await self._api.use("start a computer", self._info.id, "start"))
+                await self._switch("start a computer", "start", "starting", "restoring", "resuming", "started")
                 self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
 
@@ -333,7 +333,7 @@ class DaytonaComputer(RestoringComputer):
         self._check(Capability.PAUSE)
         async with self._noticing(Capability.PAUSE):
             if (await self.refresh()).status is ComputerStatus.RUNNING:
-                self._learn(await self._api.use("stop a computer", self._info.id, "stop"))
+                await self._switch("stop a computer", "stop", "stopping", "stopped")
             await until_status(self.refresh, "stopped", "archived", field="state", failed=("error",))
 
     async def archive(self) -> None:
@@ -346,8 +346,17 @@ class DaytonaComputer(RestoringComputer):
         async with self._noticing():
             if (await self.refresh()).status is ComputerStatus.RUNNING:
                 raise ConflictError("only a stopped sandbox is archived", hint="stop it", effect="no", provider=NAME)
-            self._learn(await self._api.use("archive a computer", self._info.id, "archive"))
+            await self._switch("archive a computer", "archive", "archiving", "archived")
             await until_status(self.refresh, "archived", field="state", failed=("error",), deadline=_BUILD)
+
+    async def _switch(self, operation: str, route: str, *aimed: str) -> None:
+        """Have it go to another state; that it is there or on its way is what an answer that was lost had said."""
+        try:
+            self._learn(await self._api.use(operation, self._info.id, route))
+        except ConflictError:
+            await self.refresh()
+            if self._info.raw.get("state") not in aimed:
+                raise
 
     async def extend(self, seconds: float) -> None:
         """Have it destroyed so many seconds from now, rounded up to minutes, in place of any other time."""
