@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deskhand.harness.log import EventLog, MemoryLog
     from deskhand.harness.loops.claude import ClaudeComputerUseHarness
     from deskhand.harness.loops.fleet import FleetError, FleetHarness
+    from deskhand.harness.loops.miosa import MiosaModelHarness
     from deskhand.harness.loops.openai import OpenAIComputerUseHarness, OpenAIFunctionHarness
     from deskhand.harness.loops.probe import ProbeHarness
     from deskhand.harness.policy import Policy, Rule
@@ -73,6 +74,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "deskhand.harness.log": ("EventLog", "MemoryLog"),
     "deskhand.harness.loops.claude": ("ClaudeComputerUseHarness",),
     "deskhand.harness.loops.fleet": ("FleetError", "FleetHarness"),
+    "deskhand.harness.loops.miosa": ("MiosaModelHarness",),
     "deskhand.harness.loops.openai": ("OpenAIComputerUseHarness", "OpenAIFunctionHarness"),
     "deskhand.harness.loops.probe": ("ProbeHarness",),
     "deskhand.harness.policy": ("Policy", "Rule"),
@@ -129,6 +131,7 @@ __all__ = [
     "Harness",
     "MemoryBlobs",
     "MemoryLog",
+    "MiosaModelHarness",
     "MiosaProvider",
     "Observation",
     "OpenAIComputerUseHarness",

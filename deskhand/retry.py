@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Final
 
 import anyio
@@ -35,16 +36,28 @@ class Clock:
     random: Callable[[], float] = random.random
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after(
+    headers: Mapping[str, str], now: float, told: Mapping[str, object] = MappingProxyType({})
+) -> float | None:
     """Return the seconds that a response asks to wait; ``None`` where it names none that makes sense.
 
-    ``retry-after-ms`` counts before ``retry-after``, which holds seconds or an HTTP date. A date that has passed means
-    now; a negative number, an infinity or anything else means nothing.
+    ``retry-after-ms`` counts before ``retry-after``, which holds seconds or an HTTP date; where neither makes sense,
+    what the error itself says does. A date that has passed means now; a negative number, an infinity or anything else
+    means nothing.
 
     Args:
         headers: The response's headers, names in lower case or in a mapping that does not mind.
         now: The wall clock, in Unix seconds.
+        told: The error in the response's body: some say ``retry_after_ms`` or ``retry_after``, in seconds, there.
     """
+    asked = _in_headers(headers, now)
+    if asked is None:
+        milliseconds = _number(told.get("retry_after_ms"))
+        asked = _number(told.get("retry_after")) if milliseconds is None else milliseconds / 1000
+    return asked
+
+
+def _in_headers(headers: Mapping[str, str], now: float) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -59,11 +72,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, until - now)
 
 
-def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    return None
 
 
 def backoff(attempt: int, clock: Clock, *, base: float, ceiling: float) -> float:

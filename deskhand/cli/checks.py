@@ -33,6 +33,7 @@ LOCAL_EXTRA = ("xcffib", "numpy", "isal", "xxhash")
 KEYS: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "deskhand run with a Claude model",
     "OPENAI_API_KEY": "deskhand run with a model of OpenAI",
+    "MIOSA_API_KEY": "deskhand run with a model that MIOSA serves",
 }
 """Environment variables that hold keys, and what needs them."""
 

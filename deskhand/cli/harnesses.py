@@ -81,6 +81,13 @@ BUNDLED: Final[Mapping[str, _Bundled]] = {
         "export OPENAI_API_KEY=sk-...",
         "scripted_openai_functions",
     ),
+    "miosa": _Bundled(
+        "deskhand.harness.loops.miosa:MiosaModelHarness",
+        "MIOSA's models",
+        ("MIOSA_API_KEY", "MIOSA_ACCESS_TOKEN", "MIOSA_AI_GATEWAY_KEY"),
+        "export MIOSA_API_KEY=msk_...",
+        "scripted_openai_functions",
+    ),
 }
 """The loops that have a name."""
 

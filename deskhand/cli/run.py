@@ -50,7 +50,7 @@ def run(
     harness: Annotated[
         str,
         typer.Option(
-            "--harness", metavar="NAME", help="claude, openai, openai-functions, or module:Class for your own."
+            "--harness", metavar="NAME", help="claude, openai, openai-functions, miosa, or module:Class for your own."
         ),
     ] = "claude",
     model: Annotated[
@@ -94,8 +94,8 @@ def run(
 ) -> None:
     """Let a model, or a driver of your own, pursue a goal on a computer.
 
-    Needs the model's key (ANTHROPIC_API_KEY; OPENAI_API_KEY with --harness openai). Ctrl-C stops before the next
-    action; twice, at once.
+    Needs the model's key (ANTHROPIC_API_KEY; OPENAI_API_KEY with --harness openai, MIOSA_API_KEY with --harness
+    miosa). Ctrl-C stops before the next action; twice, at once.
     """
     from deskhand.cli.computers import named_computer
     from deskhand.cli.harnesses import Settings

@@ -73,6 +73,7 @@ __all__ = [
     "LocalComputer",
     "LocalProvider",
     "MemoryLog",
+    "MiosaModelHarness",
     "OnComputer",
     "OpenAIComputerUseHarness",
     "OpenAIFunctionHarness",
@@ -1359,6 +1360,53 @@ class _OpenAIHarness(ModelHarness[OutputT]):
     def frame_limits(self) -> FrameLimits:
         """How large an image the model reads unscaled."""
 
+class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
+    """Lets any model that can call functions use a computer: over the Responses API or over Chat Completions."""
+
+    def __init__(
+        self,
+        model: str = "gpt-5.5",
+        client: AsyncOpenAI | None = None,
+        instructions: str | None = None,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        max_turns: int = 100,
+        output_type: type[OutputT] | None = None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
+        *,
+        api: Api = "responses",
+        base_url: str | None = None,
+        max_tokens: int | None = None,
+        effort: OpenaiEffort | None = None,
+        keep_on_server: bool = False,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None: ...
+    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
+        """Connect to the API for one run."""
+
+class MiosaModelHarness(OpenAIFunctionHarness[OutputT]):
+    """Lets a model that MIOSA serves use a computer: functions over Chat Completions, at MIOSA's address."""
+
+    def __init__(
+        self,
+        model: str = "gpt-6-astra",
+        client: AsyncOpenAI | None = None,
+        instructions: str | None = None,
+        tools: ToolRegistry | Sequence[Tool] | None = None,
+        max_turns: int = 100,
+        output_type: type[OutputT] | None = None,
+        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
+        *,
+        api_key: str | SecretStr | None = None,
+        access_token: str | SecretStr | None = None,
+        base_url: str | None = None,
+        tenant: str | None = None,
+        max_tokens: int | None = None,
+        effort: OpenaiEffort | None = None,
+        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None: ...
+
 class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
     """Lets a model of OpenAI use a computer through the Responses API's computer tool, with function tools beside it."""
 
@@ -1385,30 +1433,6 @@ class OpenAIComputerUseHarness(_OpenAIHarness[OutputT]):
 
     def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
         """Connect to OpenAI's API for one run."""
-
-class OpenAIFunctionHarness(_OpenAIHarness[OutputT]):
-    """Lets any model that can call functions use a computer: over the Responses API or over Chat Completions."""
-
-    def __init__(
-        self,
-        model: str = "gpt-5.5",
-        client: AsyncOpenAI | None = None,
-        instructions: str | None = None,
-        tools: ToolRegistry | Sequence[Tool] | None = None,
-        max_turns: int = 100,
-        output_type: type[OutputT] | None = None,
-        on_request: Callable[[Mapping[str, JsonValue]], None] | None = None,
-        *,
-        api: Api = "responses",
-        base_url: str | None = None,
-        max_tokens: int | None = None,
-        effort: OpenaiEffort | None = None,
-        keep_on_server: bool = False,
-        patience: Patience | None = None,
-        deadlines: Deadlines | None = None,
-    ) -> None: ...
-    def adapter(self, run: RunContext) -> AbstractContextManager[ModelAdapter]:
-        """Connect to the API for one run."""
 
 class OrgoComputer(HostedComputer):
     """A desktop in Orgo's cloud."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
-from deskhand import OpenAIComputerUseHarness, OpenAIFunctionHarness, open_run
+from deskhand import MiosaModelHarness, OpenAIComputerUseHarness, OpenAIFunctionHarness, open_run
 from deskhand.harness import FrameLimits, Patience
 from deskhand.testing.models import FakeOpenAI, FakeTurn, action, computer_call, text, tool_use
 from tests.cancellation.injector import explore, open_descriptors
@@ -45,16 +47,30 @@ async def over_a_socket() -> None:
             await OpenAIFunctionHarness(client=client, api="chat", patience=Patience(base=0)).drive(run)
 
 
+async def over_its_own_client() -> None:
+    """The same at MIOSA's models, with a client that is made for the run."""
+    fake = FakeOpenAI([FakeTurn([text("go"), tool_use("left_click", x=1, y=1)]), FakeTurn("Done.")])
+    fake.fail(503)
+    fake.cut(after=900)
+    async with fake.serve() as address:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MIOSA_AI_GATEWAY_URL", address)
+            patch.setenv("MIOSA_AI_GATEWAY_KEY", fake.api_key)
+            async with open_run(computer_with_screen(64, 48), goal="Go.", frame_limits=FrameLimits()) as run:
+                await MiosaModelHarness(patience=Patience(base=0)).drive(run)
+
+
 def test_loop_passes_on_every_cancellation() -> None:
     """In process, at every suspension, by scope and natively."""
     assert explore(in_process, lambda: None) > 30
 
 
-def test_loop_closes_its_connections_when_cancelled() -> None:
+@pytest.mark.parametrize("scenario", [over_a_socket, over_its_own_client])
+def test_loop_closes_its_connections_when_cancelled(scenario: Callable[[], Awaitable[None]]) -> None:
     """Over sockets, at every third suspension: no descriptor is left open."""
     in_use = len(open_descriptors())
 
     def check() -> None:
         assert len(open_descriptors()) <= in_use + 1
 
-    assert explore(over_a_socket, check, every=3) > 30
+    assert explore(scenario, check, every=3) > 30

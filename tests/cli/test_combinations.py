@@ -16,11 +16,14 @@ pytestmark = [pytest.mark.needs_x, pytest.mark.timeout(180)]
 COMPUTERS = (*KEYLESS, *SIMULATED)
 EVERY_LOOP = ("local", "orgo")
 PAIRS = [
-    (harness, computer)
-    for place, computer in enumerate(COMPUTERS)
-    for harness in (BUNDLED if computer in EVERY_LOOP else [[*BUNDLED][place % len(BUNDLED)]])
+    *(
+        (harness, computer)
+        for place, computer in enumerate(COMPUTERS)
+        for harness in (BUNDLED if computer in EVERY_LOOP else [[*BUNDLED][place % len(BUNDLED)]])
+    ),
+    ("miosa", "miosa"),
 ]
-"""Every loop on these two, and every other computer with one loop: what a loop does is the same on all."""
+"""Every loop on these two, every other computer with one loop, and one vendor's both: a loop does the same on all."""
 
 DRIVER = '''
 from deskhand import Harness, RunContext

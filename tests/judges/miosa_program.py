@@ -1,6 +1,6 @@
 """Drives a cloud computer and a sandbox with MIOSA's own package, as its users do; run by the judge's Python.
 
-``python miosa_program.py BASE_URL KEY`` prints what each call returned, as one JSON object.
+``python miosa_program.py BASE_URL KEY MODELS_KEY`` prints what each call returned, as one JSON object.
 """
 
 from __future__ import annotations
@@ -42,13 +42,38 @@ async def spawned(base_url: str, key: str, computer_id: str) -> dict[str, Any]:
     return {"terminal": "30 100" in shown, "terminal code": code, "pipe": through, "pipe code": ended}
 
 
-def main(base_url: str, key: str) -> dict[str, Any]:
+def asked(base_url: str, key: str) -> dict[str, Any]:
+    """Ask a model, with a function that it may call, and answer the call."""
+    client = Miosa(api_key=key, base_url=base_url, timeout=30, max_retries=0)
+    function = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+    settings: dict[str, Any] = {"model": "glm-5.2:cloud", "tools": [{"type": "function", "function": function}]}
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Rain in Bonn?"}]
+    first = client.completions.chat(messages=messages, **settings)["choices"][0]
+    messages.append(first["message"])
+    unanswered = refused(lambda: client.completions.chat(messages=messages, **settings))
+    [call] = first["message"]["tool_calls"]
+    messages.append({"role": "tool", "tool_call_id": call["id"], "content": "rain"})
+    last = client.completions.chat(messages=messages, **settings)
+    return {
+        "called": [first["finish_reason"], call["function"]["name"], json.loads(call["function"]["arguments"])],
+        "unanswered": unanswered,
+        "said": last["choices"][0]["message"]["content"],
+        "counted": last["usage"]["total_tokens"] > 0,
+        "listed": client.models.get("glm-5.2:cloud").get("id"),
+        "unknown": refused(lambda: client.completions.chat(model="no-such", messages=messages)),
+        "computers": refused(client.computers.list),
+    }
+
+
+def main(base_url: str, key: str, models_key: str) -> dict[str, Any]:
     """Make a computer, do with it what the package can do, and end it."""
     client = Miosa(api_key=key, base_url=base_url, timeout=30, max_retries=0)
     computer = client.computers.create(
         "box", metadata={"for": "the judge"}, workspace_id="w1", external_workspace_id="theirs"
     )
     told: dict[str, Any] = {"id": computer.id, "created": computer.status}
+    told["models"] = asked(base_url, models_key)
+    told["models by another key"] = refused(client.models.list)
     computer.wait_until_ready(poll_interval=0.2)
     told["page"] = computer.wait_for_desktop(poll_interval=0.2)["url"][:8]
     told["listed"] = [(one.name, one.data.workspace_id) for one in client.computers.list(workspace_id="w1")]

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from deskhand.testing.models import FakeTurn, tool_use
 from deskhand.testing.simulators import MiosaSimulator
 from tests.judges.environments import judge
 
@@ -22,7 +23,7 @@ async def drive(simulator: MiosaSimulator) -> dict[str, Any]:
     """Run the program and return what it printed."""
     python = await judge("miosa")
     done = await anyio.run_process(
-        [str(python), str(PROGRAM), simulator.origin, simulator.key],
+        [str(python), str(PROGRAM), simulator.origin, simulator.key, simulator.models_key],
         check=False,
         env={**os.environ, "PYTHONPATH": ""},
     )
@@ -33,7 +34,8 @@ async def drive(simulator: MiosaSimulator) -> dict[str, Any]:
 
 async def test_the_vendors_package_does_all_that_it_can() -> None:
     """Every call that is known to work against the vendor works against the simulator, on a real desktop."""
-    async with MiosaSimulator() as simulator:
+    model = [FakeTurn([tool_use("weather", city="Bonn")]), FakeTurn("Take an umbrella.")]
+    async with MiosaSimulator(model=model) as simulator:
         told = await drive(simulator)
         assert told.pop("created") == "provisioning"
         asked = simulator.asked("create")[0].body
@@ -41,7 +43,7 @@ async def test_the_vendors_package_does_all_that_it_can() -> None:
         assert asked["external_workspace_id"] == "theirs"
         assert told.pop("id")
         assert told.pop("agent")[0] == "completed"
-        assert told.pop("balance") == 999
+        assert told.pop("balance") == 997  # (the agent cost one, and two answers of a model)
         assert told.pop("sandboxes") == SANDBOXES
         assert told == {
             "page": "https://",
@@ -63,6 +65,16 @@ async def test_the_vendors_package_does_all_that_it_can() -> None:
             "snapshot": ["creating", "ready"],
             "restored": True,
             "clone": "twin",
+            "models": {
+                "called": ["tool_calls", "weather", {"city": "Bonn"}],
+                "unanswered": "ValidationError",
+                "said": "Take an umbrella.",
+                "counted": True,
+                "listed": "glm-5.2:cloud",
+                "unknown": "NotFoundError",
+                "computers": "ScopeNotAllowedError",
+            },
+            "models by another key": "ScopeNotAllowedError",
             "missing": "NotFoundError",
             "wrong key": "AuthenticationError",
             "destroy": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,8 +70,9 @@ class Vendor:
         label: What people call its API.
         package: The import package of its client.
         hints: What to do, per status.
-        types: The status that an error inside a stream stands for, by its type or code.
-        special: Errors that a status alone does not tell, by the vendor's type or code.
+        statuses: Rows that count before those of all vendors, per status.
+        types: The status that an error inside a stream stands for, by its type or code in small letters.
+        special: Errors that a status alone does not tell, by the vendor's type or code in small letters.
         base_url: The environment variable that moves the API elsewhere.
         request_id: The header that bears a request's id.
     """
@@ -81,6 +83,7 @@ class Vendor:
     hints: Mapping[int, str]
     types: Mapping[str, int]
     special: Mapping[str, _Row] = field(default_factory=lambda: MappingProxyType({}))
+    statuses: Mapping[int, _Row] = field(default_factory=lambda: MappingProxyType({}))
     base_url: str = ""
     request_id: str = "request-id"
 
@@ -118,7 +121,7 @@ class Vendor:
         text = str(fields.get("message") or "")[:SHOWN]
         request_id = value.get("request_id")
         return self._error(
-            next((self.types[word] for word in words if word in self.types), 500),
+            next((self.types[word.lower()] for word in words if word.lower() in self.types), 500),
             words,
             f"the model's answer broke off: {words[0] if words else 'error'}: {text}",
             request_id=request_id if isinstance(request_id, str) else None,
@@ -171,25 +174,25 @@ class Vendor:
         return None
 
     def _status_error(self, error: APIStatusError, wall: Callable[[], float]) -> DeskhandError:
-        headers = error.response.headers
-        more: dict[str, object] = {"request_id": error.request_id}
-        wait = retry_after(headers, wall())
+        headers, fields = error.response.headers, _fields(error)
+        more: dict[str, object] = {"request_id": error.request_id or _text(fields.get("request_id"))}
+        wait = retry_after(headers, wall(), fields)
         if wait is not None:
             more["retry_at"] = wall() + wait
         advice = headers.get("x-should-retry")
         if advice in {"true", "false"}:
             more["retryable"] = advice == "true"
-        fields = _fields(error.body)
         said = str(fields.get("message") or error.message)[:SHOWN]
         words = [word for key in ("code", "type") if isinstance(word := fields.get(key), str)]
         return self._error(error.status_code, words, f"{self.label} answered {error.status_code}: {said}", **more)
 
     def _error(self, status: int, words: Sequence[str], message: str, **more: object) -> DeskhandError:
-        row = _BY_STATUS.get(status, (ProviderError, status >= 500, None))
+        row = self.statuses.get(status) or _BY_STATUS.get(status, (ProviderError, status >= 500, None))
         if 300 <= status < 400:
             moved = f"is {self.base_url} right? It redirects, and a conversation goes to no other address by itself"
             row = (ConfigError, None, moved)
-        make, retryable, hint = next((self.special[word] for word in words if word in self.special), row)
+        known = (word.lower() for word in words)
+        make, retryable, hint = next((self.special[word] for word in known if word in self.special), row)
         if retryable is not None:
             more.setdefault("retryable", retryable)
         hint = hint or self.hints.get(status)
@@ -203,9 +206,21 @@ def _is_of_http(error: BaseException, name: str) -> bool:
     )
 
 
-def _fields(body: object) -> Mapping[str, object]:
-    """Return what an error's body says: its ``error`` object, or itself where the client took that out already."""
+def _fields(error: APIStatusError) -> Mapping[str, object]:
+    """Return what an error's body says: its ``error`` object, or itself where there is none or it is a code alone."""
+    body: object = error.body
+    if isinstance(body, str):  # (the client took the code out; what is said stands beside it)
+        try:
+            body = json.loads(error.response.content)
+        except ValueError:
+            return {}
     if not isinstance(body, Mapping):
         return {}
     inner = body.get("error")
-    return inner if isinstance(inner, Mapping) else body
+    if isinstance(inner, Mapping):
+        return inner
+    return {"code": inner, "message": body.get("detail"), **body} if isinstance(inner, str) else body
+
+
+def _text(value: object) -> str | None:
+    return value[:SHOWN] if isinstance(value, str) else None

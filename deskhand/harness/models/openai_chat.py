@@ -14,8 +14,7 @@ from deskhand.harness.models.adapter import Delta, Json, Stop, Turn, TurnDecoder
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_codec import Door, OpenAICodec, Settings
 from deskhand.harness.models.openai_decoder import known_function, usage_of
-from deskhand.harness.models.openai_door import OPENAI
-from deskhand.harness.models.openai_items import ChatForm, joined
+from deskhand.harness.models.openai_items import ChatForm, chat_chunk, joined
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transcript import Transcript, encode_json
 from deskhand.ids import new_id
@@ -53,10 +52,12 @@ class ChatDecoder(TurnDecoder):
 
     Args:
         functions: The function tools that are on offer.
+        provider: Whose answer it is, as errors say it.
     """
 
-    def __init__(self, functions: frozenset[str]) -> None:
+    def __init__(self, functions: frozenset[str], provider: str = "openai") -> None:
         self._functions = functions
+        self._provider = provider
         self._texts: dict[str, list[str]] = {}
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -122,7 +123,7 @@ class ChatDecoder(TurnDecoder):
     def turn(self) -> Turn:
         """Return the whole answer."""
         if self._reason is None:
-            raise TruncatedStreamError("the model's answer ended before its last chunk", provider=OPENAI.name)
+            raise TruncatedStreamError("the model's answer ended before its last chunk", provider=self._provider)
         text, refusal = "".join(self._texts.get("content", ())), "".join(self._texts.get("refusal", ()))
         stop = _STOPS.get(self._reason)
         if refusal:
@@ -177,7 +178,7 @@ class ChatCodec(OpenAICodec[ChatForm]):
 
     def decoder(self) -> TurnDecoder:
         """Return a decoder for one answer."""
-        return ChatDecoder(self._functions)
+        return ChatDecoder(self._functions, self._door.vendor.name)
 
     def events_of(self, items: JsonValue, stop_reason: str) -> Sequence[Json]:
         """Return the chunk in which a whole answer would have come."""
@@ -185,16 +186,7 @@ class ChatCodec(OpenAICodec[ChatForm]):
             raise InvalidInputError(
                 "the recorded answer is not in the format of this model's API", hint="go on with the same harness"
             )
-        delta: Json = {name: value for name, value in items.items() if value is not None}
-        given = items.get("tool_calls")
-        calls = [
-            {**call, "index": index}
-            for index, call in enumerate(given if isinstance(given, list) else [])
-            if isinstance(call, dict)
-        ]
-        if calls:
-            delta["tool_calls"] = list[JsonValue](calls)
-        return [{"choices": [{"index": 0, "delta": delta, "finish_reason": stop_reason}]}]
+        return [chat_chunk(items, stop_reason)]
 
     def encode_turn(self, turn: Turn) -> Item | None:
         """Encode an answer for the history; none that says nothing, which the API refuses."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from deskhand.harness.models.adapter import Json, ModelAdapter
+from deskhand.harness.models.failures import Vendor
 from deskhand.harness.models.layout import Item
 from deskhand.harness.models.openai_items import joined
 from deskhand.harness.models.planner import Pruned, plan
@@ -23,6 +24,11 @@ __all__ = ["Door", "OpenAICodec", "Settings"]
 
 class Door(Protocol):
     """Sends a request and receives its events."""
+
+    @property
+    def vendor(self) -> Vendor:
+        """How the vendor's failures are told."""
+        ...
 
     @property
     def max_body(self) -> int:

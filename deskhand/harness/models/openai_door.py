@@ -7,6 +7,7 @@ item on every item of the history in every request, which costs ten times what a
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -19,18 +20,20 @@ from deskhand.harness.events import Usage
 from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.door import Answer, Body, Door, ssl_context
 from deskhand.harness.models.failures import Vendor
+from deskhand.harness.models.openai_items import chat_chunk
 from deskhand.harness.models.retry_budget import RetryBudget
-from deskhand.harness.models.sse import DONE, kind_of, no_stream, parsed, plain
+from deskhand.harness.models.sse import DONE, kind_of, no_stream, parsed, plain, whole
 from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines
 from deskhand.harness.prices import price_of
 from deskhand.retry import Clock
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.responses import ResponseStreamEvent
 
-__all__ = ["OPENAI", "Api", "OpenAIDoor", "load", "own_client"]
+__all__ = ["OPENAI", "Api", "OpenAIDoor", "connected", "load", "own_client"]
 
 Api: TypeAlias = Literal["responses", "chat"]
 """Which of the vendor's APIs is asked."""
@@ -119,6 +122,25 @@ async def own_client(environment: Mapping[str, str], base_url: str | None = None
     key = environment.get("OPENAI_API_KEY")
     if not key and base_url is None:
         raise ConfigError("there is no key for OpenAI's API: OPENAI_API_KEY is not set", hint=OPENAI.hints[401])
+    async with connected(OPENAI, key or "none", base_url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connected(
+    vendor: Vendor, key: str, base_url: str | None = None, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[AsyncOpenAI]:
+    """Make a client, and close it; it follows no redirect, and repeats nothing.
+
+    Args:
+        vendor: Who is asked.
+        key: Opens the API.
+        base_url: Where that is, where not at OpenAI's.
+        headers: Go with every request.
+
+    Raises:
+        ConfigError: If no client can be made of that.
+    """
     await anyio.to_thread.run_sync(load)
     context = await anyio.to_thread.run_sync(ssl_context)
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -128,9 +150,11 @@ async def own_client(environment: Mapping[str, str], base_url: str | None = None
     hooks = {"response": [bound_error]}
     async with DefaultAsyncHttpxClient(verify=context, follow_redirects=False, event_hooks=hooks) as http:
         try:
-            client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, http_client=http)
+            client = AsyncOpenAI(
+                api_key=key, base_url=base_url, default_headers=headers, max_retries=0, http_client=http
+            )
         except Exception as error:
-            raise OPENAI.map_error(error) from error
+            raise vendor.map_error(error) from error
         yield client
 
 
@@ -206,6 +230,32 @@ class OpenAIDoor(Door):
 
     async def _source(self, answer: Answer) -> AsyncGenerator[list[Json], None]:
         response = answer.response
+        if kind_of(response) == "application/json" and plain(response) and self._path == _PATHS["chat"]:
+            return _at_once(response, self.vendor)
         if kind_of(response) != "text/event-stream" or not plain(response):
-            raise await no_stream(response, OPENAI)
-        return parsed(response, OPENAI, _REPEATING)
+            raise await no_stream(response, self.vendor)
+        return parsed(response, self.vendor, _REPEATING)
+
+
+async def _at_once(response: httpx2.Response, vendor: Vendor) -> AsyncGenerator[list[Json], None]:
+    """Read the whole answer of a server that does not stream, as the chunk in which it would have come.
+
+    Raises:
+        ProtocolError: If it is none.
+        DeskhandError: What it says went wrong.
+    """
+    body = await whole(response, vendor)
+    value = json.loads(body)
+    fields: Json = value if isinstance(value, dict) else {}
+    inner = fields.get("data")
+    if "choices" not in fields and isinstance(inner, dict):  # (some put all answers in an envelope)
+        fields = inner
+    if isinstance(fields.get("error"), dict):
+        raise vendor.stream_error(fields)
+    choices = fields.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise await no_stream(response, vendor, body)
+    told: Json = {name: fields.get(name) for name in ("id", "usage")}
+    yield [told | chat_chunk(message, choice.get("finish_reason")), {"type": DONE}]

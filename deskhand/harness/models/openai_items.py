@@ -8,11 +8,12 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from deskhand.harness.models.adapter import Json
 from deskhand.harness.models.layout import ImageForm, Item, Layout
 from deskhand.harness.models.transcript import encode_json
 from deskhand.tools.formats import BLANK
 
-__all__ = ["ChatForm", "ResponsesForm", "joined"]
+__all__ = ["ChatForm", "ResponsesForm", "chat_chunk", "joined"]
 
 _LEFT_OUT: Final = "[an older screenshot was left out]"
 
@@ -127,3 +128,17 @@ class ChatForm:
 def joined(entries: Sequence[bytes], *, images: int = 0, blanks: int = 0) -> Item:
     """Make one item of several entries of a history."""
     return Item("user", b",".join(entries), images=images, blanks=blanks)
+
+
+def chat_chunk(message: Json, finish_reason: JsonValue) -> Json:
+    """Return the chunk in which a whole message of Chat Completions would have come."""
+    delta: Json = {name: value for name, value in message.items() if value is not None}
+    given = message.get("tool_calls")
+    calls = [
+        {**call, "index": index}
+        for index, call in enumerate(given if isinstance(given, list) else [])
+        if isinstance(call, dict)
+    ]
+    if calls:
+        delta["tool_calls"] = list[JsonValue](calls)
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx2
     from httpx2 import ServerSentEvent
 
-__all__ = ["CLOSE", "DONE", "Watch", "drain", "kind_of", "no_stream", "parsed", "plain"]
+__all__ = ["CLOSE", "DONE", "Watch", "drain", "kind_of", "no_stream", "parsed", "plain", "whole"]
 
 MAX_EVENT: Final = 8 * 1024 * 1024
 """Bytes of one event of an answer."""
@@ -140,12 +140,26 @@ async def _start_of(response: httpx2.Response) -> bytes:
     return start
 
 
-async def no_stream(response: httpx2.Response, vendor: Vendor) -> DeskhandError:
-    """Say what came in place of a stream, from its first bytes."""
-    start, kind = b"", kind_of(response)
-    if plain(response):  # (what was compressed against our wish is not unpacked: it may be a bomb)
+async def whole(response: httpx2.Response, vendor: Vendor) -> bytes:
+    """Return an answer that came in one piece.
+
+    Raises:
+        PayloadTooLargeError: If it passes its limit.
+    """
+    received = bytearray()
+    async for chunk in response.aiter_bytes():
+        received += chunk
+        if len(received) > MAX_ANSWER:
+            raise _too_large("answer", MAX_ANSWER, vendor)
+    return bytes(received)
+
+
+async def no_stream(response: httpx2.Response, vendor: Vendor, start: bytes = b"") -> DeskhandError:
+    """Say what came in place of a stream, from its first bytes, which are read where they are not given."""
+    kind = kind_of(response)
+    if not start and plain(response):  # (what was compressed against our wish is not unpacked: it may be a bomb)
         start = await _start_of(response)
-    text = " ".join(start.decode(errors="replace").split())[:120]
+    text = " ".join(start[:SHOWN].decode(errors="replace").split())[:120]
     what = f"{kind or 'nothing'}: {text}" if text else kind or "an empty answer"
     return ProtocolError(
         f"the address answered with status {response.status_code} and no event stream ({what})",

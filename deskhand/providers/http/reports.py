@@ -23,7 +23,6 @@ from deskhand.errors import (
     PayloadTooLargeError,
     ProtocolError,
 )
-from deskhand.providers.answers import number
 from deskhand.providers.http.failures import SHOWN, Answer, FailureRow, failure_of
 from deskhand.providers.http.logs import redacted_url
 from deskhand.providers.http.operation import Operation
@@ -146,11 +145,7 @@ class Reports:
 
     def _wait(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> float | None:
         """Return the seconds that the other side asks to wait, in a header or in the error itself."""
-        wait = retry_after(headers, self._clock.wall())
-        for name, unit in (("retry_after_ms", 1000), ("retry_after", 1)):
-            if wait is None and (told := number(_scope(fields).get(name))) is not None:
-                wait = told / unit
-        return wait
+        return retry_after(headers, self._clock.wall(), _scope(fields))
 
     def _request_id(self, headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> str | None:
         named = (

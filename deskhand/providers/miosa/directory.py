@@ -13,9 +13,9 @@ from pydantic_core import from_json
 from deskhand.errors import DeskhandError, ProtocolError
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.creation import create_once
+from deskhand.providers.miosa.account import CONSOLE
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.envelope import listed, unwrapped
-from deskhand.providers.miosa.service import CONSOLE
 from deskhand.retry import Clock
 
 __all__ = ["Directory"]

@@ -14,11 +14,12 @@ from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError,
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
+from deskhand.providers.miosa.account import KEY_HINT
 from deskhand.providers.miosa.api import NAME, MiosaApi, SandboxApi
 from deskhand.providers.miosa.computer import MiosaComputer
 from deskhand.providers.miosa.fleets import Computers, Sandboxes
 from deskhand.providers.miosa.sandbox import MiosaSandbox
-from deskhand.providers.miosa.service import KEY_HINT, miosa_client
+from deskhand.providers.miosa.service import miosa_client
 from deskhand.providers.options import meant
 
 __all__ = ["MiosaKind", "MiosaProvider"]

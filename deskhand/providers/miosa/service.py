@@ -1,9 +1,7 @@
-"""What all of MIOSA's APIs have in common: where they are, who may call, and what their errors mean."""
+"""What all of MIOSA's APIs have in common: the client that asks them, and what their errors mean."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,15 +19,10 @@ from deskhand.errors import (
     QuotaError,
 )
 from deskhand.providers.http import Failure, FailureRow, HttpClient, OwnClient
+from deskhand.providers.miosa.account import CONSOLE, KEY_HINT, account_of
 
-__all__ = ["CONSOLE", "KEY_HINT", "ROWS", "api_url", "miosa_client", "socket_url"]
+__all__ = ["ROWS", "miosa_client", "socket_url"]
 
-CONSOLE: Final = "https://miosa.ai"
-"""Where a person sees what there is."""
-KEY_HINT: Final = "export MIOSA_API_KEY=msk_..."
-BASE_URL: Final = "https://api.miosa.ai/api/v1"
-
-_VERSIONED: Final = re.compile(r"/v\d+")
 _STARTING: Final = Failure(ConflictError, "no", True, "it is still starting: try again in a moment")
 _WRONG_STATE: Final = Failure(
     ConflictError, "no", hint="start it first, or wait until it is in a state that allows this"
@@ -67,16 +60,6 @@ ROWS: Final = (
 """What MIOSA's errors mean where the status alone does not tell."""
 
 
-def api_url(base_url: str | None = None) -> str:
-    """Return where MIOSA's API begins: what is given, else ``MIOSA_BASE_URL``, else MIOSA's own.
-
-    The version may be left out: ``https://host`` and ``https://host/prefix`` are followed by ``/api/v1``.
-    """
-    given = (base_url or os.environ.get("MIOSA_BASE_URL") or BASE_URL).strip().rstrip("/")
-    path = given.rpartition("/")
-    return given if _VERSIONED.fullmatch(f"/{path[2]}") else f"{given}/api/v1"
-
-
 def socket_url(http_url: str) -> str:
     """Return the address of a WebSocket from that which it would have as a request."""
     return f"ws{http_url.removeprefix('http')}"
@@ -106,25 +89,15 @@ def miosa_client(
         rows: Rows that count before those of all APIs.
 
     Raises:
-        InvalidInputError: If both a key and a token are given.
+        InvalidInputError: If both a key and a token are given, or the tenant cannot be one.
     """
-    if api_key and access_token:
-        raise InvalidInputError("give api_key or access_token, not both", provider=provider)
-    account = (tenant or os.environ.get("MIOSA_TENANT") or "").strip()
-    if not (account.isascii() and account.isprintable()):
-        raise InvalidInputError(f"{account!r} cannot be a tenant", provider=provider)
+    account = account_of(provider, api_key=api_key, access_token=access_token, base_url=base_url, tenant=tenant)
     return HttpClient(
         provider=provider,
-        base_url=api_url(base_url),
-        key=SecretStr(_key(access_token, api_key)),
-        headers=[("x-miosa-tenant", account)] if account else [],
+        base_url=account.base_url,
+        key=account.key,
+        headers=account.headers,
         rows=(*rows, *ROWS),
         timeout=timeout,
         http_client=http_client,
     )
-
-
-def _key(*given: str | SecretStr | None) -> str:
-    texts = [one.get_secret_value() if isinstance(one, SecretStr) else one for one in given]
-    named = [os.environ.get(name) for name in ("MIOSA_ACCESS_TOKEN", "MIOSA_API_KEY")]
-    return next((text.strip() for text in (*texts, *named) if text and text.strip()), "")

@@ -14,7 +14,8 @@ from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStat
 from deskhand.providers.creation import unique_name
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
-from deskhand.providers.miosa.service import KEY_HINT, miosa_client
+from deskhand.providers.miosa.account import KEY_HINT
+from deskhand.providers.miosa.service import miosa_client
 from deskhand.providers.opencomputers.api import NAME, ROWS, HostApi, host_info, is_of_deskhand
 from deskhand.providers.opencomputers.computer import OpenComputersComputer
 from deskhand.providers.opencomputers.registration import Registry, registration_body

@@ -12,8 +12,8 @@ from pydantic import JsonValue, SecretStr
 from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, OutcomeUnknownError, ProtocolError
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import ComputerSpec
+from deskhand.providers.miosa.account import CONSOLE
 from deskhand.providers.miosa.envelope import listed
-from deskhand.providers.miosa.service import CONSOLE
 from deskhand.providers.opencomputers.api import CREATED_HERE, HOSTS, NAME, OPERATIONS, HostApi, host_of
 from deskhand.providers.options import check_option
 

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import JsonValue
+
 __all__ = ["Fault", "FaultControls"]
 
 MESSAGES = {
@@ -39,6 +41,7 @@ class Fault:
         drop: Whether the connection is broken without an answer.
         delay: Seconds before the answer.
         stall_after: How many bytes of the answer's body are sent before nothing comes any more; -1: no answer at all.
+        cut_after: How many bytes of the answer's body are sent before the connection ends.
         trickle: Seconds that the body takes, in small pieces.
     """
 
@@ -46,13 +49,14 @@ class Fault:
     after_effect: bool = False
     status: int | None = None
     message: str = ""
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
     drop: bool = False
     delay: float = 0.0
     stall_after: int | None = None
+    cut_after: int | None = None
     trickle: float = 0.0
 
 
@@ -104,7 +108,7 @@ class FaultControls:
         message: str | None = None,
         retry_after: float | str | None = None,
         upstream_status: int | None = None,
-        extra: Mapping[str, object] | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
         after_effect: bool = False,
         times: int = 1,
     ) -> None:
@@ -174,6 +178,16 @@ class FaultControls:
             times: How many requests are answered like this.
         """
         self._plan(Fault(route=route, after_effect=True, stall_after=-1 if after is None else after), times)
+
+    def cut(self, *, after: int, route: str | None = None, times: int = 1) -> None:
+        """Does what was asked for, and ends the connection in the middle of the answer.
+
+        Args:
+            after: How many bytes of the body are sent.
+            route: The route that it waits for.
+            times: How many requests are answered like this.
+        """
+        self._plan(Fault(route=route, after_effect=True, cut_after=after), times)
 
     def slow(self, *, delay: float = 0.0, trickle: float = 0.0, route: str | None = None, times: int = 1) -> None:
         """Answers late or slowly.

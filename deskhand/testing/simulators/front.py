@@ -165,7 +165,8 @@ class Front:
         """Returns an answer as a fault changes it."""
         if fault.status is not None and fault.body is None:
             error = ApiError(fault.status, fault.message)
-            body = {**self._vendor.error_body(error, route, str(uuid.uuid4())), **fault.extra}
+            error.extra.update(fault.extra)
+            body = self._vendor.error_body(error, route, str(uuid.uuid4()))
             return Answer(fault.status, json.dumps(body).encode(), headers=fault.headers)
         if fault.body is not None:
             return Answer(fault.status or 200, fault.body, fault.content_type, fault.headers)
@@ -226,6 +227,9 @@ class Front:
         if answer.stream is not None:
             await _stream(answer, fault, receive, send)
             return
+        if fault.cut_after is not None:
+            await send(_part(answer.body[: fault.cut_after], more=True))
+            return  # what is not completed ends with its connection
         if fault.stall_after is not None:
             await send(_part(answer.body[: fault.stall_after], more=True))
             await _until_left(receive)
@@ -305,7 +309,7 @@ async def _until_left(receive: Receive) -> None:
 
 async def _stream(answer: Answer, fault: Fault, receive: Receive, send: Send) -> None:
     """Sends pieces as they come, until they end, the client has left, or a fault breaks off or stalls."""
-    left = fault.stall_after
+    left = fault.stall_after if fault.cut_after is None else fault.cut_after
     async with anyio.create_task_group() as group:
 
         async def watch() -> None:
@@ -323,6 +327,8 @@ async def _stream(answer: Answer, fault: Fault, receive: Receive, send: Send) ->
                 break
             await send(_part(piece if left is None else piece[:left], more=True))
             left = None if left is None else max(0, left - len(piece))
+            if left == 0 and fault.cut_after is not None:
+                break
             if left == 0:
                 await anyio.sleep_forever()  # until the client leaves
         group.cancel_scope.cancel()

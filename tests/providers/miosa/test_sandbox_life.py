@@ -269,9 +269,10 @@ async def test_sandbox_is_resumed_once_its_checkpoint_is_saved() -> None:
             200
         ]
         await sandbox.stop()
-        transient = {"error": {"code": "RESTORE_TRANSIENT", "message": "later", "retryable": True}}
         hosted.simulator.sandboxes[sandbox.info.id].checkpoint_pending = False
-        hosted.simulator.fail(503, route="resume_sandbox", extra=transient, times=2)
+        hosted.simulator.fail(
+            503, route="resume_sandbox", extra={"code": "RESTORE_TRANSIENT", "retryable": True}, times=2
+        )
         await sandbox.start()
         assert sandbox.info.status is ComputerStatus.RUNNING
 

@@ -19,8 +19,9 @@ from deskhand.errors import (
 )
 from deskhand.providers.answers import moment, number
 from deskhand.providers.http import Operation
+from deskhand.providers.miosa.account import api_url
 from deskhand.providers.miosa.envelope import listed, unwrapped, without_secrets
-from deskhand.providers.miosa.service import api_url, miosa_client, socket_url
+from deskhand.providers.miosa.service import miosa_client, socket_url
 
 ACT = Operation("act")
 

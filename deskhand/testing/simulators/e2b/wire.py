@@ -51,7 +51,7 @@ def refused(error: DeskhandError) -> ApiError:
 
 def daemon_error(error: ApiError) -> Json:
     """Returns an error as the daemon's calls write it."""
-    return {"code": CODES.get(error.status, "internal"), "message": error.message}
+    return {"code": CODES.get(error.status, "internal"), "message": error.message, **error.extra}
 
 
 def envelope(message: Json, flags: int = 0) -> bytes:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Caller", "Session", "Snapshot", "timestamp"]
 
 SnapshotStatus: TypeAlias = Literal["creating", "uploading", "ready", "restoring", "failed", "deleted"]
+KeyKind: TypeAlias = Literal["live", "i"]
 SessionStatus: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 
@@ -123,23 +124,25 @@ class Account:
         self.sandbox_snapshots: dict[str, SandboxSnapshot] = {}
         self.done: dict[tuple[str, str, str], SimulatedSandbox] = {}
 
-    def add_key(self) -> str:
+    def add_key(self, kind: KeyKind = "live") -> str:
         """Issues a key."""
-        key = f"msk_live_{secrets.token_hex(16)}"
+        key = f"msk_{kind}_{secrets.token_hex(16)}"
         self.keys[key] = True
         return key
 
-    def authenticate(self, authorization: str, tenant: str) -> Caller:
+    def authenticate(self, authorization: str, tenant: str, *, kind: KeyKind = "live") -> Caller:
         """Returns whose request it is.
 
         Raises:
-            ApiError: If there is no key, it is not valid, or the tenant is another's.
+            ApiError: If there is no key, it is not valid or of another kind, or the tenant is another's.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise ApiError(401, "Missing API key.", code="UNAUTHORIZED")
         if not self.keys.get(token):
             raise ApiError(401, "Invalid API key.", code="UNAUTHORIZED")
+        if not token.startswith(f"msk_{kind}_"):
+            raise ApiError(403, "This key does not have the scope for that.", code="SCOPE_NOT_ALLOWED")
         if tenant and tenant not in self.tenants:
             raise ApiError(403, "This key has no access to that tenant.", code="TENANT_FORBIDDEN")
         return Caller(SecretStr(token), tenant or self.tenants[0])

@@ -29,6 +29,7 @@ class MiosaDialect:
             the exit code.
         restores: Whether a sandbox's snapshot is restored onto another machine, or in place.
         checkpoint: Seconds after a pause until what is saved of it then is saved, and it can be resumed.
+        models: How models answer where a stream is asked for: by events, or with the whole in one piece all the same.
     """
 
     exec: Literal["stdout", "output", "merged"] = "stdout"
@@ -44,6 +45,7 @@ class MiosaDialect:
     terminal: Literal["frames", "text", "bytes"] = "frames"
     restores: Literal["another", "in_place"] = "another"
     checkpoint: float = 0.0
+    models: Literal["events", "whole"] = "events"
 
 
 @dataclass(frozen=True, slots=True)

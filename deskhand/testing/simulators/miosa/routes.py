@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deskhand.testing.simulators.routing import Route
 
-__all__ = ["MIOSA_ROUTES", "TABLE"]
+__all__ = ["MIOSA_ROUTES", "MODEL_ROUTES", "TABLE"]
 
 _API = "/api/v1"
 _ONE = f"{_API}/computers/{{id}}"
@@ -96,7 +96,12 @@ TABLE: tuple[Route, ...] = (
     Route("list_sandbox_files", "GET", (f"{_SANDBOX}/files",)),
     Route("stat_sandbox_file", "POST", (f"{_SANDBOX}/fs/stat",)),
     Route("expose_sandbox_port", "POST", (f"{_SANDBOX}/expose",)),
+    Route("chat", "POST", (f"{_API}/intelligence/chat/completions",), takes="bytes"),
+    Route("list_models", "GET", (f"{_API}/intelligence/models",)),
 )
+
+MODEL_ROUTES = frozenset({"chat", "list_models"})
+"""The routes that an intelligence key opens, and no other."""
 
 
 MIOSA_ROUTES: tuple[str, ...] = tuple(route.name for route in TABLE)

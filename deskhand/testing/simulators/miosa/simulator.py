@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, ClassVar
 import anyio.abc
 
 from deskhand.providers import ExternalComputer, Screen, open_computer
+from deskhand.testing.models import Script
 from deskhand.testing.simulators.front import Handler, SocketHandler
 from deskhand.testing.simulators.latency import Latency, LatencyName
 from deskhand.testing.simulators.routing import Route
 from deskhand.testing.simulators.simulator import Simulator
 from deskhand.testing.simulators.wire import ApiError, Json
 
-from .account import Account, Caller, Snapshot
+from .account import Account, Caller, KeyKind, Snapshot
 from .actions import Actions
 from .computer import SimulatedComputer
 from .dialect import MiosaDialect, MiosaPlan
 from .extras import Agent, Extras
 from .files import Files
 from .lifecycle import Lifecycle
-from .routes import TABLE
+from .models import Models
+from .routes import MODEL_ROUTES, TABLE
 from .sandbox import SandboxSnapshot, SimulatedSandbox
 from .sandbox_use import SandboxUse
 from .sandboxes import SandboxLife
@@ -72,6 +74,8 @@ class MiosaSimulator(Simulator):
         latency: ``none``, or ``seed`` for the times that were measured with the vendor.
         behind: Gives the machine behind each computer; a local desktop where not given.
         agent: What the vendor's own agent does with a goal; it looks at the screen and says so where not given.
+        model: The turns that its models play, as in `deskhand.testing.FakeOpenAI`; they repeat what they are told where
+            not given.
         port: The port; 0 takes a free one.
         keep_requests: How many requests are kept, and at most 64 MB of them.
 
@@ -91,6 +95,7 @@ class MiosaSimulator(Simulator):
         latency: LatencyName = "none",
         behind: Callable[[], AbstractAsyncContextManager[ExternalComputer]] | None = None,
         agent: Agent | None = None,
+        model: Script | None = None,
         port: int = 0,
         keep_requests: int = 10_000,
     ) -> None:
@@ -104,7 +109,9 @@ class MiosaSimulator(Simulator):
         self.most_body = 128 * 1024 * 1024
         self._account = Account(plan or MiosaPlan())
         self._key = self._account.add_key()
+        self._models_key = self._account.add_key("i")
         self._agent = agent
+        self._models = Models(self._account, self.dialect, model)
         self._lifecycle: Lifecycle | None = None
         self._sandbox_life: SandboxLife | None = None
 
@@ -112,9 +119,11 @@ class MiosaSimulator(Simulator):
 
     def admit(self, connection: HTTPConnection, route: Route, path: Mapping[str, str]) -> Caller:
         """Returns whose request it is."""
-        del route, path
+        del path
         headers = connection.headers
-        return self._account.authenticate(headers.get("authorization", ""), headers.get("x-miosa-tenant", ""))
+        kind: KeyKind = "i" if route.name in MODEL_ROUTES else "live"
+        tenant = headers.get("x-miosa-tenant", "")
+        return self._account.authenticate(headers.get("authorization", ""), tenant, kind=kind)
 
     def error_body(self, error: ApiError, route: str | None, request_id: str) -> Json:
         """Returns an error as the dialect has it."""
@@ -181,6 +190,8 @@ class MiosaSimulator(Simulator):
             "cancel_session": extras.cancel_session,
             "balance": extras.balance,
             "usage": life.usage,
+            "chat": self._models.chat,
+            "list_models": self._models.listing,
             **self._sandbox_handlers(tasks),
         }
 
@@ -260,9 +271,24 @@ class MiosaSimulator(Simulator):
         return self._key
 
     @property
+    def models_url(self) -> str:
+        """Where its models are, for ``MIOSA_AI_GATEWAY_URL``, and for whatever speaks OpenAI's Chat Completions."""
+        return f"{self.base_url}/intelligence"
+
+    @property
+    def models_key(self) -> str:
+        """The account's intelligence key, for ``MIOSA_AI_GATEWAY_KEY``: it opens the models, and nothing else."""
+        return self._models_key
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The variables that lead a program here."""
-        return {"MIOSA_BASE_URL": self.base_url, "MIOSA_API_KEY": self.key}
+        return {
+            "MIOSA_BASE_URL": self.base_url,
+            "MIOSA_API_KEY": self.key,
+            "MIOSA_AI_GATEWAY_URL": self.models_url,
+            "MIOSA_AI_GATEWAY_KEY": self.models_key,
+        }
 
     def options(self) -> Mapping[str, object]:
         """Return the options that lead the provider here, to a tenant of its own."""

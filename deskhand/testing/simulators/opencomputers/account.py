@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from pydantic import JsonValue
+
 from deskhand.testing.simulators.wire import Answer, ApiError, Call, Field, Json
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ def timestamp(seconds: float | None = None) -> str:
 class CodedError(ApiError):
     """An error with a code of its own."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, **extra: JsonValue) -> None:
         super().__init__(status, message)
+        self.extra.update(extra)
         self.code = code
 
     def body(self, request_id: str) -> Json:
         """Returns the body of the answer."""
-        return {"error": {"code": self.code, "message": self.message, "request_id": request_id}}
+        return {"error": {"code": self.code, "message": self.message, "request_id": request_id, **self.extra}}
 
 
 def plain_fields(body: Json, fields: Mapping[str, Field]) -> Json:

@@ -104,7 +104,7 @@ class OpenComputersSimulator(Simulator):
         if isinstance(error, CodedError) or error.status == 422:
             return super().error_body(error, route, request_id)
         code = _CODES.get(error.status, "INTERNAL_ERROR" if error.status >= 500 else "BAD_REQUEST")
-        return CodedError(error.status, code, error.message).body(request_id)
+        return CodedError(error.status, code, error.message, **error.extra).body(request_id)
 
     def _handlers(self, tasks: anyio.abc.TaskGroup) -> Mapping[str, Handler]:
         account = self._account
