@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from itertools import combinations, product
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
@@ -39,11 +40,26 @@ CLEAN_UP = 10.0
 INPUT = f"input of {LONG}".encode()
 OLD, NEW = b"old", b"new" * 30_000
 
+
+class MiosaSandboxes(MiosaSimulator):
+    """MIOSA seen by those who use its sandboxes."""
+
+    def options(self) -> Mapping[str, object]:
+        """Return the options that make sandboxes."""
+        return {**super().options(), "kind": "sandbox"}
+
+    @property
+    def computers(self) -> Mapping[str, Any]:
+        """The sandboxes that exist."""
+        return self.sandboxes
+
+
 Vendor = DaytonaSimulator | E2BSimulator | MiosaSimulator | OpenComputersSimulator | CuaSimulator
 VENDORS: Mapping[str, Callable[[Behind], AbstractAsyncContextManager[Vendor]]] = {
     "e2b": lambda behind: E2BSimulator(behind=behind),
     "daytona": lambda behind: DaytonaSimulator(behind=behind),
     "miosa": lambda behind: MiosaSimulator(behind=behind),
+    "miosa sandbox": lambda behind: MiosaSandboxes(behind=behind),
     "opencomputers": lambda behind: OpenComputersSimulator(behind=behind),
     "cua": lambda behind: CuaSimulator(behind=behind),
 }
@@ -51,6 +67,7 @@ PROVIDERS: Mapping[type[Vendor], type[ComputeProvider]] = {
     E2BSimulator: E2BProvider,
     DaytonaSimulator: DaytonaProvider,
     MiosaSimulator: MiosaProvider,
+    MiosaSandboxes: MiosaProvider,
     OpenComputersSimulator: OpenComputersProvider,
     CuaSimulator: CuaProvider,
 }
