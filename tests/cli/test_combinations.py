@@ -66,6 +66,16 @@ async def test_driver_of_ones_own_runs_on_it_too(tmp_path: Path, computer: str) 
     assert result["output"].startswith("hello on ")
 
 
+@pytest.mark.parametrize("harness", ["claude", "openai-functions"])
+async def test_machine_without_a_screen_is_used_by_its_shell(tmp_path: Path, harness: str) -> None:
+    """The scripted model writes by a command there; `MIOSA_KIND` chooses it."""
+    ended = await Program(tmp_path, {"MIOSA_KIND": "sandbox"}).run(
+        "run", "write a greeting", "--harness", harness, "--computer", "miosa", "--fake", "--simulate"
+    )
+    assert ended.code == 0, ended.err + ended.out[-2000:]
+    assert "There was no screen to use" in ended.out
+
+
 async def test_computer_that_cannot_be_simulated_is_named(tmp_path: Path) -> None:
     """So is one that exists already: a simulator begins with none."""
     program = Program(tmp_path)
