@@ -10,7 +10,14 @@ from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import SecretStr
 
-from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, NotFoundError
+from deskhand.errors import (
+    ComputerGoneError,
+    DeskhandError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnsupportedError,
+)
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import OwnClient
@@ -142,11 +149,15 @@ class MiosaProvider(HostedProvider):
         """
         self._owned()
         found: builtins.list[ComputerInfo] = []
-        lacking: builtins.list[NotFoundError] = []
+        lacking: builtins.list[DeskhandError] = []
         for fleet in self._fleets.values():
             try:
                 found += await fleet.list()
-            except NotFoundError as error:  # an API may have one of the two alone
+            except (
+                NotFoundError,
+                PermissionDeniedError,
+                UnsupportedError,
+            ) as error:  # an API or a key for one
                 lacking.append(error)
         if len(lacking) == len(self._fleets):
             raise lacking[0]
@@ -157,14 +168,20 @@ class MiosaProvider(HostedProvider):
 
         Raises:
             NotFoundError: If neither is there.
+            PermissionDeniedError: If the key may not look for one of both, and the other is not there.
         """
-        last: DeskhandError | None = None
+        denied: PermissionDeniedError | None = None
+        missing: ComputerGoneError | NotFoundError | None = None
         for kind in sorted(self._fleets, key=lambda one: one != self._kind):
             try:
                 return await do(self._fleets[kind])
             except (ComputerGoneError, NotFoundError) as error:
-                last = error
-        raise self._unknown(computer_id, last.request_id if last is not None else None) from last
+                missing = error
+            except PermissionDeniedError as error:  # a key may be for the other kind
+                denied = error
+        if denied is not None:
+            raise denied
+        raise self._unknown(computer_id, missing.request_id if missing is not None else None) from missing
 
     def __repr__(self) -> str:
         """The state at a glance."""

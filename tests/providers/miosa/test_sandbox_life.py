@@ -12,6 +12,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     ProviderError,
     QuotaError,
     RateLimitedError,
@@ -89,6 +90,25 @@ async def test_service_without_sandboxes_lists_its_computers() -> None:
             await hosted.provider.list()
         for route in ("list", "create", "list_sandboxes", "create_sandbox"):
             hosted.simulator.restore(route)
+
+
+async def test_key_for_one_of_both_kinds_is_enough_for_that_one() -> None:
+    """What it may not look for is not listed and not found; a key for neither is told."""
+    async with miosa() as hosted:
+        sandbox = await hosted.sandbox()
+        key, url = hosted.simulator.key, hosted.simulator.base_url
+        async with MiosaProvider(api_key=key, base_url=url) as other:
+            for route in ("list", "get"):
+                hosted.simulator.fail(403, route=route)
+            assert [one.id for one in await other.list()] == [sandbox.info.id]
+            assert isinstance(await other.get(sandbox.info.id), MiosaSandbox)
+            hosted.simulator.fail(403, route="get")
+            with pytest.raises(PermissionDeniedError):
+                await other.get("no-such")
+            for route in ("list", "list_sandboxes"):
+                hosted.simulator.fail(403, route=route)
+            with pytest.raises(PermissionDeniedError):
+                await other.list()
 
 
 async def test_usage_is_counted_for_whom_the_spec_names() -> None:
