@@ -104,6 +104,7 @@ _OFF: Final = "start it, or wait until it has started"
 ROWS: Final = (
     FailureRow(400, "is the sandbox started", Failure(ConflictError, "no", True, _OFF)),
     FailureRow(400, "not started", Failure(ConflictError, "no", True, _OFF)),
+    FailureRow(400, "not stopped", Failure(ConflictError, "no", hint="stop it first")),
     FailureRow(400, "valid state", Failure(ConflictError, "no", hint="see its state with refresh")),
     FailureRow(400, "did you add it", Failure(NotFoundError, "no", hint="see the snapshots at https://app.daytona.io")),
     FailureRow(400, "quota", Failure(QuotaError, "no", hint=_QUOTA)),

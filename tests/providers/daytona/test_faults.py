@@ -47,6 +47,7 @@ class Row(NamedTuple):
 CONTROL = [
     Row(400, "no IP address found. Is the Sandbox started?", "", ConflictError, "no", True, "start it"),
     Row(400, "Sandbox is not started", "", ConflictError, "no", True, "start it"),
+    Row(400, "Sandbox is not stopped", "", ConflictError, "no", False, "stop it"),
     Row(400, "Sandbox is not in valid state", "", ConflictError, "no", False, "refresh"),
     Row(400, "Total CPU quota exceeded", "", QuotaError, "no", False, "limits"),
     Row(400, "disk limit exceeded", "", QuotaError, "no", False, "limits"),

@@ -108,6 +108,18 @@ async def test_held_keys_are_let_go_of_whatever_happens() -> None:
         assert set(held[1]) == {"ctrl", "shift", "x"}
 
 
+async def test_lost_answer_to_a_click_is_not_sent_again() -> None:
+    """A click that is repeated may confirm what nobody has read."""
+    async with FakeComputer() as machine, daytona(lambda: machine) as hosted:
+        computer = await hosted.create()
+        for is_done in (True, False):
+            hosted.simulator.drop(route="click", after_effect=is_done)
+            with pytest.raises(OutcomeUnknownError):
+                await computer.left_click(3, 4)
+        assert machine.performed == [Click(3, 4)]
+        assert len(hosted.simulator.asked("click")) == 2
+
+
 async def test_part_that_was_done_is_told() -> None:
     """A refusal after the first of several requests is no "nothing happened"."""
     async with daytona() as hosted:

@@ -37,6 +37,20 @@ async def test_stopped_sandbox_keeps_its_disk_and_says_that_it_is_off() -> None:
         assert len(hosted.simulator.asked("start")) == 1
 
 
+async def test_change_of_state_that_was_not_heard_of_is_no_conflict() -> None:
+    """The request that is sent again meets what the first one has brought about; a real conflict is told."""
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        for route, change in (("stop", computer.stop), ("archive", computer.archive), ("start", computer.start)):
+            hosted.simulator.drop(route=route, after_effect=True)
+            await change()
+            assert len(hosted.simulator.asked(route)) > 1
+        assert computer.info.status is ComputerStatus.RUNNING
+        hosted.simulator.fail(409, route="stop", message="a state change is in progress")
+        with pytest.raises(ConflictError, match="in progress"):
+            await computer.stop()
+
+
 async def test_fork_has_the_files_and_is_owned() -> None:
     """A lost answer leaves no second one; where the vendor has no forks, the capability goes."""
     async with daytona(shell_only) as hosted:
