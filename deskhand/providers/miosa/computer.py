@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -199,11 +199,12 @@ class MiosaComputer(MiosaMachine):
         stdin: bytes | None,
     ) -> AsyncIterator[ExecStream]:
         checked_timeout(timeout)
-        async with self._files.given(stdin) as given, self._knowing_socket(ROUTE):
+        async with self._files.given(stdin) as given, AsyncExitStack() as stack:
             marked = Marked.of(NAME, command, cwd=cwd, env=env, stdin=given)
             here = (self._api, self._info.id, self._commands, self._files, marked)
-            async with open_stream(*here, timeout=timeout, cwd=cwd) as stream:
-                yield stream
+            async with self._knowing_socket(ROUTE):  # what its user does with it says nothing of it
+                stream = await stack.enter_async_context(open_stream(*here, timeout=timeout, cwd=cwd))
+            yield stream
 
     async def python(self, code: str, *, timeout: float | None = None) -> ExecResult:
         """Run Python code, by the vendor's route for it; as a command where that is missing.
@@ -252,10 +253,10 @@ class MiosaComputer(MiosaMachine):
 
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
-        async with (
-            self._knowing_socket(ROUTE),
-            open_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
-        ):
+        async with AsyncExitStack() as stack:
+            async with self._knowing_socket(ROUTE):
+                opening = open_terminal(self._api, self._info.id, columns=columns, rows=rows)
+                terminal = await stack.enter_async_context(opening)
             yield terminal
 
     # Screen and input

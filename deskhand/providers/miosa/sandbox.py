@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -170,10 +170,10 @@ class MiosaSandbox(MiosaMachine):
 
     @asynccontextmanager
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
-        async with (
-            self._knowing_socket(TERMINAL),
-            open_sandbox_terminal(self._api, self._info.id, columns=columns, rows=rows) as terminal,
-        ):
+        async with AsyncExitStack() as stack:
+            async with self._knowing_socket(TERMINAL):  # what its user does with it says nothing of it
+                opening = open_sandbox_terminal(self._api, self._info.id, columns=columns, rows=rows)
+                terminal = await stack.enter_async_context(opening)
             yield terminal
 
     # Ports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
@@ -214,6 +215,22 @@ async def test_terminal_ends_what_it_started_and_tells_what_breaks() -> None:
         with pytest.raises(ComputerGoneError):
             async with sandbox.terminal():
                 pass
+
+
+@pytest.mark.parametrize("kind", ["sandbox", "computer"])
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["terminal", "stream"])
+async def test_what_its_user_raises_says_nothing_of_a_route(kind: str, *, is_streamed: bool) -> None:
+    """Only what opens a socket or a stream tells whether there is one."""
+    async with miosa(shell_only) as hosted:
+        computer: ExternalComputer = await (hosted.sandbox() if kind == "sandbox" else hosted.create())
+        before = computer.capabilities
+        opening: AbstractAsyncContextManager[object] = (
+            computer.exec_stream("true") if is_streamed else computer.terminal()
+        )
+        with pytest.raises(UnsupportedError, match="mine"):
+            async with opening:
+                raise UnsupportedError("mine")
+        assert computer.capabilities == before
 
 
 async def test_port_has_the_address_that_the_vendor_tells() -> None:
