@@ -7,7 +7,8 @@ import binascii
 import math
 import secrets
 import shlex
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +16,12 @@ import anyio
 import anyio.to_thread
 
 from deskhand.errors import DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
-from deskhand.providers.actions import InputAction, Wait
+from deskhand.providers.actions import InputAction, Type, Wait
 from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
 from deskhand.providers.needs import INPUT, capabilities_for, check_points
 from deskhand.providers.pictures import check_region, formed, image_format, size_of
+from deskhand.providers.spare_keys import is_worth_it, lines_typing, restoring, saving, spare_keys
 from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
 __all__ = ["ShellDesktop"]
@@ -80,8 +82,10 @@ class ShellDesktop(ExternalComputer):
     is sent once. When it fails or is cancelled, what it holds is let go of. A picture is written to a private file,
     which is read through `read_bytes` where there are files, else through ``exec`` in parts, and removed.
 
-    A character that the keyboard has no key for is typed on a spare key, which is bound to it for some 60 ms: an
-    application that is busier than that may miss it.
+    Characters that the keyboard has no key for are typed on spare keys. Of a text with more than a few, as many are
+    bound at once as there are spare keys, by ``xkbcomp``, which comes with X servers; the keymap is put back when it is
+    typed. Where that is missing, each is bound for its own stroke. An application that is busy for longer than 250 ms,
+    or 60 ms where it is one stroke, may miss them.
     """
 
     inline_picture = _PART
@@ -222,21 +226,37 @@ class ShellDesktop(ExternalComputer):
             await anyio.sleep(action.duration)
             return
         check_points(action, self._found().screen)
-        for number, call in enumerate(calls(action)):
-            try:
-                await self._xdotool(call, seconds(action))
-            except DeskhandError as error:
-                if error.effect != "no":
+        async with self._lines_of(action) as lines:
+            for number, line in enumerate(lines):
+                try:
+                    await self._xdotool(line, seconds(action))
+                except DeskhandError as error:
+                    if error.effect != "no":
+                        await self._let_go(action)
+                    if number:
+                        done_in_part(error)
+                    raise
+                except anyio.get_cancelled_exc_class():
                     await self._let_go(action)
-                if number:
-                    done_in_part(error)
-                raise
-            except anyio.get_cancelled_exc_class():
-                await self._let_go(action)
-                raise
+                    raise
 
-    async def _xdotool(self, words: str, seconds: float) -> None:
-        result = await self._run(f"exec xdotool {words}", seconds)
+    @asynccontextmanager
+    async def _lines_of(self, action: InputAction) -> AsyncIterator[Iterable[str]]:
+        """Give the lines that perform an action; the keymap is as it was after that, however it ends."""
+        plain = (f"exec xdotool {call}" for call in calls(action))
+        if not (isinstance(action, Type) and is_worth_it(action.text)):
+            yield plain
+            return
+        path = f"/tmp/deskhand-{secrets.token_hex(8)}.xkb"  # noqa: S108 (nobody can guess it)
+        try:
+            saved = await self._run(saving(path))
+            spare = spare_keys(_lines(saved)) if saved.ok else {}
+            yield lines_typing(action.text, path, spare) if spare else plain
+        finally:
+            await self._tidy(restoring(path))
+
+    async def _xdotool(self, line: str, seconds: float) -> None:
+        result = await self._run(line, seconds)
         if not result.ok:
             raise failure(result, self.info.provider)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 from deskhand.errors import Effect, InvalidInputError, ProviderError
@@ -56,14 +57,18 @@ _NOT_STARTED: Final = frozenset({126, 127})
 _NO_DISPLAY: Final = "open display"
 
 
-def calls(action: InputAction) -> Iterator[str]:
+def calls(action: InputAction, codes: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
     """Yield the arguments of the calls that perform an action, quoted for a shell: one, more for a long text.
+
+    Args:
+        action: The action.
+        codes: The codes of keys that letters of a text are bound to: then of all letters that are not ASCII.
 
     Raises:
         InvalidInputError: If it is no action of pointer or keyboard.
     """
     size, words = 0, list[str]()
-    for word in _strokes(action.text) if isinstance(action, Type) else [" ".join(_words(action))]:
+    for word in _strokes(action.text, codes) if isinstance(action, Type) else [" ".join(_words(action))]:
         length = len(word.encode())
         if words and size + length > _LONGEST:
             yield " ".join(words)
@@ -201,12 +206,14 @@ def _way(path: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)
 
 
-def _strokes(text: str) -> Iterator[str]:
+def _strokes(text: str, codes: Mapping[str, int]) -> Iterator[str]:
     """Yield a text in parts: line breaks, which are strokes of Return, and what the keyboard has keys for, or not."""
     for run in _RUNS.finditer(text.replace("\r\n", "\n").replace("\r", "\n")):
         part = run.group()
         if run.lastgroup == "breaks":
             yield _key(("enter",), len(part))
+        elif codes and not part.isascii():
+            yield f"key --delay {_DELAY} {' '.join(str(codes[letter]) for letter in part)}"
         elif run.lastgroup == "capital":
             yield _key((part,), 1)
         else:

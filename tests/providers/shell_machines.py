@@ -71,12 +71,12 @@ class FilesMachine(ShellMachine):
 
 @asynccontextmanager
 async def a_machine(
-    kind: type[ShellMachine] = ShellMachine, *, screen: Screen = SCREEN, desktop: bool = True
+    kind: type[ShellMachine] = ShellMachine, *, screen: Screen = SCREEN, desktop: bool = True, setup: str = ""
 ) -> AsyncIterator[tuple[ShellMachine, LocalComputer]]:
     """Open a machine with a desktop found, and give what is behind it."""
     async with LocalProvider() as provider:
         behind = await provider.create(name="behind", spec=ComputerSpec(screen=screen), desktop=desktop)
-        machine = kind(behind)
+        machine = kind(behind, setup=setup)
         await machine.find_desktop()
         yield machine, behind
 

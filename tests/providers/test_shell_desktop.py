@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import random
 import re
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
+from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from PIL import Image
 
@@ -44,9 +48,12 @@ from deskhand.providers.local.xserver import available_server
 from deskhand.testing import FakeComputer
 from deskhand.testing.received import typed_text
 from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.shell_machines import FilesMachine, ShellMachine, a_machine
+from tests.providers.shell_machines import FilesMachine, ShellMachine, a_bare_machine, a_machine
 
 without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+without_xvfb_skipped = pytest.mark.skipif(
+    shutil.which("Xvfb") is None or shutil.which("xkbcomp") is None, reason="Xvfb is not installed"
+)
 SEEN = {Capability.SCREENSHOT, Capability.REGION}
 USED = INPUT | {Capability.CURSOR}
 ACTIONS: list[InputAction] = [
@@ -177,7 +184,7 @@ async def test_failed_action_says_what_is_certain(result: ExecResult, effect: st
 async def test_part_of_a_text_that_was_typed_is_told() -> None:
     """That the second command did not start does not mean that nothing was typed."""
     async with told() as machine:
-        machine.instead = lambda _: said("") if len(machine.asked) < 2 else said("not found", 127)
+        machine.instead = lambda _: said("") if len(machine.asked) < 3 else said("not found", 127)
         with pytest.raises(ProviderError) as caught:
             await machine.type("'漢" * 20_000)
         assert (caught.value.effect, caught.value.retryable) == ("yes", False)
@@ -329,6 +336,82 @@ async def test_text_that_looks_like_something_else_is_typed(text: str) -> None:
         async with x_ground_truth(*behind.x_access) as truth:
             await machine.type(text)
             assert typed_text(await truth.events()) == text
+
+
+LETTERS = (
+    "Καλημέρα, κόσμε! Ñandú grüßt ÀÉ; 漢字かな交じり文を打つ、速く。 😀🎉 'and' @BOUND@ {plain} ASCII\n"
+    + "".join(chr(0x4E00 + 7 * number) for number in range(40))
+    + "漢字漢字 Привет, мир. ÑñÑñ\n"
+)
+"""Of many scripts, with letters that come twice, and more of them than a keyboard has spare keys for."""
+
+
+def symbols(display: str) -> list[str]:
+    """Return what is on every key of a display."""
+    dumped = subprocess.run(["xkbcomp", "-xkb", display, "-"], capture_output=True, text=True, check=True).stdout
+    lines = dumped[dumped.index("xkb_symbols") : dumped.index("xkb_geometry")].splitlines()
+    return [line.strip() for line in lines[1:] if "key <" in line or "modifier_map" in line]
+
+
+def left_keymaps() -> set[Path]:
+    """Return the keymaps that were saved and not removed."""
+    return {*Path("/tmp").glob("deskhand-*.xkb*")}
+
+
+@pytest.mark.needs_x
+@without_xvfb_skipped
+async def test_many_letters_without_a_key_are_bound_at_once_and_typed_exactly() -> None:
+    """On a bare X server, twice; the keymap is as it was, and nothing is left."""
+    async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
+        before, left = symbols(display), left_keymaps()
+        assert len({letter for letter in LETTERS if not letter.isascii()}) > 60
+        for _ in range(2):
+            await truth.clear()
+            await machine.type(LETTERS)
+            assert typed_text(await truth.events()) == LETTERS
+            assert (symbols(display), left_keymaps()) == (before, left)
+
+
+@pytest.mark.needs_x
+@without_xvfb_skipped
+@pytest.mark.parametrize("after", [1, 20, 60])
+async def test_cancelled_typing_leaves_the_keymap_as_it_was(after: int) -> None:
+    """Wherever in the text it is, what was typed is its beginning, and nothing more comes."""
+    async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
+        before, left = symbols(display), left_keymaps()
+        async with anyio.create_task_group() as group:
+            group.start_soon(machine.type, LETTERS * 3)
+            with anyio.fail_after(30):
+                while len(typed_text(await truth.events())) < after:
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        typed = typed_text(await truth.events())
+        assert (LETTERS * 3).startswith(typed)
+        assert after <= len(typed) < len(LETTERS * 3)
+        assert (symbols(display), left_keymaps()) == (before, left)
+        await machine.type("so")
+        assert typed_text(await truth.events()) == f"{typed}so"
+
+
+@pytest.mark.needs_x
+@without_x_skipped
+@pytest.mark.parametrize("broken", ["return 127", '[ "$1" != -w ] && command xkbcomp "$@"'], ids=["missing", "refused"])
+async def test_letters_are_typed_one_by_one_where_the_keymap_cannot_be_sent(broken: str) -> None:
+    """Without the program, and with a server that takes no keymap."""
+    async with a_machine(setup=f"xkbcomp() {{ {broken}; }}\n") as (machine, behind):
+        assert behind.x_access is not None
+        async with x_ground_truth(*behind.x_access) as truth:
+            await machine.type("漢字かな交じり文")
+            assert typed_text(await truth.events()) == "漢字かな交じり文"
+
+
+async def test_few_letters_without_a_key_are_one_command() -> None:
+    """Binding them at once would take longer."""
+    async with told() as machine:
+        await machine.type("héllö")
+        assert len(machine.asked) == 1
+        await machine.type("漢字かな交じり文")
+        assert [command.split()[0] for command in machine.asked[1:]] == ["umask", "exec", "["]
 
 
 @pytest.mark.needs_x
