@@ -51,7 +51,7 @@ _READ: Final = rf"""
 s=$(stat -L -c %s -- "$p") || exit {_MISSING}
 if [ "$s" -le {INLINE} ]; then printf '%s\n' inline; base64 -w0 < "$p"; exit; fi
 [ "$s" -le {MAX_FILE} ] || exit {_LARGE}
-t=$(mktemp /tmp/.deskhand-XXXXXXXX) && cp -- "$p" "$t" || exit {_FULL}
+t=@COPY@; umask 077; cp -- "$p" "$t" || {{ rm -f -- "$t"; exit {_FULL}; }}
 printf '%s %s ' "$t" "$(stat -c %s "$t")"; sha256sum < "$t"
 """
 _PREPARE: Final = rf"""
@@ -102,22 +102,37 @@ class ShellFiles:
 
     async def read(self, path: str) -> bytes:
         """Read a regular file, whole: a large one is first copied, so that nobody changes it under the reader."""
-        output = await self._run("read a file", path, _READ)
-        head, _, rest = output.partition("\n")
-        if head == "inline":
-            return self._decoded(rest, path)
+        copy = _new_place()
+        is_told, is_copied = False, True  # as long as nobody says that it is not
         try:
-            copy, size, digest = head.split()[:3]
-            length = int(size)
-        except ValueError as error:
-            raise self._garbled(path) from error
-        try:
+            output = await self._run("read a file", path, _READ.replace("@COPY@", copy))
+            head, _, rest = output.partition("\n")
+            if head == "inline":
+                is_copied = False
+                return self._decoded(rest, path)
+            length, digest = self._described(head, copy, path)
+            is_told = True
             try:
                 return self._whole(await self._fetched(path, copy, length, _LARGE_PART), path, length, digest)
             except ProtocolError:  # a server may cut long outputs
                 return self._whole(await self._fetched(path, copy, length, INLINE), path, length, digest)
+        except (FileMissingError, InvalidInputError, PermissionDeniedError):
+            is_copied = is_told
+            raise
         finally:
-            await self._commands.in_background(lambda: self._forget(copy))
+            if is_copied:
+                await self._commands.in_background(lambda: self._forget(copy, is_late=not is_told))
+
+    def _described(self, head: str, copy: str, path: str) -> tuple[int, str]:
+        """Return the length and the digest of a copy."""
+        try:
+            place, size, digest = head.split()[:3]
+            length = int(size)
+        except ValueError as error:
+            raise self._garbled(path) from error
+        if place != copy:
+            raise self._garbled(path)
+        return length, digest
 
     def _whole(self, data: bytes, path: str, length: int, digest: str) -> bytes:
         if len(data) != length or hashlib.sha256(data).hexdigest() != digest:
@@ -184,7 +199,7 @@ class ShellFiles:
 
     async def stage_input(self, content: bytes) -> str:
         """Put a command's long input into a file of its own; return the file's place."""
-        place = f"/tmp/.deskhand-{secrets.token_hex(8)}"  # noqa: S108 (on the computer, with a name nobody guesses)
+        place = _new_place()
         async with self._staged(place, f"t={place}\n", content):
             return place
 
@@ -235,15 +250,17 @@ class ShellFiles:
         """Delete a file of our own, whatever becomes of whoever asked for it."""
         await self._commands.in_background(lambda: self._forget(place))
 
-    async def _forget(self, copy: str) -> None:
+    async def _forget(self, copy: str, *, is_late: bool = False) -> None:
+        if is_late:
+            await anyio.sleep(_LATE)
         with suppress(DeskhandError):  # it lies in /tmp, which is emptied
-            await self._commands.plain("run a command", f"rm -f -- {shlex.quote(copy)}", is_urgent=True)
+            await self._commands.plain("write a part of a file", f"rm -f -- {shlex.quote(copy)}", is_urgent=True)
 
     async def _discard(self, path: str, prepare: str, *, is_put: bool) -> None:
         if not is_put:
             await anyio.sleep(_LATE)
         with suppress(DeskhandError):  # the computer is gone, or cannot be reached: nobody can do more
-            await self._run("run a command", path, f'{prepare}rm -f -- "$t"')
+            await self._run("write a part of a file", path, f'{prepare}rm -f -- "$t"')
 
     def _decoded(self, text: str, path: str) -> bytes:
         try:
@@ -298,6 +315,11 @@ async def _all(do: Callable[[int], Awaitable[None]], indexes: Iterable[int]) -> 
             tasks.start_soon(work, tasks)
     if failed:
         raise failed[0]
+
+
+def _new_place() -> str:
+    """Return where a file of our own can lie on the computer: under a name that nobody guesses."""
+    return f"/tmp/.deskhand-{secrets.token_hex(8)}"  # noqa: S108
 
 
 def _place(path: str) -> str:
