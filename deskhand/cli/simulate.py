@@ -40,7 +40,7 @@ def simulate(
         Pace, typer.Option("--latency", help="How long answers take: none, or seed for the vendor's measured times.")
     ] = Pace.NONE,
     fake_desktop: Annotated[
-        bool, typer.Option("--fake-desktop", help="Put made-up computers behind it: no X server, no process.")
+        bool, typer.Option("--fake-desktop", help="Put made-up desktops behind it: no X server, a real shell.")
     ] = False,
     json: JsonOption = False,
     debug: DebugOption = False,

@@ -58,7 +58,7 @@ def simulator(name: Vendor, *, latency: LatencyName = "none", port: int = 0, fak
         name: One of `SIMULATED`.
         latency: How long its answers take.
         port: The port; 0 takes a free one.
-        fake_desktop: Whether the computers behind it are made up.
+        fake_desktop: Whether the desktops behind it are made up.
 
     Raises:
         ConfigError: If the extra that it needs is not installed.
@@ -69,9 +69,7 @@ def simulator(name: Vendor, *, latency: LatencyName = "none", port: int = 0, fak
         raise ConfigError(
             f"the simulators need a package that is not installed: {error}", hint="pip install 'deskhand[simulate]'"
         ) from error
-    from deskhand.testing import FakeComputer
-
     made: Simulator = getattr(simulators, _SIMULATORS[name])(
-        port=port, latency=latency, behind=FakeComputer if fake_desktop else None
+        port=port, latency=latency, behind=simulators.made_up_machine if fake_desktop else None
     )
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .cua import CUA_COMMANDS, CUA_ROUTES, CuaSimulator
 from .daytona import DAYTONA_ROUTES, DaytonaDialect, DaytonaPlan, DaytonaSimulator
 from .e2b import E2B_ROUTES, E2BPlan, E2BSimulator
+from .made_up import made_up_machine
 from .miosa import MIOSA_ROUTES, MiosaDialect, MiosaPlan, MiosaSimulator
 from .opencomputers import OPENCOMPUTERS_ROUTES, OpenComputersDialect, OpenComputersSimulator
 from .orgo import ORGO_ROUTES, OrgoDialect, OrgoPlan, OrgoSimulator
@@ -39,4 +40,5 @@ __all__ = [
     "OrgoSimulator",
     "RecordedRequest",
     "Simulator",
+    "made_up_machine",
 ]
