@@ -6,7 +6,7 @@ import builtins
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args, overload
 
 from pydantic import SecretStr
 
@@ -100,6 +100,21 @@ class MiosaProvider(HostedProvider):
             await self._wherever(computer_id, lambda fleet: fleet.destroy(computer_id))
         except NotFoundError as error:
             raise ComputerGoneError(error.message, effect="no", provider=NAME) from error
+
+    @overload
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, kind: Literal["computer"], **vendor_options: object
+    ) -> MiosaComputer: ...
+
+    @overload
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, kind: Literal["sandbox"], **vendor_options: object
+    ) -> MiosaSandbox: ...
+
+    @overload
+    async def create(
+        self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object
+    ) -> MiosaComputer | MiosaSandbox: ...
 
     async def create(
         self, *, name: str, spec: ComputerSpec | None = None, **vendor_options: object

@@ -37,9 +37,7 @@ class Miosa:
 
     async def sandbox(self, name: str = "box", spec: ComputerSpec | None = None, **options: object) -> MiosaSandbox:
         """Create a sandbox."""
-        sandbox = await self.provider.create(name=name, spec=spec, kind="sandbox", **options)
-        assert isinstance(sandbox, MiosaSandbox)
-        return sandbox
+        return await self.provider.create(name=name, spec=spec, kind="sandbox", **options)
 
 
 @asynccontextmanager
