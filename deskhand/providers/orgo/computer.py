@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import anyio
@@ -171,12 +171,14 @@ class OrgoComputer(HostedComputer):
     async def _terminal(self, columns: int, rows: int) -> AsyncIterator[Terminal]:
         async with self._noticing():
             token = await self._terminal_token()
-        try:
-            async with open_terminal(self._terminal_uri(), token, columns=columns, rows=rows) as terminal:
-                yield terminal
-        except UnsupportedError:
-            self._api.missing.add(TERMINAL)
-            raise
+        async with AsyncExitStack() as stack:
+            try:
+                opened = open_terminal(self._terminal_uri(), token, columns=columns, rows=rows)
+                terminal = await stack.enter_async_context(opened)
+            except UnsupportedError:
+                self._api.missing.add(TERMINAL)
+                raise
+            yield terminal  # what its user does with it says nothing of it
 
     def _terminal_uri(self) -> str:
         return terminal_uri(self._api.http.origin, instance_of(self._info) or "")

@@ -163,3 +163,13 @@ async def test_frames_that_are_none_end_the_terminal(frame: str | bytes) -> None
         async with open_terminal(uri, SecretStr("t"), columns=80, rows=24) as terminal:
             with anyio.fail_after(10), pytest.raises(ProtocolError):
                 _ = [data async for data in terminal]
+
+
+async def test_what_is_raised_while_a_terminal_is_open_says_nothing_of_its_route() -> None:
+    """Whoever uses it may find something else missing."""
+    async with orgo(shell_only) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(UnsupportedError):
+            async with computer.terminal():
+                computer.require(Capability.PORTS)
+        assert Capability.TERMINAL in computer.capabilities
