@@ -7,10 +7,13 @@ control plane tells with every sandbox, and takes the same key.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from pydantic import JsonValue
+from pydantic_core import from_json
 
 from deskhand.errors import (
     AuthError,
@@ -266,6 +269,18 @@ class DaytonaApi:
             request_id=error.request_id,
         )
 
+    async def age(self, computer_id: str) -> float:
+        """Return the seconds since a sandbox was created, by the vendor's own clock where it tells the time."""
+        reply = await self.http.ask(OPERATIONS["describe a computer"], self.path(computer_id))
+        try:
+            fields = from_json(reply.data, allow_inf_nan=False)
+        except ValueError:
+            fields = None
+        created = moment(fields.get("createdAt")) if isinstance(fields, dict) else None
+        if created is None:
+            raise ProtocolError("daytona does not tell when the sandbox was created", provider=NAME, effect="no")
+        return max(0.0, (_told_time(reply.headers.get("date", "")) - created).total_seconds())
+
     async def is_there(self, computer_id: str) -> bool:
         """Ask whether a sandbox is there, whatever else was not found."""
         try:
@@ -285,6 +300,15 @@ class DaytonaApi:
             ComputerGoneError: If it is not there any more.
         """
         await self.http.ask(OPERATIONS["destroy a computer"], self.path(computer_id), is_urgent=True)
+
+
+def _told_time(date: str) -> datetime:
+    """Return the time that a header tells; that of this machine where it tells none."""
+    try:
+        told = parsedate_to_datetime(date)
+    except ValueError:
+        return datetime.now(UTC)
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
 
 def state_of(fields: Mapping[str, JsonValue]) -> str:

@@ -7,7 +7,6 @@ import binascii
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -363,10 +362,9 @@ class DaytonaComputer(RestoringComputer):
         self._check()
         if seconds > _LONGEST_TTL:
             raise InvalidInputError(f"{seconds:g} s is longer than a sandbox may live", provider=NAME)
-        created = self._info.created_at
-        age = 0.0 if created is None else max(0.0, (datetime.now(UTC) - created).total_seconds())
-        ttl = minutes(age + _positive(seconds))  # the vendor counts from its creation
+        _positive(seconds)
         async with self._noticing():
+            ttl = minutes(await self._api.age(self._info.id) + seconds)  # the vendor counts from its creation
             self._learn(await self._api.use("set its time to live", self._info.id, f"ttl/{ttl}"))
 
     async def refresh(self) -> ComputerInfo:

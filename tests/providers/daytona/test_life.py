@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import anyio
+import httpx2
 import pytest
 
-from deskhand.errors import ComputerGoneError, ConflictError, DeskhandError, InvalidInputError, UnsupportedError
+from deskhand.errors import (
+    ComputerGoneError,
+    ConflictError,
+    DeskhandError,
+    InvalidInputError,
+    ProtocolError,
+    UnsupportedError,
+)
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus
-from tests.providers.daytona.parts import daytona
+from deskhand.providers.daytona import DaytonaProvider
+from tests.providers.daytona.parts import daytona, simulated
 from tests.providers.orgo.parts import shell_only
 
 
@@ -83,6 +94,47 @@ async def test_time_to_live_ends_it_in_the_middle_and_can_be_extended() -> None:
         for wrong in (0, -1, float("nan"), 10**12):
             with pytest.raises(DeskhandError):
                 await computer.extend(wrong)
+
+
+class Clocked(httpx2.AsyncHTTPTransport):
+    """Tells the vendor's time with each answer: that of this machine, and some seconds."""
+
+    def __init__(self, ahead: float) -> None:
+        super().__init__()
+        self._ahead = ahead
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        response.headers["date"] = format_datetime(datetime.now(UTC) + timedelta(seconds=self._ahead), usegmt=True)
+        return response
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, 0.0, 7200.0])
+async def test_clock_that_is_wrong_shortens_no_life(ahead: float) -> None:
+    """The vendor counts from its creation, by its own clock: one of half an hour that gets ten minutes has forty."""
+    async with (
+        simulated() as simulator,
+        httpx2.AsyncClient(transport=Clocked(ahead), timeout=20) as own,
+        DaytonaProvider(**simulator.options(), http_client=own) as provider,  # type: ignore[arg-type]
+    ):
+        computer = await provider.create(name="box")
+        simulator.computers[computer.info.id].created_at += ahead - 1800
+        await computer.extend(600)
+        [asked] = simulator.asked("ttl")
+        assert int(asked.path.rpartition("/")[2]) in {40, 41}
+        simulator.computers[computer.info.id].created_at -= ahead  # or it would be over by the clock of this machine
+
+
+async def test_life_is_not_extended_where_nobody_knows_since_when_it_is() -> None:
+    """An answer without a time of creation, or that is none, is told."""
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        for body in (b"{}", b"<html>", b'{"createdAt": "yesterday"}', b"[]"):
+            hosted.simulator.respond(body, route="get", content_type="application/json")
+            with pytest.raises(ProtocolError) as caught:
+                await computer.extend(60)
+            assert caught.value.effect == "no"
+        assert not hosted.simulator.asked("ttl")
 
 
 async def test_idle_sandbox_stops_and_is_deleted_by_itself() -> None:
