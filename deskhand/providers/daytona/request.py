@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from deskhand.errors import InvalidInputError
-from deskhand.providers.contract import ComputerSpec
+from deskhand.providers.contract import ComputerSpec, Screen
 from deskhand.providers.daytona.api import NAME
+from deskhand.providers.execution import check_command
 from deskhand.providers.options import check_option, positive
 
 __all__ = ["creation_body", "minutes", "restoration_body"]
@@ -32,6 +33,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, type]]] = {
 """What the vendor calls an option, and what it must be."""
 _OF_AN_IMAGE: Final = frozenset({"buildInfo", "cpu", "memory", "disk"})
 """What a snapshot has of its own."""
+_SMALLEST, _LARGEST = Screen(320, 200), Screen(7680, 4320)
 _KINDS: Final = {str: "text", bool: "True or False", int: "a whole number"}
 
 
@@ -53,9 +55,10 @@ def creation_body(
         **_checked(options),
         **_sizes(spec),
     }
+    check_command("", spec.env)
     env = {str(key): value for key, value in spec.env.items()}
     if spec.screen is not None:
-        width, height = spec.screen
+        width, height = _checked_screen(Screen(*spec.screen))
         env["VNC_RESOLUTION"] = f"{width}x{height}"
     if env:
         body["env"] = env
@@ -70,6 +73,17 @@ def creation_body(
     if spec.ttl is not None:
         body["ttlMinutes"] = minutes(spec.ttl)
     return body
+
+
+def _checked_screen(screen: Screen) -> Screen:
+    """Return a screen that can be had: Daytona passes over one that is none, without a word."""
+    if not (_SMALLEST.width <= screen.width <= _LARGEST.width and _SMALLEST.height <= screen.height <= _LARGEST.height):
+        raise InvalidInputError(
+            f"a screen of {screen.width}x{screen.height} cannot be had: at least {_SMALLEST.width}x{_SMALLEST.height}, "
+            f"at most {_LARGEST.width}x{_LARGEST.height}",
+            provider=NAME,
+        )
+    return screen
 
 
 def restoration_body(

@@ -21,6 +21,7 @@ from deskhand.errors import (
 from deskhand.providers.daytona import DaytonaComputer
 from deskhand.providers.daytona.streams import Demultiplexer
 from deskhand.testing.simulators import DaytonaDialect
+from deskhand.testing.simulators.front import Breakage
 from tests.providers.daytona.parts import daytona
 from tests.providers.orgo.parts import shell_only
 
@@ -120,6 +121,32 @@ async def test_broken_log_is_told_and_the_command_ended() -> None:
             await followed(computer, "echo begun; sleep 62", then=hosted.simulator.break_sockets)
         assert caught.value.effect == "unknown"
         assert (await computer.exec("pgrep -f 'sleep 6[2]'")).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "kind"),
+    [
+        ("abort", 0, ConnectionLostError),
+        ("half", 0, ConnectionLostError),
+        ("close", 1011, ConnectionLostError),
+        ("close", 4500, ConnectionLostError),
+        ("close", 1000, ProtocolError),
+    ],
+)
+async def test_log_that_closes_before_the_command_has_ended_is_no_end(
+    how: Breakage, code: int, kind: type[DeskhandError]
+) -> None:
+    """What closes it is told, whatever was read; a close by the rules tells no exit code; nothing runs on."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        with anyio.fail_after(30), pytest.raises(kind) as caught:
+            await followed(
+                computer, "echo begun; sleep 64", then=lambda: hosted.simulator.break_sockets(how, code=code)
+            )
+        assert (type(caught.value), caught.value.effect in {"yes", "unknown"}) == (kind, True)
+        assert (await computer.exec("pgrep -f 'sleep 6[4]'")).exit_code == 1
+        assert len(hosted.simulator.asked("session_exec")) == 1
+        assert len(hosted.simulator.asked("delete_session")) == 1
 
 
 async def test_command_that_cannot_be_run_is_no_success() -> None:

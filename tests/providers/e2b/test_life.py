@@ -162,8 +162,12 @@ async def test_list_has_all_pages_and_get_adopts_what_was_made_elsewhere() -> No
     [
         (ComputerSpec(cpus=4), {}, "no cpus"),
         (ComputerSpec(memory=1 << 30), {}, "no memory"),
-        (ComputerSpec(ttl=-1), {}, "ttl"),
+        (ComputerSpec(disk=1 << 30), {}, "no disk"),
+        *((ComputerSpec(ttl=ttl), {}, "ttl") for ttl in (-1, 0, float("nan"), float("inf"))),
         (ComputerSpec(screen=(10, 10)), {}, "screen"),
+        (ComputerSpec(screen=(2561, 1440)), {}, "screen"),
+        (ComputerSpec(env={"A=B": "x"}), {}, "A=B"),
+        (ComputerSpec(env={"A": "x\0y"}), {}, "A"),
         (ComputerSpec(), {"auto_puase": True}, "auto_pause"),
         (ComputerSpec(), {"auto_pause": "yes"}, "True or False"),
         (ComputerSpec(metadata={"deskhand-name": "x"}), {}, "taken"),
