@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 import secrets
 import shlex
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import anyio
 import anyio.to_thread
 
-from deskhand.errors import DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
+from deskhand.errors import DeadlineExceededError, DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
 from deskhand.providers.actions import InputAction, Type, Wait
 from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
@@ -33,6 +34,8 @@ _TIDYING: Final = 10.0
 _PART: Final = 45_000
 """Bytes of a picture that travel in one command's output, of which 64 KiB are kept: base64 makes three bytes four."""
 _LARGEST: Final = 32 * 1024 * 1024
+_SMALL, _FAST = 10, 70
+"""How hard scrot does not try to make a picture small: a fifth more bytes take two thirds of the time."""
 _HEAD: Final = "picture of "
 _TEXTS: Final = {"LC_ALL": "C.UTF-8"}
 """xdotool reads its arguments by the locale."""
@@ -52,11 +55,13 @@ done 2>/dev/null
 """
 _TAKE: Final = r"""
 umask 077
-said=$(scrot @OPTIONS@ -q 10 @PATH@ 2>&1) || { code=$?; rm -f @PATH@; echo "$said"; exit $code; }
+said=$(scrot @OPTIONS@ -q @QUALITY@ @PATH@ 2>&1) || { code=$?; rm -f @PATH@; echo "$said"; exit $code; }
 size=$(wc -c < @PATH@)
 echo "@HEAD@"$size
-if [ $size -le @PART@ ]; then base64 @PATH@; rm -f @PATH@; fi
+if [ $size -le @MOST@ ]; then @PRINT@; rm -f @PATH@; fi
 """
+_PACKED: Final = "base64 -w0 @PATH@ 2>/dev/null || base64 @PATH@"
+_SIZE: Final = re.compile(rb"^%b(\d+)\r?\n" % _HEAD.encode(), re.MULTILINE)
 
 _PROGRAMS: Final = {"screenshot": {"scrot", "base64"}, "cursor_position": {"xdotool"}, "perform": {"xdotool"}}
 """What each method runs on the computer."""
@@ -80,7 +85,8 @@ class ShellDesktop(ExternalComputer):
 
     Every action is one command with one call of ``xdotool`` in it, several for a text of thousands of characters, and
     is sent once. When it fails or is cancelled, what it holds is let go of. A picture is written to a private file,
-    which is read through `read_bytes` where there are files, else through ``exec`` in parts, and removed.
+    printed and removed by one command: through `exec_stream` whatever its size, else through ``exec`` if it is small.
+    A large one is then read through `read_bytes` where there are files, else through ``exec`` in parts.
 
     Characters that the keyboard has no key for are typed on spare keys. Of a text with more than a few, as many are
     bound at once as there are spare keys, by ``xkbcomp``, which comes with X servers; the keymap is put back when it is
@@ -88,8 +94,8 @@ class ShellDesktop(ExternalComputer):
     or 60 ms where it is one stroke, may miss them.
     """
 
-    inline_picture = _PART
-    """Bytes of a picture that travel in a command's output at most; larger ones are read by themselves."""
+    is_output_exact: ClassVar[bool] = False
+    """Whether `exec_stream` gives what a command writes byte for byte: then a picture comes as it is."""
 
     _desktop: _Desktop | None = None
 
@@ -151,18 +157,23 @@ class ShellDesktop(ExternalComputer):
 
     async def _picture(self, options: str) -> bytes:
         path = f"/tmp/deskhand-{secrets.token_hex(8)}.png"  # noqa: S108 (nobody can guess it)
-        line = _TAKE.replace("@OPTIONS@", options).replace("@PATH@", path)
-        line = line.replace("@HEAD@", _HEAD).replace("@PART@", str(self.inline_picture)).strip()
+        is_streamed = Capability.EXEC_STREAM in self.capabilities
+        is_exact = is_streamed and self.is_output_exact
+        most = _LARGEST if is_streamed else _PART
+        line = _TAKE.replace("@QUALITY@", str(_FAST if is_streamed else _SMALL))
+        line = line.replace("@OPTIONS@", options).replace("@PRINT@", "cat @PATH@" if is_exact else _PACKED)
+        line = line.replace("@PATH@", path).replace("@HEAD@", _HEAD).replace("@MOST@", str(most)).strip()
         is_removed = False
         try:
-            result = await self._run(line)
+            printed, result = await (self._followed(line) if is_streamed else self._printed(line))
             if not result.ok:
                 is_removed = result.exit_code is not None
                 raise self._no_picture(result)
-            size, inline = self._sized(_lines(result))
-            is_removed = size <= self.inline_picture
+            size, start = self._sized(printed)
+            is_removed = size <= most
             if is_removed:
-                return self._decoded(inline, size)
+                picture = memoryview(printed)[start:]
+                return self._whole(bytes(picture[:size]), size) if is_exact else self._decoded(picture, size)
             if size > _LARGEST:
                 raise PayloadTooLargeError(f"the screenshot has {size} bytes", provider=self.info.provider)
             if Capability.FILES in self.capabilities:
@@ -172,24 +183,51 @@ class ShellDesktop(ExternalComputer):
             if not is_removed:
                 await self._tidy(f"rm -f {path}")
 
+    async def _printed(self, line: str) -> tuple[bytes, ExecResult]:
+        """Run what prints a picture, and return what it printed; of more than 64 KiB, a part."""
+        result = await self._run(line)
+        return (result.output if result.stdout is None else result.stdout).encode(), result
+
+    async def _followed(self, line: str) -> tuple[bytearray, ExecResult]:
+        """Run what prints a picture, and return all that it printed."""
+        printed, said, failure = bytearray(), "", None
+        async with self.exec_stream(line, timeout=_PATIENCE, env=self._variables) as stream:
+            try:
+                async for chunk in stream:
+                    if chunk.stream == "stdout":
+                        printed += chunk.data
+                    if len(printed) > 2 * _LARGEST:
+                        raise PayloadTooLargeError("the screenshot has no end", provider=self.info.provider)
+            except DeadlineExceededError as error:
+                failure = error.message
+            code = stream.exit_code
+        if code != 0:
+            said = printed.decode(errors="replace")
+        return printed, ExecResult(said, None, None, code, failure)
+
     async def _part(self, path: str, start: int, size: int) -> bytes:
-        result = await self._run(f"tail -c +{start + 1} {path} | head -c {_PART} | base64")
+        printed, result = await self._printed(f"tail -c +{start + 1} {path} | head -c {_PART} | base64")
         if not result.ok:
             raise self._no_picture(result)
-        return self._decoded(_lines(result), min(_PART, size - start))
+        return self._decoded(memoryview(printed), min(_PART, size - start))
 
-    def _sized(self, lines: list[str]) -> tuple[int, list[str]]:
-        """Return the picture's size, and the lines behind that."""
-        for number, line in enumerate(lines):
-            if line.startswith(_HEAD) and line.removeprefix(_HEAD).isdigit():
-                return int(line.removeprefix(_HEAD)), lines[number + 1 :]
+    def _sized(self, printed: bytes | bytearray) -> tuple[int, int]:
+        """Return the picture's size, and where it begins in what was printed."""
+        if found := _SIZE.search(printed):
+            return int(found[1]), found.end()
         raise ProtocolError("the computer tells no size of its picture", provider=self.info.provider, effect="no")
 
-    def _decoded(self, lines: list[str], size: int) -> bytes:
+    def _decoded(self, packed: memoryview, size: int) -> bytes:
         try:
-            data = base64.b64decode("".join(lines), validate=True)
+            return self._whole(binascii.a2b_base64(packed, strict_mode=True), size)  # (in one line: nothing is copied)
         except binascii.Error:
-            data = b""
+            pass
+        try:
+            return self._whole(base64.b64decode(b"".join(bytes(packed).split()), validate=True), size)
+        except binascii.Error:
+            return self._whole(b"", size)
+
+    def _whole(self, data: bytes, size: int) -> bytes:
         if len(data) != size:
             raise ProtocolError(
                 f"of {size} bytes of a picture {len(data)} came", provider=self.info.provider, effect="no"
@@ -271,9 +309,12 @@ class ShellDesktop(ExternalComputer):
             raise self._unsupported(Capability.SCREENSHOT)
         return self._desktop
 
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {"DISPLAY": self._found().display, **_TEXTS}
+
     async def _run(self, line: str, seconds: float = 0.0) -> ExecResult:
-        env = {"DISPLAY": self._found().display, **_TEXTS}
-        return await self.exec(line, timeout=math.ceil(seconds) + _PATIENCE, env=env)
+        return await self.exec(line, timeout=math.ceil(seconds) + _PATIENCE, env=self._variables)
 
     async def _tidy(self, line: str) -> None:
         """Run what has to be done although something failed, or nobody waits any more: bounded, and without a word."""

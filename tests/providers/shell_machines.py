@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 import anyio
 
 from deskhand import ComputerSpec
-from deskhand.providers import ComputerInfo, ComputerStatus, ExecResult, ExternalComputer, Screen, ShellDesktop
+from deskhand.providers import (
+    ComputerInfo,
+    ComputerStatus,
+    ExecResult,
+    ExecStream,
+    ExternalComputer,
+    Screen,
+    ShellDesktop,
+)
 from deskhand.providers.local import LocalComputer, LocalProvider
 
 SCREEN = Screen(1000, 700)
@@ -67,6 +76,29 @@ class FilesMachine(ShellMachine):
     async def read_bytes(self, path: str) -> bytes:
         """Read a file."""
         return await self._machine.read_bytes(path)
+
+
+class StreamMachine(ShellMachine):
+    """The same, whose commands can be followed too."""
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Follow a command."""
+        self.asked.append(command)
+        return self._machine.exec_stream(self._setup + command, timeout=timeout, cwd=cwd, env=env, stdin=stdin)
+
+
+class ExactMachine(StreamMachine):
+    """The same, and every byte that they write comes."""
+
+    is_output_exact: ClassVar[bool] = True
 
 
 @asynccontextmanager

@@ -157,3 +157,45 @@ async def test_key_may_have_a_header_of_its_own() -> None:
         await client.call(READ, "/look")
     assert script.requests[0].headers["x-api-key"] == KEY
     assert "authorization" not in script.requests[0].headers
+
+
+async def finished(client: HttpClient, script: Script, body: Pieces) -> None:
+    """Follow an answer whose first piece says that it ends, and leave it."""
+    script.answers[:] = [httpx2.Response(200, stream=body)]
+    async with client.stream(CLICK, "/follow", b"asked", silence=5.0) as stream:
+        assert await anext(aiter(stream)) == b"that is all"
+        await stream.finish()
+    assert body.is_closed
+
+
+async def test_answer_that_has_told_its_end_is_read_to_its_end() -> None:
+    """So that its connection can be used again; that it breaks off there is no error."""
+    script = Script(answer())
+    async with script.client() as client:
+        for rest in ((), (b"a word more",), (httpx2.RemoteProtocolError("cut"),)):
+            body = Pieces(b"that is all", *rest)
+            await finished(client, script, body)
+            assert body.sent == 1 + (rest == (b"a word more",))
+
+
+async def test_answer_that_goes_on_behind_its_end_is_left() -> None:
+    """What comes then is bounded in size."""
+    script = Script(answer())
+    async with script.client() as client:
+        body = Pieces(b"that is all", b"x" * 70_000, b"more")
+        await finished(client, script, body)
+        assert body.sent == 2
+
+
+async def test_answers_that_never_end_are_not_waited_for() -> None:
+    """Not long, and after three of them not at all; one that ends counts anew."""
+    script = Script(answer())
+    async with script.client() as client:
+        await finished(client, script, Pieces(b"that is all", None))
+        await finished(client, script, Pieces(b"that is all"))
+        with anyio.fail_after(3):
+            for _ in range(3):
+                await finished(client, script, Pieces(b"that is all", None))
+        body = Pieces(b"that is all", b"more")
+        await finished(client, script, body)
+        assert body.sent == 1

@@ -48,7 +48,14 @@ from deskhand.providers.local.xserver import available_server
 from deskhand.testing import FakeComputer
 from deskhand.testing.received import typed_text
 from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.shell_machines import FilesMachine, ShellMachine, a_bare_machine, a_machine
+from tests.providers.shell_machines import (
+    ExactMachine,
+    FilesMachine,
+    ShellMachine,
+    StreamMachine,
+    a_bare_machine,
+    a_machine,
+)
 
 without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 without_xvfb_skipped = pytest.mark.skipif(
@@ -266,13 +273,18 @@ def noise(width: int = 400, height: int = 300) -> bytes:
     return packed.getvalue()
 
 
+GIVEN = 'scrot() { cp ~/picture.png "${@: -1}"; }'
+
+
 @asynccontextmanager
-async def photographed(picture: bytes, kind: type[ShellMachine] = ShellMachine) -> AsyncIterator[ShellMachine]:
-    """Open a real machine whose scrot gives this picture; no picture may be left on it."""
+async def photographed(
+    picture: bytes, kind: type[ShellMachine] = ShellMachine, *, setup: str = GIVEN
+) -> AsyncIterator[ShellMachine]:
+    """Open a real machine whose scrot gives this picture, unless told otherwise; no picture may be left on it."""
     async with LocalProvider() as provider:
         behind = await provider.create(name="behind", desktop=False)
         await behind.write_file("picture.png", picture)
-        machine = kind(behind, setup='scrot() { cp ~/picture.png "${@: -1}"; }\n')
+        machine = kind(behind, setup=f"{setup}\n")
         machine.instead = lambda _: said("desktop :7 400 300 scrot base64\n") if not machine.asked[1:] else None
         await machine.find_desktop()
         yield machine
@@ -283,9 +295,11 @@ async def photographed(picture: bytes, kind: type[ShellMachine] = ShellMachine) 
                 await behind.stat(path)
 
 
-@pytest.mark.parametrize(("kind", "commands"), [(ShellMachine, 11), (FilesMachine, 2)])
+@pytest.mark.parametrize(
+    ("kind", "commands"), [(ShellMachine, 11), (FilesMachine, 2), (StreamMachine, 1), (ExactMachine, 1)]
+)
 async def test_large_picture_comes_whole(kind: type[ShellMachine], commands: int) -> None:
-    """In parts that each fit into a command's output, or as a file; it is removed afterwards."""
+    """In parts that each fit into a command's output, as a file, or in what one command writes; it is removed."""
     picture = noise()
     async with photographed(picture, kind) as machine:
         machine.asked[1:] = []
@@ -301,6 +315,29 @@ async def test_small_picture_is_one_command() -> None:
         assert await machine.screenshot() == picture
         assert len(machine.asked[1:]) == 1
         assert machine.screen == Screen(40, 30)
+
+
+@pytest.mark.parametrize(
+    ("setup", "text"),
+    [
+        ("scrot() { echo 'Cannot open display' >&2; exit 2; }", "Cannot open display"),
+        ('scrot() { printf html > "${@: -1}"; }', "neither PNG nor JPEG"),
+        ('scrot() { truncate -s 40M "${@: -1}"; }', "41943040 bytes"),
+        (
+            f"{GIVEN}\ncat() {{ head -c 99 ~/picture.png; }}\nbase64() {{ cat | command base64; }}",
+            "bytes of a picture 99",
+        ),
+        (f"{GIVEN}\ncat() {{ yes; }}\nbase64() {{ yes; }}", "has no end"),
+    ],
+    ids=["fails", "is none", "is too large", "is cut off", "has no end"],
+)
+@pytest.mark.parametrize("kind", [StreamMachine, ExactMachine])
+async def test_followed_picture_that_is_none_is_an_error(kind: type[ShellMachine], setup: str, text: str) -> None:
+    """As where a command's output comes at once."""
+    async with photographed(noise(), kind, setup=setup) as machine:
+        with pytest.raises(DeskhandError, match=text) as caught:
+            await machine.screenshot()
+        assert caught.value.effect != "yes"
 
 
 async def test_picture_that_cannot_be_read_is_removed() -> None:

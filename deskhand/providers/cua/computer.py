@@ -178,14 +178,43 @@ class CuaComputer(HostedComputer):
         form = image_format(format)
         if region is not None and self._info.screen is not None:
             check_region(region, self._info.screen)
+        if cursor and Capability.CURSOR in self.capabilities:
+            data, place = await self._picture_and_place()
+            data = await anyio.to_thread.run_sync(with_pointer, data, place, limiter=self._decoders)
+        else:
+            data = await self._picture()
+        return await formed(data, region, form, NAME, self._decoders)
+
+    async def _picture(self) -> bytes:
         data = picture_of((await self._server.ask("take a screenshot")).get("image_data"))
         size = size_of(data, NAME)
         if size != self._info.screen:
             self._info = replace(self._info, screen=size)
-        if cursor and Capability.CURSOR in self.capabilities:
-            place = await self.cursor_position()
-            data = await anyio.to_thread.run_sync(with_pointer, data, place, limiter=self._decoders)
-        return await formed(data, region, form, NAME, self._decoders)
+        return data
+
+    async def _picture_and_place(self) -> tuple[bytes, tuple[int, int]]:
+        """Ask for a picture and for where the pointer is, at once: the one is no older than the other."""
+        data, places = b"", list[tuple[int, int]]()
+        failure: DeskhandError | None = None
+
+        async def ask_place() -> None:
+            nonlocal failure
+            try:
+                places.append(await self.cursor_position())
+            except DeskhandError as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask_place)
+            try:
+                data = await self._picture()
+            except DeskhandError as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return data, places[0]
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""

@@ -14,7 +14,7 @@ from deskhand.errors import DeskhandError, ProtocolError
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import Capability, Screen
 from deskhand.providers.cua.api import NAME
-from deskhand.providers.cua.server import CuaServer
+from deskhand.providers.cua.server import MOST_IDLE, CuaServer
 
 __all__ = ["capabilities_of", "has_xdotool", "screen_of", "survey"]
 
@@ -53,10 +53,12 @@ def capabilities_of(server: CuaServer) -> set[Capability]:
 async def survey(server: CuaServer) -> None:
     """Find out which commands are missing."""
     failed: list[DeskhandError] = []
+    few = anyio.CapacityLimiter(MOST_IDLE)  # what is opened beyond those is closed at once
 
     async def ask(name: str) -> None:
         try:
-            await server.knows(name)
+            async with few:
+                await server.knows(name)
         except DeskhandError as error:
             failed.append(error)
 

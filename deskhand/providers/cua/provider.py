@@ -25,7 +25,7 @@ from deskhand.providers.contract import ComputerInfo, ComputerSpec, ComputerStat
 from deskhand.providers.cua.api import NAME, ROWS
 from deskhand.providers.cua.cloud import Cloud, CloudMachine, address_of, machine_info
 from deskhand.providers.cua.computer import CuaComputer
-from deskhand.providers.cua.server import CuaServer
+from deskhand.providers.cua.server import MOST_IDLE, CuaServer
 from deskhand.providers.hosted import HostedProvider
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.options import check_option
@@ -83,21 +83,22 @@ class CuaProvider(HostedProvider):
         self._control: HttpClient | None = None
         if self._own is None and self._key.get_secret_value():
             where = cloud_url or os.environ.get("CUA_API_BASE") or CLOUD_URL
-            self._control = self._client(where, self._key, key_header="authorization")
+            self._control = self._client(where, self._key, is_cloud=True)
         self._servers: dict[str, CuaServer] = {}
         self._open: AsyncExitStack | None = None
         self._starting: set[str] = set()
         self._choosing = anyio.Lock()
 
-    def _client(self, url: str, key: SecretStr, *, key_header: str = "x-api-key") -> HttpClient:
+    def _client(self, url: str, key: SecretStr, *, is_cloud: bool = False) -> HttpClient:
         return HttpClient(
             provider=NAME,
             base_url=url,
             key=key,
-            key_header=key_header,
+            key_header="authorization" if is_cloud else "x-api-key",
             rows=ROWS,
             timeout=self._timeout,
             http_client=self._given,
+            most_idle=None if is_cloud else MOST_IDLE,
         )
 
     def _connections(self) -> AbstractAsyncContextManager[object]:

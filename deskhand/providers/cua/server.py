@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,9 +14,12 @@ from deskhand.providers.cua.api import CLOUD, COMMANDS, NAME, REFUSALS
 from deskhand.providers.http import HttpClient, Operation
 from deskhand.providers.shell_commands import Background
 
-__all__ = ["CuaServer"]
+__all__ = ["MOST_IDLE", "CuaServer"]
 
-_HEAD: Final = b"data:"
+MOST_IDLE: Final = 2
+"""Connections to one server that are kept: every machine is a server of its own, and there may be hundreds."""
+
+_LINE: Final = re.compile(rb"(?:\s*\n)?data:([^\n]*)(?:\n\s*)?")
 _SHOWN: Final = 500
 
 
@@ -67,7 +71,7 @@ class CuaServer:
         """
         command, operation = COMMANDS[name]
         try:
-            reply = await self.http.ask(
+            asking = self.http.ask(
                 operation,
                 "/cmd",
                 {"command": command, "params": dict(params or {})},
@@ -75,7 +79,7 @@ class CuaServer:
                 headers=self._headers,
                 is_urgent=is_urgent,
             )
-            return _checked(_event(reply.data, operation), operation)
+            return _checked(_event((await asking).data, operation), operation)  # (nobody else holds the bytes)
         except UnsupportedError as error:
             if "unknown command" in error.message.lower():
                 self.missing.add(command)
@@ -99,16 +103,17 @@ def _event(data: bytes, operation: Operation) -> JsonObject:
     Raises:
         ProtocolError: If it is none: a page, or one that was cut off.
     """
-    lines = [line for line in data.split(b"\n") if line.strip()]
-    if len(lines) == 1 and lines[0].startswith(_HEAD):
-        try:
-            event = from_json(lines[0].removeprefix(_HEAD), allow_inf_nan=False, cache_strings="keys")
-        except ValueError:
-            event = None
-        if isinstance(event, dict) and isinstance(event.get("success"), bool):
-            return event
+    size, found = len(data), _LINE.fullmatch(data)
+    line = found[1] if found else b""
+    del data, found  # a picture is large: what was read is let go of before it is read again
+    try:
+        event = from_json(line, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        event = None
+    if isinstance(event, dict) and isinstance(event.get("success"), bool):
+        return event
     raise ProtocolError(
-        f"{NAME} was asked to {operation.name} and did not answer with one line of data ({len(data)} bytes)",
+        f"{NAME} was asked to {operation.name} and did not answer with one line of data ({size} bytes)",
         hint="see that the address is a cua-computer-server's, and what stands before it",
         provider=NAME,
         effect="no" if operation.repetition == "read" else "unknown",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 import anyio
@@ -69,7 +69,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     destroyed. There is no kept shell, and no other screen size afterwards.
     """
 
-    inline_picture = 0
+    is_output_exact: ClassVar[bool] = True
     gone_words = "the {provider} computer {id} is gone"
 
     def __init__(

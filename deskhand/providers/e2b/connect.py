@@ -6,7 +6,7 @@ import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue, SecretStr
@@ -140,32 +140,46 @@ class Connect:
 
 
 class Messages:
-    """The messages of an answer, an async iterator."""
+    """The messages of an answer, an async iterator, to the end of the stream."""
 
     def __init__(self, http: HttpClient, operation: Operation, stream: Stream) -> None:
         self._http = http
         self._operation = operation
         self._stream = stream
+        self._held = bytearray()
+        self._has_ended = False
 
-    async def __aiter__(self) -> AsyncIterator[JsonObject]:
-        """Iterate over them to the end of the stream.
+    def __aiter__(self) -> Self:
+        """Iterate over them."""
+        return self
+
+    async def __anext__(self) -> JsonObject:
+        """Return the next message.
 
         Raises:
             ProtocolError: If what comes is no stream of messages.
             DeskhandError: What the end of the stream says, or how it broke.
         """
-        held = bytearray()
-        async for piece in self._stream:
-            held += piece
-            while (found := self._cut(held)) is not None:
-                flags, message = found
-                if flags & _END:
-                    if message.get("error"):
-                        raise self._failure(message["error"])
-                    return
-                yield message
-        if held:
+        while not self._has_ended:
+            if (found := self._cut(self._held)) is None:
+                piece = await anext(self._stream, None)
+                if piece is None:
+                    break
+                self._held += piece
+                continue
+            flags, message = found
+            if not flags & _END:
+                return message
+            self._has_ended = True
+            if message.get("error"):
+                raise self._failure(message["error"])
+        if self._held and not self._has_ended:
             raise self._broken("half a message")
+        raise StopAsyncIteration
+
+    async def finish(self) -> None:
+        """Do as `Stream.finish`, when a message has told that nothing comes any more but the end of the stream."""
+        await self._stream.finish()
 
     def _cut(self, held: bytearray) -> tuple[int, JsonObject] | None:
         """Take the first message off what has come, if it is whole."""

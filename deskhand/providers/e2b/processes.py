@@ -91,6 +91,7 @@ class Process:
                 async for one in messages:
                     await self._take(operation, one.get("event"))
                     if self.is_ended:
+                        await messages.finish()
                         break
             if not self.is_ended:
                 self._failure = ProtocolError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from urllib.parse import urljoin
@@ -28,7 +30,7 @@ from deskhand.providers.http.failures import SHOWN, FailureRow
 from deskhand.providers.http.logs import redacted_logs, speaking_for
 from deskhand.providers.http.operation import Operation
 from deskhand.providers.http.reports import Deadline, Reports, origin_of
-from deskhand.providers.http.stream import Stream
+from deskhand.providers.http.stream import Endings, Stream
 from deskhand.redaction import Redactor
 from deskhand.retry import Clock, backoff, wait_asked_for
 
@@ -48,6 +50,7 @@ _MOST_STREAMS: Final = 64
 """Answers that are read as they come, at once; they may last for hours, and so are counted apart."""
 _RESERVED: Final = 16
 """Connections beyond those, for what must not wait: to end commands and computers."""
+_MOST: Final = _MOST_AT_ONCE + _MOST_STREAMS + _RESERVED
 _WAIT_CAP: Final = 60.0
 """The longest wait that another side may ask for; beyond it the caller is told."""
 _CLOSE: Final = 5.0
@@ -93,6 +96,7 @@ class HttpClient:
         timeout: The longest that an operation may take, in seconds, where its own deadline is not longer for a reason;
             ``None`` leaves each its own.
         http_client: A client of the caller's own.
+        most_idle: Connections that are kept while nothing is asked for; all where not given.
         clock: Time.
 
     Attributes:
@@ -115,9 +119,11 @@ class HttpClient:
         rows: Sequence[FailureRow] = (),
         timeout: float | None = None,
         http_client: OwnClient | None = None,
+        most_idle: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._provider = provider
+        self._most_idle = _MOST if most_idle is None else most_idle
         self.origin: str = origin_of(base_url)
         self.base_url: str = base_url.rstrip("/")
         if "?" in base_url or "#" in base_url:
@@ -141,6 +147,7 @@ class HttpClient:
         self._trusted = {self.origin}
         self._limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
         self._streams = anyio.CapacityLimiter(_MOST_STREAMS)
+        self._endings = Endings()
         self._held_until = 0.0
         self._stack: AsyncExitStack | None = None
         self._open: httpx2.AsyncClient | None = None
@@ -155,9 +162,10 @@ class HttpClient:
             stack.enter_context(redacted_logs())
             client = self._given
             if client is None:
-                most = _MOST_AT_ONCE + _MOST_STREAMS + _RESERVED
-                limits = library.Limits(max_connections=most, max_keepalive_connections=most)
-                own = await anyio.to_thread.run_sync(lambda: library.AsyncClient(limits=limits, timeout=None))
+                limits = library.Limits(max_connections=_MOST, max_keepalive_connections=self._most_idle)
+                own = await anyio.to_thread.run_sync(
+                    lambda: library.AsyncClient(limits=limits, timeout=None, verify=_certificates(library))
+                )
                 client = await stack.enter_async_context(own)
             self._open = client
             self._stack = stack.pop_all()
@@ -260,8 +268,9 @@ class HttpClient:
         headers: Sequence[tuple[str, str]] = (),
         is_urgent: bool = False,
     ) -> AsyncIterator[Stream]:
-        """Ask for something and give the answer as it comes; it is asked once. Leaving the block closes the connection.
+        """Ask for something and give the answer as it comes; it is asked once.
 
+        Leaving the block closes the connection, unless the answer was read to its end.
         The operation's deadline is for the answer's head alone: it is for the caller to bound the whole.
 
         Args:
@@ -286,7 +295,7 @@ class HttpClient:
                     stack.callback(self._streams.release_on_behalf_of, place)
                     await self._hold_back(operation, seconds)
                 bound.is_sent = True
-                stream = Stream(operation, url, self._reports, self.redactor, silence)
+                stream = Stream(operation, url, self._reports, self.redactor, silence=silence, endings=self._endings)
                 stack.push_async_callback(stream.aclose)
                 await stream.begin(lambda: self._begin(operation, url, [*headers], content), self._loaded())
                 if not 200 <= stream.status < 300:
@@ -501,6 +510,13 @@ class HttpClient:
                 raise self._reports.too_large(operation, response.status_code, response.headers, limit)
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@cache
+def _certificates(library: ModuleType) -> ssl.SSLContext:
+    """Return whom to trust: reading all certificates takes 20 ms, and a provider may have hundreds of clients."""
+    context: ssl.SSLContext = library.create_ssl_context()
+    return context
 
 
 def _decoded(reply: Reply) -> JsonValue:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from collections import deque
+from typing import Final, NamedTuple, Self
 
 from pydantic_core import from_json
 
@@ -11,7 +11,7 @@ from deskhand.errors import ProtocolError
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.http.stream import Stream
 
-__all__ = ["EVENT_STREAM", "ServerEvent", "event_fields", "server_events"]
+__all__ = ["EVENT_STREAM", "ServerEvent", "ServerEvents", "event_fields"]
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -41,8 +41,8 @@ def event_fields(event: ServerEvent, provider: str) -> JsonObject:
     return fields
 
 
-async def server_events(answer: Stream, provider: str) -> AsyncIterator[ServerEvent]:
-    """Read the events of an answer; comments, ids and times to reconnect are passed over.
+class ServerEvents:
+    """The events of an answer, an async iterator; comments, ids and times to reconnect are passed over.
 
     An event that the answer ends in the middle of is given where its last line is whole.
 
@@ -53,44 +53,71 @@ async def server_events(answer: Stream, provider: str) -> AsyncIterator[ServerEv
     Raises:
         ProtocolError: If the answer is none of events, or an event has more than 4 MiB.
     """
-    kind = answer.headers.get("content-type", "no type").split(";")[0].strip().lower()
-    if kind != EVENT_STREAM:
-        raise ProtocolError(
-            f"{provider} answered with {kind[:100]} in place of events",
-            hint="see that no proxy or login page stands before the API",
-            effect="unknown",
-            provider=provider,
-        )
-    name, data, size = "", list[str](), 0
-    async for line in _lines(answer, provider):
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if not line and data:
-            yield ServerEvent(name or "message", "\n".join(data))
-        if not line:
-            name, data, size = "", [], 0
-        elif field == "event":
-            name = value
-        elif field == "data":
-            data.append(value)
-            size += len(value)
-            if size > _LARGEST:
-                raise _too_large(provider)
-    if data:
-        yield ServerEvent(name or "message", "\n".join(data))
 
+    def __init__(self, answer: Stream, provider: str) -> None:
+        kind = answer.headers.get("content-type", "no type").split(";")[0].strip().lower()
+        if kind != EVENT_STREAM:
+            raise ProtocolError(
+                f"{provider} answered with {kind[:100]} in place of events",
+                hint="see that no proxy or login page stands before the API",
+                effect="unknown",
+                provider=provider,
+            )
+        self._answer = answer
+        self._provider = provider
+        self._found: deque[ServerEvent] = deque()
+        self._rest = bytearray()
+        self._name, self._data, self._size = "", list[str](), 0
 
-async def _lines(answer: Stream, provider: str) -> AsyncIterator[str]:
-    rest = bytearray()
-    async for piece in answer:
+    def __aiter__(self) -> Self:
+        """Iterate over the events."""
+        return self
+
+    async def __anext__(self) -> ServerEvent:
+        """Return the next event."""
+        while not self._found:
+            piece = await anext(self._answer, None)
+            if piece is None:
+                self._end_event()
+                if not self._found:
+                    raise StopAsyncIteration
+            else:
+                self._take(piece)
+        return self._found.popleft()
+
+    async def finish(self) -> None:
+        """Do as `Stream.finish`, when an event has told that there are no more."""
+        await self._answer.finish()
+
+    def _take(self, piece: bytes) -> None:
+        """Read the lines that a piece ends, and keep what it begins."""
         *whole, last = piece.split(b"\n")
         for line in whole:
-            yield (bytes(rest) + line).removesuffix(b"\r").decode(errors="replace")
-            rest.clear()
-        rest += last
-        if len(rest) > _LARGEST:
-            raise _too_large(provider)
+            self._read((bytes(self._rest) + line if self._rest else line).removesuffix(b"\r").decode(errors="replace"))
+            self._rest.clear()
+        self._rest += last
+        if len(self._rest) > _LARGEST:
+            raise self._too_large()
 
+    def _read(self, line: str) -> None:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            self._end_event()
+        elif field == "event":
+            self._name = value
+        elif field == "data":
+            self._data.append(value)
+            self._size += len(value)
+            if self._size > _LARGEST:
+                raise self._too_large()
 
-def _too_large(provider: str) -> ProtocolError:
-    return ProtocolError(f"{provider} sent an event of more than {_LARGEST} bytes", effect="unknown", provider=provider)
+    def _end_event(self) -> None:
+        if self._data:
+            self._found.append(ServerEvent(self._name or "message", "\n".join(self._data)))
+        self._name, self._data, self._size = "", [], 0
+
+    def _too_large(self) -> ProtocolError:
+        return ProtocolError(
+            f"{self._provider} sent an event of more than {_LARGEST} bytes", effect="unknown", provider=self._provider
+        )

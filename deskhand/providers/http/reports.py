@@ -34,6 +34,7 @@ __all__ = ["Deadline", "Reports", "origin_of"]
 _NAMED: Final = re.compile(r"(//|^)\S*@")
 """A name and a password before a host."""
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]+")
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Reports:
@@ -222,14 +223,19 @@ def origin_of(url: str) -> str:
     Raises:
         ConfigError: If it is no URL of the web.
     """
-    shown = redacted_url(_NAMED.sub(rf"\g<1>{MASK}@", url))
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError(f"{shown!r} is no address", hint="such as https://host/api") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise ConfigError(f"{shown!r} is no address", hint="such as https://host/api, without a name in it")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    is_usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+        raise ConfigError(f"{_shown_address(url)!r} is no address", hint="such as https://host/api") from error
+    if parts.scheme not in {"http", "https"} or not host or parts.username or parts.password:
+        hint = "such as https://host/api, without a name in it"
+        raise ConfigError(f"{_shown_address(url)!r} is no address", hint=hint)
+    host = f"[{host}]" if ":" in host else host
+    is_usual = port is None or port == _USUAL_PORTS[parts.scheme]
     return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
+
+
+def _shown_address(url: str) -> str:
+    """Return what may be shown of what is no address."""
+    return redacted_url(_NAMED.sub(rf"\g<1>{MASK}@", url))

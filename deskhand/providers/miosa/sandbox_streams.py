@@ -22,7 +22,7 @@ from deskhand.errors import (
 from deskhand.providers.contract import Terminal
 from deskhand.providers.execution import check_terminal_size, checked_timeout
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, server_events
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents
 from deskhand.providers.http.sockets import CLOSE
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.sockets import closed_as, connect, socket_uri
@@ -48,7 +48,7 @@ class _Events:
     """The events of a command: its output line by line, and how it ended."""
 
     def __init__(self, answer: Stream) -> None:
-        self._events = server_events(answer, NAME)
+        self._events = ServerEvents(answer, NAME)
         self.exit_code: int | None = None
         self.has_ended: bool = False
 
@@ -101,6 +101,8 @@ async def open_events(
             events = _Events(answer)
             running = MiosaExecStream(events, commands, marked, seconds, cwd)
             yield running
+            if events.has_ended:
+                await answer.finish()
     except DeskhandError as error:
         is_sent = running is not None or error.effect != "no"
         raise

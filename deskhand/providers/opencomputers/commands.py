@@ -29,7 +29,7 @@ from deskhand.errors import (
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
 from deskhand.providers.execution import KeptOutput, checked_timeout, timed_out
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, event_fields, server_events
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents, event_fields
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 from deskhand.providers.shell_commands import Line, Marked, Ran, ShellCommands
 
@@ -80,7 +80,7 @@ class HostStream(ExecStream):
     def __init__(
         self, answer: Stream, marked: Marked, commands: ShellCommands, seconds: float, cwd: str | None
     ) -> None:
-        self._events = server_events(answer, NAME)
+        self._events = ServerEvents(answer, NAME)
         self._marked = marked
         self._commands = commands
         self._seconds = seconds
@@ -178,6 +178,11 @@ class HostStream(ExecStream):
                 provider=NAME,
             )
 
+    async def finish(self) -> None:
+        """Let go of the answer, so that its connection can be used again, where it has told the command's end."""
+        if not self.may_run:
+            await self._events.finish()
+
     async def kill(self) -> None:
         """End the command and everything it started."""
         self._is_killed = True
@@ -225,6 +230,7 @@ class HostCommands(ShellCommands):
             async with self._opened(to_json(body), seconds + _MARGIN) as answer:
                 running = HostStream(answer, marked, self, seconds, cwd)
                 yield running
+                await running.finish()
         except DeskhandError as error:
             is_sent = running is not None or error.effect != "no"
             raise

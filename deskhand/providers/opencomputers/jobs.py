@@ -21,7 +21,7 @@ from deskhand.providers.answers import text
 from deskhand.providers.contract import ExecChunk
 from deskhand.providers.execution import check_command, checked_timeout
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, event_fields, server_events
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvents, event_fields
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 from deskhand.providers.readiness import until
@@ -144,7 +144,7 @@ class HostJob:
     async def _chunks(self, answer: Stream) -> AsyncIterator[ExecChunk]:
         is_ended = answer.status == _NO_CONTENT
         if not is_ended:
-            async for event in server_events(answer, NAME):
+            async for event in ServerEvents(answer, NAME):
                 fields = event_fields(event, NAME)
                 data = fields.get("data")
                 if event.name == "exec_chunk" and isinstance(data, str):
@@ -152,6 +152,7 @@ class HostJob:
                     yield ExecChunk(name, data.encode(errors="surrogatepass"))
                 elif event.name in {"exec_result", "exec_error"}:
                     is_ended = True
+                    await answer.finish()
                     break
         if not is_ended:
             raise ConnectionLostError(

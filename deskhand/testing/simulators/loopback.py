@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,9 @@ _NEEDED = ("starlette", "uvicorn", "python_multipart")
 class Loopback:
     """A running server: where it is, and how its connections are broken."""
 
-    def __init__(self, server: uvicorn.Server, port: int) -> None:
+    def __init__(self, server: uvicorn.Server, port: int, callers: Set[tuple[str, int]]) -> None:
         self._server = server
+        self._callers = callers
         self.port = port
 
     @property
@@ -41,6 +42,11 @@ class Loopback:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._server.server_state.connections)
+
+    @property
+    def connections_made(self) -> int:
+        """How many connections something has come by so far, those that are closed included."""
+        return len(self._callers)
 
     def abort(self, scope: Scope) -> None:
         """Breaks the connection that a request came by, without a word."""
@@ -91,7 +97,7 @@ async def serve(app: ASGIApp, *, port: int = 0) -> AsyncIterator[Loopback]:
         server = _make_server(work)
         await server.startup(sockets=[listener])
         try:
-            yield Loopback(server, listener.getsockname()[1])
+            yield Loopback(server, listener.getsockname()[1], work.callers)
         finally:
             work.cancel()
             with anyio.CancelScope(shield=True):
@@ -112,9 +118,14 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Work:
-    """The application, with everything that it is at just now: it can be cancelled from inside its tasks."""
+    """The application, with everything that it is at just now: it can be cancelled from inside its tasks.
+
+    Attributes:
+        callers: Where something came from: one address for each connection.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
+        self.callers: set[tuple[str, int]] = set()
         self._app = app
         self._scopes: set[anyio.CancelScope] = set()
         self._over = False
@@ -127,6 +138,8 @@ class _Work:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request or WebSocket."""
+        if scope.get("client"):
+            self.callers.add(tuple(scope["client"]))
         with anyio.CancelScope() as work:
             self._scopes.add(work)
             if self._over:

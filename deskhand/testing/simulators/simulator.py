@@ -220,6 +220,11 @@ class Simulator(FaultControls, abc.ABC):
         """How many connections are open."""
         return self._serving_at().connections
 
+    @property
+    def connections_made(self) -> int:
+        """How many connections something has come by so far, those that are closed included."""
+        return self._serving_at().connections_made
+
     def asked(self, route: str) -> list[RecordedRequest]:
         """Returns the requests that met a route, the oldest first."""
         self._check_route(route)
