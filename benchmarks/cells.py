@@ -17,7 +17,7 @@ from benchmarks.environments import UnavailableError, python
 
 PROGRAMS = Path(__file__).parent / "programs"
 _SECONDS = 900
-_VENDORS = ("ANTHROPIC_", "OPENAI_", "ORGO_", "DESKHAND_")
+_VENDORS = ("ANTHROPIC_", "OPENAI_", "ORGO_", "MIOSA_", "E2B_", "DAYTONA_", "CUA_", "DESKHAND_")
 
 
 class Values(dict[str, float]):
@@ -127,13 +127,13 @@ def side_by_side(cells: Mapping[str, Cell], times: int) -> tuple[dict[str, Value
 
 
 @contextmanager
-def served(program: str) -> Iterator[str]:
+def served(program: str, arguments: Mapping[str, object] | None = None) -> Iterator[str]:
     """Run a server in a process of its own, for the block, and give what it says first.
 
     Raises:
         UnavailableError: If it does not start.
     """
-    command = [sys.executable, str(PROGRAMS / f"{program}.py")]
+    command = [sys.executable, str(PROGRAMS / f"{program}.py"), json.dumps(dict(arguments or {}))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
     ) as server:

@@ -23,7 +23,10 @@ async def main() -> None:
     """Measure; nothing else has to be done meanwhile, so that blocking costs nothing here."""
     given = arguments()
     computer = Computer(
-        computer_id=given["computer_id"], api_key=given["key"], base_api_url=given["base_url"], verbose=False
+        computer_id=given["computer_id"],
+        api_key=given["options"]["api_key"],
+        base_api_url=given["options"]["base_url"],
+        verbose=False,
     )
 
     async def command() -> str:

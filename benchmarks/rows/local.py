@@ -19,7 +19,8 @@ def needs_x() -> None:
         raise UnavailableError("there is no X server: apt-get install tigervnc-standalone-server")
 
 
-def _needs(*programs: str) -> None:
+def needs(*programs: str) -> None:
+    """Refuse where a program is not there."""
     for program in programs:
         if shutil.which(program) is None:
             raise UnavailableError(f"{program} is {_INSTALL} {_PACKAGES.get(program, program)}")
@@ -49,7 +50,7 @@ def _line(found: Values, kind: str, row: int, metric: str, limit: float) -> Line
 
 def _desktop(settings: Settings) -> Found:
     needs_x()
-    _needs("scrot", "xdotool", "xterm")
+    needs("scrot", "xdotool", "xterm")
     pyautogui, missing = _pyautogui()
     found = run(Cell("desktop", {"times": settings.times(200, 8), "pyautogui": pyautogui}))
     return [
@@ -85,7 +86,7 @@ def _exec(settings: Settings) -> Found:
 
 def _boot(settings: Settings) -> Found:
     needs_x()
-    _needs("Xvnc", "openbox")
+    needs("Xvnc", "openbox")
     cold = run(Cell("booting", {"mode": "cold", "times": settings.times(15, 2)}))
     pool = run(Cell("booting", {"mode": "pool", "times": settings.times(7, 1)}))
     count = settings.times(30, 3)
