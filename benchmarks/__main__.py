@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import environments
@@ -25,13 +26,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"what to measure, by name; all where none: {names}")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller repetitions: shows that it works")
     parser.add_argument("--json", action="store_true", help="print JSON with the values themselves")
-    parser.add_argument("--write", action="store_true", help=f"put the table of all rows into {_PAGE.name} as well")
+    parser.add_argument("--write", action="store_true", help=f"put what was found into {_PAGE.name} as well")
     given = parser.parse_args()
     unknown = set(given.rows) - {row.name for row in ROWS}
     if unknown:
         parser.error(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in ROWS)}")
-    if given.write and (given.quick or given.rows):
-        parser.error("--write takes all rows, thoroughly: the page shows one run")
+    if given.write and given.quick:
+        parser.error("--write measures thoroughly: the page shows no quick look")
     return given
 
 
@@ -50,6 +51,11 @@ def _measured(names: list[str], settings: Settings) -> tuple[list[Line], list[Mi
         lines += found
         missing += gone
     return lines, missing
+
+
+def _run(versions: list[str]) -> str:
+    beside = f"; beside it {', '.join(versions)}" if versions else ""
+    return f"{datetime.now(UTC).date()}, {_machine()}{beside}"
 
 
 def _machine() -> str:
@@ -77,8 +83,8 @@ def main() -> None:
     else:
         print(markdown(lines, missing))
     if given.write:
-        text = f"{_machine()}; beside it {', '.join(versions)}.\n\n{markdown(lines, missing)}"
-        _PAGE.write_text(rewritten(_PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
+        page = rewritten(_PAGE.read_text(encoding="utf-8"), lines, missing, _run(versions))
+        _PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

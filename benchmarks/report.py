@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -117,22 +118,73 @@ def _cells(line: Line) -> list[str]:
 def markdown(lines: Sequence[Line], missing: Sequence[Missing]) -> str:
     """Print a table, the lines that are lost on top, and below it what could not be measured."""
     ordered = [line for line in lines if line.lost] + [line for line in lines if not line.lost]
-    rows = [f"| {' | '.join(_cells(line))} |" for line in ordered]
-    notes = [f"- row {gone.row}, {gone.what}: not measured: {gone.why}" for gone in missing]
+    rows = [_printed(line) for line in ordered]
+    notes = [_note(gone) for gone in missing]
     return "\n".join([_HEAD, *rows, *([""] if notes else []), *notes])
 
 
+def _printed(line: Line) -> str:
+    return f"| {' | '.join(_cells(line))} |"
+
+
+def _note(gone: Missing) -> str:
+    return f"- row {gone.row}, {gone.what}: not measured: {gone.why}"
+
+
 BEGIN, END = "<!-- benchmarks/run --write: begin -->", "<!-- benchmarks/run --write: end -->"
+_LINE = re.compile(r"\| (\d+) \|.*")
+_NOTE = re.compile(r"- row (\d+), .*")
+_RUN = re.compile(r"- rows ([\d, ]+): (.*)")
+_BETTER = re.compile(r" 0(?:\.\d+)?x(?:;|$)")
+_EARLIER = "measured before this page told when"
 
 
-def rewritten(page: str, text: str) -> str:
-    """Return a page with a text in the place that is kept for it.
+def rewritten(page: str, lines: Sequence[Line], missing: Sequence[Missing], run: str) -> str:
+    """Return a page with what a run found in the place that is kept for it, and what it did not measure as it was.
+
+    Args:
+        page: The page.
+        lines: What was found.
+        missing: What could not be measured.
+        run: When and on what it was.
 
     Raises:
-        ValueError: If it has no such place.
+        ValueError: If the page has no such place.
     """
     before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the page has no place between {BEGIN} and {END}")
+    measured = {line.row for line in lines} | {gone.row for gone in missing}
+    table = [*_others(old, _LINE, measured), *((line.row, _printed(line)) for line in lines)]
+    notes = [*_others(old, _NOTE, measured), *((gone.row, _note(gone)) for gone in missing)]
+    runs = {number: said for rows, said in _runs(old) for number in rows} | dict.fromkeys(measured, run)
+    ordered = sorted(table, key=lambda row: (not _is_lost(row[1]), row[0]))
+    told = _told({number: runs.get(number, _EARLIER) for number, _ in (*table, *notes)})
+    text = "\n".join([_HEAD, *(line for _, line in ordered), "", *(note for _, note in sorted(notes)), *told])
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def _others(old: str, kind: re.Pattern[str], measured: set[int]) -> list[tuple[int, str]]:
+    """Return what stands there of rows that were not measured now."""
+    found = [(int(match[1]), line) for line in old.splitlines() if (match := kind.fullmatch(line))]
+    return [(number, line) for number, line in found if number not in measured]
+
+
+def _runs(old: str) -> list[tuple[list[int], str]]:
+    """Return which rows are said to come of which run."""
+    found = [match for line in old.splitlines() if (match := _RUN.fullmatch(line))]
+    return [([int(number) for number in match[1].split(", ")], match[2]) for match in found]
+
+
+def _is_lost(line: str) -> bool:
+    """Whether a goal was missed, or a peer is better."""
+    return "**no**" in line or _BETTER.search(f" {line.split(' | ')[4]}") is not None
+
+
+def _told(runs: Mapping[int, str]) -> list[str]:
+    """Say of which run each row is."""
+    by_run: dict[str, list[int]] = {}
+    for number, run in sorted(runs.items()):
+        by_run.setdefault(run, []).append(number)
+    return [f"- rows {', '.join(map(str, numbers))}: {run}" for run, numbers in by_run.items()]

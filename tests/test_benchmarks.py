@@ -71,27 +71,50 @@ def test_ratio_says_how_many_times_as_good_deskhand_is(better: Any, value: float
     assert Line(1, "x", "", 2.0, better=better).worse(value) == ratio
 
 
-def test_page_gets_the_table_in_the_place_kept_for_it() -> None:
+def test_page_gets_what_was_found_in_the_place_kept_for_it() -> None:
     """What stands around it stays, and a page without such a place is refused."""
-    page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
-    assert rewritten(page, "new") == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"
-    assert rewritten(rewritten(page, "old"), "new") == rewritten(page, "new")
+    page = rewritten(f"above\n{BEGIN}\nold\n{END}\nbelow\n", [Line(1, "first", "ms", 1.0)], [], "2030-01-01, a machine")
+    assert page.startswith(f"above\n{BEGIN}\n\n| row |")
+    assert page.endswith(f"| 1 | first | 1 ms | - | - | - |\n\n- rows 1: 2030-01-01, a machine\n\n{END}\nbelow\n")
     with pytest.raises(ValueError, match="no place"):
-        rewritten("above\nbelow\n", "new")
+        rewritten("above\nbelow\n", [], [], "")
+
+
+def test_rows_that_were_not_measured_stay_on_the_page() -> None:
+    """With the run that they are of; those that are lost come first, whenever they were measured."""
+    page = rewritten(
+        f"{BEGIN}\n| 9 | before | 1 ms | - | - | - |\n{END}",
+        [Line(2, "won", "ms", 1.0, peers={"peer": 3.0}), Line(1, "beaten", "ms", 2.0, peers={"peer": 1.0})],
+        [Missing(3, "a peer", "it is not there")],
+        "2030-01-01, old",
+    )
+    page = rewritten(page, [Line(2, "anew", "ms", 9.0, goals=[Goal.at_most("p50", 9.0, 8.0)])], [], "2030-02-02, new")
+    lines = page.splitlines()
+    assert [line.split(" | ")[:2] for line in lines if line.startswith("| ") and line[2].isdigit()] == [
+        ["| 1", "beaten"],
+        ["| 2", "anew"],
+        ["| 9", "before"],
+    ]
+    assert [line for line in lines if line.startswith("- ")] == [
+        "- row 3, a peer: not measured: it is not there",
+        "- rows 1, 3: 2030-01-01, old",
+        "- rows 2: 2030-02-02, new",
+        "- rows 9: measured before this page told when",
+    ]
 
 
 def test_page_of_performance_keeps_a_place_for_the_table() -> None:
-    """The command that measures finds where to write."""
+    """The command that measures finds where to write, and what is written once more is the same."""
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    assert rewritten(page, "new") != page
+    told = rewritten(page, [], [], "")
+    assert rewritten(told, [], [], "") == told
 
 
-def test_page_is_written_from_a_thorough_run_of_all_rows_alone() -> None:
-    """A few rows, or a quick look, are no run to be shown."""
-    for arguments in (["--quick"], ["counters"]):
-        done = run("--write", *arguments)
-        assert done.returncode == 2
-        assert "--write takes all rows" in done.stderr
+def test_page_is_written_from_a_thorough_run_alone() -> None:
+    """A quick look is no run to be shown."""
+    done = run("--write", "--quick", "counters")
+    assert done.returncode == 2
+    assert "--write measures thoroughly" in done.stderr
 
 
 def test_peer_that_fails_is_told_and_the_others_are_measured() -> None:
