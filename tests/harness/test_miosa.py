@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -250,6 +250,31 @@ async def test_whole_answers_are_read_as_strictly_as_streamed_ones(body: object,
         simulator.respond(json.dumps(body).encode(), content_type="application/json", route="chat")
         result = await run(simulator)
     assert outcome in {result.outcome, result.output}, result.error
+
+
+@pytest.mark.parametrize(("announced", "code"), [(True, "protocol"), (False, "payload_too_large")])
+async def test_whole_answer_is_held_in_bounds(announced: bool, code: str) -> None:
+    """One that says how large it is is not read at all, any other no further than one event may go."""
+    sent = 0
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b" " * (1 << 20)
+
+    async def answer(request: WireRequest) -> WireAnswer:
+        del request
+        kind = {"content-type": "application/json"}
+        return WireAnswer(200, kind, b" " * (9 << 20) if announced else endless())
+
+    async with serve_loopback(answer) as base_url:
+        harness = MiosaModelHarness(api_key="msk_i_a", base_url=base_url, patience=AT_ONCE)
+        with anyio.fail_after(30):
+            result = await harness.run(small_computer(), "Go.")
+    assert result.error is not None
+    assert result.error.code == code
+    assert sent < 64
 
 
 async def test_key_goes_to_no_other_address() -> None:

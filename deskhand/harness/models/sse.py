@@ -99,7 +99,7 @@ async def parsed(
 
 
 def _too_large(what: str, limit: int, vendor: Vendor) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"an {what} of the model's stream has more than {limit} bytes", provider=vendor.name)
+    return PayloadTooLargeError(f"an {what} of the model's answer has more than {limit} bytes", provider=vendor.name)
 
 
 def _value(event: ServerSentEvent, vendor: Vendor) -> Json:
@@ -141,17 +141,22 @@ async def _start_of(response: httpx2.Response) -> bytes:
 
 
 async def whole(response: httpx2.Response, vendor: Vendor) -> bytes:
-    """Return an answer that came in one piece.
+    """Return an answer that came in one piece, which may have as much as one event.
 
     Raises:
-        PayloadTooLargeError: If it passes its limit.
+        ProtocolError: If it announces more.
+        PayloadTooLargeError: If it has more.
     """
-    received = bytearray()
+    announced = str(response.headers.get("content-length", "0"))
+    if not announced.isdecimal() or len(announced) > len(str(MAX_EVENT)) or int(announced) > MAX_EVENT:
+        raise await no_stream(response, vendor)
+    parts, size = list[bytes](), 0
     async for chunk in response.aiter_bytes():
-        received += chunk
-        if len(received) > MAX_ANSWER:
-            raise _too_large("answer", MAX_ANSWER, vendor)
-    return bytes(received)
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MAX_EVENT:
+            raise _too_large("answer", MAX_EVENT, vendor)
+    return b"".join(parts)
 
 
 async def no_stream(response: httpx2.Response, vendor: Vendor, start: bytes = b"") -> DeskhandError:
