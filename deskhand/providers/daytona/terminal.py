@@ -23,6 +23,7 @@ from deskhand.errors import (
     DeskhandError,
     ProtocolError,
     ProviderError,
+    RateLimitedError,
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
@@ -234,4 +235,6 @@ def _refused(status: int) -> DeskhandError:
         return AuthError(f"daytona's socket refused the key ({status})", provider=NAME)
     if status == 410:
         return ComputerGoneError("the daytona computer is gone", provider=NAME, effect="no")
+    if status == 429:
+        return RateLimitedError("daytona's socket asks to slow down", provider=NAME, effect="no")
     return ProviderError(f"daytona's socket answered {status}", provider=NAME, effect="no", retryable=status >= 500)

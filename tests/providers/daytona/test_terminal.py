@@ -11,16 +11,20 @@ import pytest
 import websockets.asyncio.server
 
 from deskhand.errors import (
+    AuthError,
+    ComputerGoneError,
     ConnectionLostError,
     DeskhandError,
     InvalidInputError,
     ProtocolError,
     ProviderError,
+    RateLimitedError,
     UnsupportedError,
 )
 from deskhand.providers import Capability
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.daytona.terminal import open_terminal
+from deskhand.testing.simulators.front import Breakage
 from tests.providers.daytona.parts import daytona
 from tests.providers.orgo.parts import shell_only
 
@@ -127,3 +131,65 @@ async def test_terminal_is_ended_with_its_block_and_its_size_is_checked() -> Non
         with pytest.raises(UnsupportedError):
             await computer.terminal().__aenter__()
         assert Capability.TERMINAL not in computer.capabilities
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "kind"),
+    [
+        ("abort", 0, ConnectionLostError),
+        ("half", 0, ConnectionLostError),
+        ("close", 1011, ConnectionLostError),
+        ("close", 4401, ConnectionLostError),
+        ("close", 1001, None),
+        ("close", 1000, None),
+    ],
+)
+async def test_terminal_that_closes_says_why(how: Breakage, code: int, kind: type[DeskhandError] | None) -> None:
+    """A close by the rules is an end without a code, all else an error; afterwards nothing is typed, shown or left."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        async with computer.terminal() as terminal:
+            await anext(aiter(terminal))
+            await hosted.simulator.break_sockets(how, code=code)
+            with anyio.fail_after(20):
+                if kind is None:
+                    _ = [data async for data in terminal]
+                else:
+                    with pytest.raises(kind) as caught:
+                        _ = [data async for data in terminal]
+                    assert (type(caught.value), caught.value.provider) == (kind, "daytona")
+            assert terminal.exit_code is None
+            with pytest.raises(ConnectionLostError) as late:
+                await terminal.send(b"x")
+            assert late.value.effect == "no"
+            assert [data async for data in terminal] == []
+        assert Capability.TERMINAL in computer.capabilities
+        async with computer.terminal() as again:
+            await anext(aiter(again))
+
+
+REFUSALS: dict[int, type[DeskhandError]] = {
+    401: AuthError,
+    403: AuthError,
+    404: UnsupportedError,
+    410: ComputerGoneError,
+    429: RateLimitedError,
+    500: ProviderError,
+    502: ProviderError,
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+async def test_terminal_that_is_refused_had_no_effect(status: int) -> None:
+    """The handshake's status has its class; the key is told to nobody, and the next terminal opens where it can."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        hosted.simulator.fail(status, route="create_pty")
+        with pytest.raises(DeskhandError) as caught:
+            await computer.terminal().__aenter__()
+        assert (type(caught.value), caught.value.effect) == (REFUSALS[status], "no")
+        assert hosted.simulator.key not in f"{caught.value}{caught.value!r}"
+        assert len(hosted.simulator.asked("create_pty")) == 1
+        if status != 404:
+            async with computer.terminal() as terminal:
+                await anext(aiter(terminal))
