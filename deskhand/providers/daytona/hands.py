@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -107,7 +108,9 @@ class Hands:
 
     async def _follow(self, plan: _Plan) -> None:
         async def release() -> None:
-            await in_parts(self._take(step) for step in plan.release)
+            for step in plan.release:
+                with suppress(DeskhandError):  # the others are to be let go of all the same
+                    await self._take(step)
 
         try:
             await in_parts(self._take(step) for step in plan.steps)

@@ -120,6 +120,21 @@ async def test_lost_answer_to_a_click_is_not_sent_again() -> None:
         assert len(hosted.simulator.asked("click")) == 2
 
 
+async def test_key_that_cannot_be_let_go_of_keeps_no_other_pressed() -> None:
+    """Each is let go of for itself."""
+    async with FakeComputer() as machine, daytona(lambda: machine) as hosted:
+        computer = await hosted.create()
+        hosted.simulator.let_pass(route="key_down", times=2)
+        hosted.simulator.drop(route="key_down")
+        hosted.simulator.fail(403, route="key_up")
+        with pytest.raises(OutcomeUnknownError):
+            await computer.hold_key("ctrl+shift+x", 60)
+        assert hosted.simulator.pending_faults == 0
+        asked = [request.body for request in hosted.simulator.asked("key_up") if request.body]
+        assert asked == [{"key": "x"}, {"key": "shift"}, {"key": "ctrl"}]
+        assert len(hosted.simulator.computers[computer.info.id].held) <= 1
+
+
 async def test_part_that_was_done_is_told() -> None:
     """A refusal after the first of several requests is no "nothing happened"."""
     async with daytona() as hosted:
