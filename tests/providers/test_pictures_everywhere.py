@@ -15,8 +15,10 @@ from deskhand.providers import ExternalComputer
 from deskhand.providers.local.xserver import available_server
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
+from tests.providers.e2b.test_streams import STARTED, envelope, output
 from tests.providers.orgo.test_pictures import claiming, picture
 
+ENDED_WELL = envelope({"event": {"end": {"exited": True, "status": "exit status 0"}}})
 NONE: dict[str, tuple[bytes, type[DeskhandError]]] = {
     "nothing": (b"", ProtocolError),
     "a page": (b"<!doctype html><title>Sign in</title>", ProtocolError),
@@ -40,14 +42,16 @@ class Seen:
 
 @asynccontextmanager
 async def seen(vendor: str) -> AsyncIterator[Seen]:
-    """Open a sandbox: of E2B a picture is a file, of Daytona it is text in an answer."""
+    """Open a sandbox: of E2B a picture is a command's output, of Daytona it is text in an answer."""
     if vendor == "e2b":
         async with e2b(None) as hosted:
             simulator = hosted.simulator
-            yield Seen(
-                await hosted.create(),
-                lambda data: simulator.respond(data, route="read_file", content_type="application/octet-stream"),
-            )
+
+            def stream(data: bytes) -> None:
+                body = STARTED + output(stdout=b"picture of %d\n" % len(data) + data) + ENDED_WELL
+                simulator.respond(body, route="start", content_type="application/connect+json")
+
+            yield Seen(await hosted.create(), stream)
         return
     async with daytona() as served:
         other = served.simulator
