@@ -252,7 +252,13 @@ class CuaProvider(HostedProvider):
         return [_server_info(self._base_url.rstrip("/"), status)]
 
     async def _server_of(self, fields: Mapping[str, JsonValue]) -> CuaServer:
-        """Return the server of a machine of the account."""
+        """Return the server of a machine of the account, to which the key goes.
+
+        Raises:
+            ProtocolError: If the cloud names an address without TLS for it.
+        """
+        if self._control is not None:
+            self._control.check_protected(address_of(fields), f"the machine {fields['name']}")
         return await self._entered(address_of(fields), self._key, str(fields["name"]))
 
     async def _server_at(self, url: str) -> CuaServer:

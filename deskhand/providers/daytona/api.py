@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import JsonValue
 from pydantic_core import from_json
@@ -191,13 +191,7 @@ class DaytonaApi:
         """
         if not isinstance(url, str) or not url:
             return
-        if urlsplit(url).scheme != "https" and urlsplit(self.http.origin).scheme == "https":
-            raise ProtocolError(
-                "daytona names an address without TLS for the toolbox, where the key would be read by others",
-                hint="see that base_url is Daytona's API",
-                provider=NAME,
-                effect="no",
-            )
+        self.http.check_protected(url, "the toolbox")
         self.http.trust(url)
         self._toolboxes[computer_id] = url.rstrip("/")
 

@@ -344,6 +344,25 @@ class HttpClient:
         """Return the error that says that the other side answered with something else than its protocol has."""
         return self._reports.protocol(operation, headers, what)
 
+    def check_protected(self, url: str, what: str) -> None:
+        """Refuse an address that the key shall go to without TLS, where it goes to the API with TLS.
+
+        Args:
+            url: What the API names.
+            what: What is there, as the error says it.
+
+        Raises:
+            ProtocolError: If it is one.
+            ConfigError: If it is no address.
+        """
+        if origin_of(self.base_url).startswith("https:") and not origin_of(url).startswith("https:"):
+            raise ProtocolError(
+                f"{self._provider} names an address without TLS for {what}, where the key would be read by others",
+                hint="see that base_url is the vendor's API",
+                provider=self._provider,
+                effect="no",
+            )
+
     def trust(self, url: str) -> None:
         """Send the key to another origin of the vendor's too, because its API says that this takes it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 
 from deskhand import ComputerSpec
@@ -12,6 +13,7 @@ from deskhand.errors import (
     ConnectionLostError,
     InvalidInputError,
     NotFoundError,
+    ProtocolError,
     QuotaError,
     UnsupportedError,
 )
@@ -210,6 +212,22 @@ async def test_server_that_is_not_there_is_told() -> None:
             with pytest.raises(NotFoundError):
                 await provider.get(name)
         assert await provider.list() == []
+
+
+async def test_key_goes_to_no_machine_without_tls() -> None:
+    """Where the cloud has TLS, so must the machine that it names: else the key could be read on the way."""
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return httpx2.Response(200, json=[{"name": "box", "status": "running", "api_url": "http://box.invalid:8000"}])
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        provider = CuaProvider(api_key="sk", cloud_url="https://cloud.invalid", http_client=client)
+        async with provider:
+            with pytest.raises(ProtocolError, match="without TLS"):
+                await provider.get("box")
+    assert asked == ["https://cloud.invalid/v1/vms"]
 
 
 async def test_computer_can_be_opened_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
