@@ -120,15 +120,16 @@ class HostedProvider(ComputeProvider):
         A task of its own: whatever cancels the one that opened the provider, in whatever way, does not reach it.
         """
         with anyio.CancelScope(shield=True):
-            try:
-                async with self._connections(), anyio.create_task_group() as tasks:
-                    self._tasks = tasks
-                    owner = self._owner = Owner(self.name, self._destroy, tasks)
-                    opened.set()
-                    await leave.wait()
-                    owner.release()
-            finally:
-                self._tasks = None
+            async with self._connections():
+                try:
+                    async with anyio.create_task_group() as tasks:
+                        self._tasks = tasks
+                        owner = self._owner = Owner(self.name, self._destroy, tasks)
+                        opened.set()
+                        await leave.wait()
+                        owner.release()
+                finally:
+                    self._tasks = None  # before the connections close: nothing can be begun any more
 
     async def _end(self) -> None:
         outer, self._outer = self._outer, None
