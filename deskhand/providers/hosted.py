@@ -15,7 +15,7 @@ from deskhand.errors import ConfigError, ConflictError, DeskhandError, InvalidIn
 from deskhand.logs import package_logger
 from deskhand.providers.contract import ComputeProvider, ComputerInfo
 from deskhand.providers.http import HttpClient
-from deskhand.providers.ownership import Owner
+from deskhand.providers.ownership import Hosted, Owner
 
 __all__ = ["HostedProvider", "oldest_first"]
 
@@ -144,6 +144,11 @@ class HostedProvider(ComputeProvider):
                 "this provider is not open", hint=f"async with {type(self).__name__}() as provider: ..."
             )
         return self._owner
+
+    def _succeed(self, made: Hosted, computer: Hosted) -> None:
+        """Let a computer stand for the machine that was made for it."""
+        if self._owner is not None:  # else all that was made has ended
+            self._owner.succeed(made, computer)
 
     def _check_key(self, http: HttpClient, hint: str) -> None:
         """Check that there is a key.

@@ -107,6 +107,17 @@ class Owner:
         computers: list[Hosted | None] = [holding.computer for holding in self._held]
         return next((one for one in computers if one is not None and one.info.id == computer_id), None)
 
+    def succeed(self, made: Hosted, computer: Hosted) -> None:
+        """Let one computer stand from now on for the machine of another, which was made here: whoever has it goes on.
+
+        What it was made here as ends with it. A machine that was given back already is whose it was.
+        """
+        for holding in tuple(self._held):
+            if holding.computer is made and not made.kept:
+                holding.computer = computer
+            elif holding.computer is made or (holding.computer is computer and not made.kept):
+                self._held.discard(holding)
+
     async def make(self, called: str, begin: Callable[[], Awaitable[ComputerT]], find: Find) -> ComputerT:
         """Create a computer, and end it again where nobody waits for it any more, or it does not come up.
 

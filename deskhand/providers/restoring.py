@@ -6,7 +6,9 @@ import abc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import anyio
 
 from deskhand.errors import ComputerGoneError, DeskhandError, InvalidInputError, NotFoundError
 from deskhand.providers.contract import Capability
@@ -24,23 +26,27 @@ class Kin(Generic[ComputerT]):
     Attributes:
         clone: Makes a copy, with a name.
         restore: Makes a computer of a snapshot, which has an id.
+        succeed: Notes that the second computer is from now on what the first one is, which was just restored.
     """
 
     clone: Callable[[ComputerT, str], Awaitable[ComputerT]]
     restore: Callable[[ComputerT, str], Awaitable[ComputerT]]
+    succeed: Callable[[ComputerT, ComputerT], None]
 
 
 class RestoringComputer(HostedComputer):
     """Derive from it where a snapshot is no way back for the same machine, but the beginning of another one.
 
-    An adapter says in ``_is_owned`` whether its provider ends the computer, and how machines are made, become and left.
+    An adapter sets ``_kin``, says in ``_is_owned`` whether its provider ends the machine, and how one is become and
+    left.
     """
 
+    _kin: Kin[Any]
     _is_owned: bool = False
 
     def __init__(self) -> None:
         self._former: list[str] = []
-        self._restored: list[RestoringComputer] = []
+        self._restoring = anyio.Lock()
 
     @abc.abstractmethod
     async def _become(self, snapshot_id: str) -> RestoringComputer:
@@ -74,29 +80,32 @@ class RestoringComputer(HostedComputer):
         self._check(Capability.SNAPSHOT)
         if not snapshot_id or not snapshot_id.isprintable():
             raise InvalidInputError(f"{snapshot_id!r} is no snapshot's id")
-        former = self._info.id
-        async with self._noticing(Capability.SNAPSHOT):
-            restored = await self._become(snapshot_id)
-        self._restored.append(restored)
-        if self.kept:
-            restored.keep()
-        if self._is_owned and not self.kept and self._info.id != former:
-            self._former.append(former)
-            with suppress(DeskhandError):  # it ends with this one
-                await self._leave(former)
-
-    def keep(self) -> None:
-        """Give up ownership, also of what was restored."""
-        super().keep()
-        for one in self._restored:
-            one.keep()
+        async with self._restoring:
+            former, was_owned = self._info.id, self._is_owned
+            async with self._noticing(Capability.SNAPSHOT):
+                restored = await self._become(snapshot_id)
+            self._kin.succeed(restored, self)
+            if self._info.id == former:
+                return
+            self._is_owned = True
+            if was_owned and not self.kept:
+                self._former.append(former)
+                with suppress(DeskhandError):  # it ends with this one
+                    await self._leave(former)
 
     async def destroy(self) -> None:
         """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
         if self._is_ended:
             return
+        failed: list[DeskhandError] = []
         for computer_id in (self._info.id, *self._former):
-            with suppress(ComputerGoneError, NotFoundError):  # by itself, or by a request whose answer was lost
+            try:
                 await self._end(computer_id)
+            except (ComputerGoneError, NotFoundError):
+                pass  # by itself, or by a request whose answer was lost
+            except DeskhandError as error:  # the others end nevertheless
+                failed.append(error)
+        if failed:
+            raise failed[0]
         self._is_ended = True
         self._notice_gone()

@@ -1032,9 +1032,6 @@ class RestoringComputer(HostedComputer):
     def restore(self, snapshot_id: str) -> None:
         """Become the machine that the vendor makes of a snapshot, with another ``info.id``; wait until it is up."""
 
-    def keep(self) -> None:
-        """Give up ownership, also of what was restored."""
-
     def destroy(self) -> None:
         """End it for good, and what it was before a snapshot was restored; that it is gone already is no error."""
 

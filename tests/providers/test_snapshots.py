@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import anyio
 import pytest
 
-from deskhand.errors import NotFoundError, OutcomeUnknownError, UnsupportedError
+from deskhand.errors import NotFoundError, OutcomeUnknownError, PermissionDeniedError, UnsupportedError
 from deskhand.providers import Capability, ComputerSpec
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
@@ -109,3 +110,59 @@ async def test_vendor_without_snapshots_takes_the_capability_along(vendor: Open)
             await computer.snapshot("mine")
         assert Capability.SNAPSHOT not in computer.capabilities
         assert (await computer.exec("echo on")).output.strip() == "on"
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_restored_computer_is_the_one_that_its_provider_knows(vendor: Open) -> None:
+    """What is asked of it by its id reaches the object that somebody has, and giving that away gives it away."""
+    async with vendor(shell_only, left_behind=1) as hosted:
+        computer = await hosted.create("box")
+        saved = await computer.snapshot("mine")
+        for _ in range(2):
+            await computer.restore(saved)
+            assert await hosted.provider.get(computer.info.id) is computer
+        computer.keep()
+        if vendor is miosa:  # whose former machines are only stopped, and are given away with it
+            for computer_id in {*hosted.simulator.computers} - {computer.info.id}:
+                await hosted.simulator.vanish(computer_id)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_two_restores_at_once_are_done_in_turn(vendor: Open) -> None:
+    """No machine is left that nobody has."""
+    async with vendor(shell_only) as hosted:
+        computer = await hosted.create("box")
+        saved = await computer.snapshot("mine")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(computer.restore, saved)
+            tasks.start_soon(computer.restore, saved)
+        await computer.destroy()
+        assert not hosted.simulator.computers
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_borrowed_computer_that_was_restored_twice_leaves_one_machine(vendor: Open) -> None:
+    """What this provider had made is let go of by the next, and ends with it."""
+    async with vendor(shell_only) as hosted:
+        computer = await hosted.create("box")
+        async with type(hosted.provider)(**hosted.simulator.options()) as other:
+            borrowed = await other.get(computer.info.id)
+            saved = await borrowed.snapshot("mine")
+            await borrowed.restore(saved)
+            await borrowed.restore(saved)
+            assert await other.get(borrowed.info.id) is borrowed
+        assert [*hosted.simulator.computers] == [computer.info.id]
+
+
+async def test_former_machines_end_although_the_present_one_does_not() -> None:
+    """The failure is told, and ending it again ends the rest."""
+    async with miosa(shell_only) as hosted:
+        computer = await hosted.create("box")
+        first = computer.info.id
+        await computer.restore(await computer.snapshot("mine"))
+        hosted.simulator.fail(403, route="delete")
+        with pytest.raises(PermissionDeniedError):
+            await computer.destroy()
+        assert first not in hosted.simulator.computers
+        await computer.destroy()
+        assert not hosted.simulator.computers

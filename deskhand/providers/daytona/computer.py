@@ -99,6 +99,8 @@ class DaytonaComputer(RestoringComputer):
     destroyed. There is no kept shell.
     """
 
+    _kin: Kin[DaytonaComputer]
+
     def __init__(
         self,
         info: ComputerInfo,

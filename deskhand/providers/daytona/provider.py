@@ -76,7 +76,7 @@ class DaytonaProvider(HostedProvider):
             http_client=http_client,
         )
         self._api = DaytonaApi(self._http, self._in_background)
-        self._kin: Kin[DaytonaComputer] = Kin(self._fork, self._restore)
+        self._kin: Kin[DaytonaComputer] = Kin(self._fork, self._restore, self._succeed)
         self._target = target or os.environ.get("DAYTONA_TARGET") or None
         self._clock = Clock()
 

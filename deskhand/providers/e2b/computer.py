@@ -72,6 +72,8 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     is_output_exact: ClassVar[bool] = True
     gone_words = "the {provider} computer {id} is gone"
 
+    _kin: Kin[E2BComputer]
+
     def __init__(
         self,
         fields: Mapping[str, JsonValue],

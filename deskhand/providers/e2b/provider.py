@@ -88,7 +88,7 @@ class E2BProvider(HostedProvider):
             http_client=http_client,
         )
         self._api = E2BApi(self._http, self._daemons, inside, self._in_background)
-        self._kin: Kin[E2BComputer] = Kin(self._clone, self._restore)
+        self._kin: Kin[E2BComputer] = Kin(self._clone, self._restore, self._succeed)
         self._clock = Clock()
 
     def _check_ready(self) -> None:

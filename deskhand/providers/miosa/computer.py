@@ -78,6 +78,8 @@ class MiosaComputer(MiosaMachine):
     refused. There is no kept shell.
     """
 
+    _kin: Kin[MiosaComputer]
+
     def __init__(
         self,
         info: ComputerInfo,

@@ -51,7 +51,9 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         self._owned = owned
         self._workspace_id = workspace_id
         self._directory = Directory(api, workspace_id)
-        self._kin: Kin[MachineT] = Kin(self._clone, self._restore)
+        self._kin: Kin[MachineT] = Kin(
+            self._clone, self._restore, lambda made, computer: self._owned().succeed(made, computer)
+        )
 
     @abc.abstractmethod
     def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:

@@ -74,6 +74,8 @@ class MiosaSandbox(MiosaMachine):
 
     files_type = SandboxFiles
 
+    _kin: Kin[MiosaSandbox]
+
     def __init__(self, info: ComputerInfo, api: MiosaApi, kin: Kin[MiosaSandbox], *, is_owned: bool = False) -> None:
         self._kin = kin
         super().__init__(info, api, is_owned=is_owned)
