@@ -72,6 +72,8 @@ def benchmark(
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper
+        if chart is not None and not chart.absolute().parent.is_dir():
+            raise InvalidInputError(f"there is no folder {chart.absolute().parent} for the chart", hint="make it first")
         names = _names(providers, simulate=simulate, environment=os.environ)
         async with _contestants(names, simulate=simulate) as contestants:
             return await compare(terminal, contestants, runs=runs, boots=boots, reference=reference, chart=chart)
@@ -154,7 +156,11 @@ async def compare(
             terminal.aside(f"{column.heading}: {column.published.source}")
     code = _code(columns)
     if chart is not None:
-        await anyio.Path(chart).write_text(as_svg(shown), encoding="utf-8")
+        try:
+            await anyio.Path(chart).write_text(as_svg(shown), encoding="utf-8")
+        except OSError as error:
+            terminal.aside(f"the chart could not be written: {error}")
+            code = code or Exit.FAILED
     if terminal.json:
         for record in as_records(shown):
             terminal.line(record)

@@ -85,7 +85,7 @@ BUNDLED: Final[Mapping[str, _Bundled]] = {
         "deskhand.harness.loops.miosa:MiosaModelHarness",
         "MIOSA's models",
         ("MIOSA_API_KEY", "MIOSA_ACCESS_TOKEN", "MIOSA_AI_GATEWAY_KEY"),
-        "export MIOSA_API_KEY=msk_...",
+        "export MIOSA_API_KEY=msk_i_...",
         "scripted_openai_functions",
     ),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deskhand.cli.exits import Exit
+from deskhand.cli.exits import Exit, exit_of_error
 from deskhand.cli.options import DebugOption, JsonOption, parse_screen
 from deskhand.cli.terminal import Terminal
 from deskhand.errors import DeskhandError, InvalidInputError
@@ -115,16 +115,16 @@ def ls(
 
     async def body(terminal: Terminal, stopper: Stopper) -> int:
         del stopper
-        await _list(terminal, provider)
-        return Exit.COMPLETED
+        return await _list(terminal, provider)
 
     invoke(body, json=json, debug=debug)
 
 
-async def _list(terminal: Terminal, only: str | None) -> None:
+async def _list(terminal: Terminal, only: str | None) -> Exit:
     from deskhand.providers.lookup import provider_names
 
     found: list[ComputerInfo] = []
+    code = Exit.COMPLETED
     for name in provider_names() if only is None else [only]:
         try:
             found += await _of(name)
@@ -134,11 +134,13 @@ async def _list(terminal: Terminal, only: str | None) -> None:
             if error.code == "no_key":  # whoever has no key there has no computers there
                 continue
             terminal.aside(f"{name}: {error}")
+            code = code or exit_of_error(error)
     if terminal.json:
         for info in found:
             terminal.line(describe(info))
     elif not found:
-        terminal.result("no computers; deskhand create local makes one")
+        unseen = "; what could not be asked is told above" if code else "; deskhand create local makes one"
+        terminal.result(f"no computers{unseen}")
     else:
         rows = [
             (
@@ -151,6 +153,7 @@ async def _list(terminal: Terminal, only: str | None) -> None:
             for info in found
         ]
         terminal.table(("COMPUTER", "NAME", "STATUS", "SCREEN", "AGE"), rows)
+    return code
 
 
 async def _of(name: str) -> list[ComputerInfo]:

@@ -60,8 +60,8 @@ class Terminal:
         self._print(text, sys.stderr if self.json else sys.stdout)
 
     def aside(self, text: str) -> None:
-        """Print something for the person on stderr."""
-        self._print(text, sys.stderr)
+        """Print something for the person on stderr; nothing in it acts on the terminal."""
+        self._print(visible(text), sys.stderr)
 
     def error(self, error: DeskhandError, exit_code: int) -> None:
         """Print an error on stderr, and with ``--json`` also as a line on stdout."""

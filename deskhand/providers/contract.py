@@ -423,8 +423,9 @@ class ExternalComputer(abc.ABC):
 
     async def perform(self, action: InputAction) -> None:
         """Perform one input action: the one input method that an adapter writes."""
-        del action
-        raise self._unsupported(Capability.POINTER)
+        from deskhand.providers.needs import capabilities_for
+
+        raise self._unsupported(min(capabilities_for(action) - self.capabilities, default=Capability.POINTER))
 
     async def settle(self, *, quiet: float = 0.15, limit: float = 2.0) -> float:
         """Wait until the screen has been quiet for ``quiet`` seconds, at most ``limit``; return the seconds waited.

@@ -61,7 +61,7 @@ async def create_once(
     """
 
     def in_doubt(doubtful: DeskhandError | None, later: DeskhandError | None) -> OutcomeUnknownError:
-        told = doubtful.message if doubtful is not None else "the answer was lost"
+        told = doubtful.message.rstrip(".") if doubtful is not None else "the answer was lost"
         then = f" Then this went wrong: {later.message}" if later is not None else " It is not to be seen so far."
         return OutcomeUnknownError(
             f"nobody can tell whether {provider} created the computer {name}: {told}.{then}",

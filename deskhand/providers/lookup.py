@@ -137,16 +137,17 @@ async def first_available(
         vendor_options: Options of the provider's own ``create``.
     """
     passed_over: list[DeskhandError] = []
-    for at, make in enumerate(providers, 1):
+    made = [make() for make in providers]  # a name that is none is told at once, not when the others have failed
+    for at, each in enumerate(made, 1):
         try:
             async with AsyncExitStack() as entering:
-                chosen = await entering.enter_async_context(make())
+                chosen = await entering.enter_async_context(each)
                 computer = await chosen.create(name=label, spec=spec, **vendor_options)
                 computer.instead_of = tuple(passed_over)
                 await stack.enter_async_context(entering.pop_all())
                 return computer
         except DeskhandError as error:
-            if not (isinstance(error, _UNAVAILABLE) and error.effect == "no") or at == len(providers):
+            if not (isinstance(error, _UNAVAILABLE) and error.effect == "no") or at == len(made):
                 for other in passed_over:
                     error.add_note(f"before that: {other.message}")
                 raise

@@ -330,3 +330,11 @@ async def test_benchmark_draws_its_chart_into_a_file(program: Program, tmp_path:
     assert "orgo (published, 2026-06-09)" in ended.out
     assert "MIOSA's documentation" in ended.err
     assert Xml.parse(chart).getroot().tag.endswith("svg")
+
+
+async def test_chart_without_a_folder_is_refused_before_anything_is_measured(program: Program, tmp_path: Path) -> None:
+    """A computer may cost, and its figures would be lost."""
+    ended = await program.run("benchmark", "--providers", "testbed", "--chart", str(tmp_path / "none" / "chart.svg"))
+    assert ended.code == Exit.USAGE
+    assert "there is no folder" in ended.err
+    assert not ended.out

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from deskhand.cli.terminal import Terminal
 from deskhand.testing.models import FakeTurn, text, tool_use
 from tests.cli.program import Program
 from tests.cli.test_run import served
@@ -179,3 +180,9 @@ async def test_question_about_a_call_cannot_be_forged_or_hide_anything(tmp_path:
     assert [line for line in lines if line.startswith("run it?")] != []
     assert "; rm -rf ~ # the tail" in plain(shown)
     assert "look closely: g\u043e\u043egle.com is written g\\u043e\\u043egle.com" in shown
+
+
+def test_whatever_is_said_beside_results_is_visible_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error of a vendor or of a plug-in is among it."""
+    Terminal().aside(f"orgo: {HOSTILE}")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", capsys.readouterr().err.replace("\t", ""))

@@ -136,6 +136,10 @@ async def test_computer_that_can_little_says_so() -> None:
             await call()
         assert isinstance(caught.value, NotImplementedError)
         assert caught.value.effect == "no"
+    with pytest.raises(UnsupportedError, match="has no keyboard"):
+        await computer.key("a")
+    with pytest.raises(UnsupportedError, match="has no full_input"):
+        await computer.mouse_down()
     for opening in (computer.shell, computer.terminal):
         with pytest.raises(UnsupportedError):
             opening()

@@ -226,6 +226,16 @@ async def test_no_other_provider_is_asked_after_a_mistake_or_what_may_have_taken
 
 
 @pytest.mark.usefixtures("installed")
+async def test_name_that_is_none_is_told_before_any_provider_is_asked() -> None:
+    """A slip of the pen does not wait until the others have no room."""
+    ThirdParty.created.clear()
+    with pytest.raises(ConfigError, match="nopp"):
+        async with open_computer(["third", "nopp"]):
+            pytest.fail("it must not be opened")
+    assert ThirdParty.created == []
+
+
+@pytest.mark.usefixtures("installed")
 async def test_where_no_provider_has_a_computer_the_last_error_tells_of_all() -> None:
     """The others' messages are its notes. No name, or the name of a computer, is refused."""
     Full.error = QuotaError("no room", effect="no")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from deskhand.errors import ConfigError, NotFoundError, PermissionDeniedError, QuotaError
 from deskhand.harness.models.failures import Vendor
 from deskhand.harness.models.openai_door import OPENAI, OpenAIDoor, connected
-from deskhand.providers.miosa.account import CONSOLE, KEY_HINT, Account
+from deskhand.providers.miosa.account import CONSOLE, Account
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -20,6 +20,8 @@ __all__ = ["MIOSA", "MiosaDoor", "own_client"]
 _GATEWAY: Final = ("MIOSA_AI_GATEWAY_URL", "MIOSA_AI_GATEWAY_KEY")
 """What MIOSA sets on its own machines, together: its key there for all else does not open the models."""
 
+MODELS_KEY_HINT: Final = "export MIOSA_API_KEY=msk_i_..., an intelligence key: the models take no other"
+
 _NO_CREDIT: Final = (QuotaError, False, f"the account has no credit left: top it up at {CONSOLE}")
 _WRONG_KEY: Final = (PermissionDeniedError, None, "the models want an intelligence key of the account: msk_i_...")
 
@@ -27,7 +29,7 @@ MIOSA: Final = Vendor(
     name="miosa",
     label="MIOSA's models",
     package="openai",
-    hints=MappingProxyType({401: KEY_HINT, 429: "wait a while, or ask MIOSA for a higher limit"}),
+    hints=MappingProxyType({401: MODELS_KEY_HINT, 429: "wait a while, or ask MIOSA for a higher limit"}),
     statuses=MappingProxyType(
         {
             402: _NO_CREDIT,
@@ -84,7 +86,7 @@ async def own_client(
     if is_given or not (address and key):
         address, key = f"{account.base_url}/intelligence", account.key.get_secret_value()
     if not key:
-        raise ConfigError(f"there is no key for {MIOSA.label}: MIOSA_API_KEY is not set", hint=KEY_HINT)
+        raise ConfigError(f"there is no key for {MIOSA.label}: MIOSA_API_KEY is not set", hint=MODELS_KEY_HINT)
     # The vendor of the client would have its headers, of its own account, sent along.
     headers = {"Authorization": f"Bearer {key}", **dict(account.headers)}
     async with connected(MIOSA, key, address, headers) as client:

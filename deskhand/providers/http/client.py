@@ -520,13 +520,13 @@ class HttpClient:
                 operation, response.headers, f"an answer packed as {encoding[:SHOWN]}, unasked"
             )
         if announced.isdecimal() and len(announced) < 20 and int(announced) > limit:
-            raise self._reports.too_large(operation, response.status_code, response.headers, limit)
+            raise self._reports.too_large(operation, response.headers, limit)
         parts: list[bytes] = []
         size = 0
         async for part in response.aiter_bytes():
             size += len(part)
             if size > limit:
-                raise self._reports.too_large(operation, response.status_code, response.headers, limit)
+                raise self._reports.too_large(operation, response.headers, limit)
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

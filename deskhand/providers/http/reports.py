@@ -132,14 +132,12 @@ class Reports:
             request_id=self._request_id(headers, {}),
         )
 
-    def too_large(
-        self, operation: Operation, status: int, headers: Mapping[str, str], limit: int
-    ) -> PayloadTooLargeError:
+    def too_large(self, operation: Operation, headers: Mapping[str, str], limit: int) -> PayloadTooLargeError:
         """Say that an answer passed its limit."""
         return PayloadTooLargeError(
             f"{self._provider} answered with more than {limit} bytes when asked to {operation.name}",
             hint="ask for less at once",
-            effect="no" if operation.repetition == "read" else "yes" if status < 300 else "unknown",
+            effect=_effect(operation),  # whoever answered at such length need not be the vendor
             provider=self._provider,
             request_id=self._request_id(headers, {}),
         )

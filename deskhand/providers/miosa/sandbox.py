@@ -88,7 +88,9 @@ class MiosaSandbox(MiosaMachine):
     def _unsupported_hint(self, capability: Capability) -> str | None:
         if capability is Capability.SHELL:
             return "use exec, or a terminal"
-        return None if capability in _NEEDS else 'a sandbox has no screen: create it with kind="computer"'
+        if capability in _NEEDS or capability is Capability.RESIZE:
+            return None
+        return 'a sandbox has no screen: create it with kind="computer"'
 
     # Coming up
 

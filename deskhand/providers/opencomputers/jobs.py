@@ -184,6 +184,8 @@ async def start_job(
     api: HostApi, host_id: str, command: str, *, cwd: str | None, env: Mapping[str, str] | None, timeout: float | None
 ) -> HostJob:
     """Start a job, once: one whose answer was lost may run."""
+    if not command.strip():
+        raise InvalidInputError("the command is empty", provider=NAME)
     check_command(command, env)
     body: dict[str, object] = {"command": "bash", "args": ["-c", command], "timeout": checked_timeout(timeout)}
     if cwd is not None:

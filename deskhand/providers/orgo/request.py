@@ -39,7 +39,7 @@ def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Map
         cpus = _step("cpus", spec.cpus, _CPUS)
         body["cpu"] = int(cpus) if cpus >= 1 else cpus
     if spec.memory is not None:
-        body["ram"] = int(_step("memory", spec.memory / _GIB, _MEMORY))
+        body["ram"] = int(_step("memory", spec.memory / _GIB, _MEMORY, " GiB"))
     if spec.disk is not None:
         body["disk_size_gb"] = max(_SMALLEST_DISK, math.ceil(positive("disk", spec.disk) / _GIB))
     if spec.screen is not None:
@@ -62,9 +62,9 @@ def _checked(options: Mapping[str, object]) -> dict[str, str]:
     return checked
 
 
-def _step(what: str, value: float, steps: Sequence[float]) -> float:
+def _step(what: str, value: float, steps: Sequence[float], unit: str = "") -> float:
     positive(what, value)
     enough = [step for step in steps if step >= value]
     if not enough:
-        raise InvalidInputError(f"{what} of {value:g} is more than orgo has: {steps[-1]:g}", provider=NAME)
+        raise InvalidInputError(f"{what} of {value:,g}{unit} is more than orgo has: {steps[-1]:g}{unit}", provider=NAME)
     return enough[0]

@@ -117,6 +117,8 @@ async def test_job_whose_answer_was_lost_is_unknown_and_started_once() -> None:
     """Nobody can tell whether it runs."""
     async with opencomputers(shell_only) as hosted:
         computer = await hosted.borrow()
+        with pytest.raises(InvalidInputError, match="empty"):
+            await computer.start_job("  ")
         hosted.simulator.drop(route="start_job", after_effect=True)
         with pytest.raises(OutcomeUnknownError) as caught:
             await computer.start_job("true")
