@@ -39,6 +39,8 @@ __all__ = ["open_socket", "open_terminal"]
 _FIRST: Final = 10.0
 """Seconds for the server's greeting."""
 _MOST_CELLS: Final = 999
+_NORMAL: Final = 1000
+"""The code of the close after a shell that has ended, whatever else that tells."""
 _PROTOCOL: Final = "X-Daytona-Pty-Exit-Control"
 
 
@@ -53,6 +55,7 @@ class DaytonaTerminal(Terminal):
         self._exit_code: int | None = None
         self._held: bytes | None = None
         self._ended = False
+        self._is_exit_told = False
 
     @property
     def exit_code(self) -> int | None:
@@ -92,10 +95,10 @@ class DaytonaTerminal(Terminal):
         raise ProtocolError("daytona's terminal does not say that it is there", provider=NAME)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate over what it shows, until the shell or the computer has ended.
+        """Iterate over what it shows, until the shell has ended.
 
         Raises:
-            ConnectionLostError: If the connection broke.
+            ConnectionLostError: If the connection broke before that.
         """
         while not self._ended:
             for data in await self._next():
@@ -128,13 +131,14 @@ class DaytonaTerminal(Terminal):
         reason = _object(received.reason) if received is not None else {}
         if reason:
             self._exit(reason)
-        if self._exit_code is None and (received is None or received.code not in {1000, 1001}):
+        if not self._is_exit_told and (received is None or received.code != _NORMAL):
             why = f" ({received.code} {received.reason[:200]})" if received is not None else ""
             raise ConnectionLostError(f"the connection to daytona's terminal broke{why}", provider=NAME) from closed
         return []
 
     def _exit(self, words: Mapping[str, JsonValue]) -> None:
         code = words.get("exitCode")
+        self._is_exit_told = self._is_exit_told or words.get("status") == "exited" or "exitCode" in words
         if isinstance(code, int) and not isinstance(code, bool):
             self._exit_code = code
 
@@ -166,8 +170,8 @@ class DaytonaTerminal(Terminal):
             await self._api.http.ask(OPERATIONS["end a terminal"], url, is_urgent=True)
 
     async def close(self) -> None:
-        """End the shell if it has not, and close the socket, whatever becomes of this task."""
-        if not self._ended:
+        """End the shell unless it told that it has, and close the socket, whatever becomes of this task."""
+        if not self._is_exit_told:  # a connection that broke ends no shell
             await self._api.in_background(self._forget)
         with anyio.move_on_after(CLOSE, shield=True):
             await self._socket.close()

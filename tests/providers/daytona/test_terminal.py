@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -21,7 +21,7 @@ from deskhand.errors import (
     RateLimitedError,
     UnsupportedError,
 )
-from deskhand.providers import Capability
+from deskhand.providers import Capability, Terminal
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.testing.simulators.front import Breakage
@@ -31,6 +31,16 @@ from tests.providers.orgo.parts import shell_only
 Play = Callable[[websockets.asyncio.server.ServerConnection], Awaitable[None]]
 CONNECTED = '{"type":"control","status":"connected"}'
 EXITED = '{"type":"control","status":"exited","exitCode":0}'
+
+
+async def until_shown(terminal: Terminal, wanted: bytes) -> None:
+    """Read a terminal until it has shown something."""
+    seen = b""
+    async for data in terminal:
+        seen += data
+        if wanted in seen:
+            return
+    raise AssertionError(seen)
 
 
 @asynccontextmanager
@@ -140,12 +150,12 @@ async def test_terminal_is_ended_with_its_block_and_its_size_is_checked() -> Non
         ("half", 0, ConnectionLostError),
         ("close", 1011, ConnectionLostError),
         ("close", 4401, ConnectionLostError),
-        ("close", 1001, None),
+        ("close", 1001, ConnectionLostError),
         ("close", 1000, None),
     ],
 )
 async def test_terminal_that_closes_says_why(how: Breakage, code: int, kind: type[DeskhandError] | None) -> None:
-    """A close by the rules is an end without a code, all else an error; afterwards nothing is typed, shown or left."""
+    """A normal close is an end without a code, all else an error; afterwards nothing is typed, shown or left."""
     async with daytona(shell_only) as hosted:
         computer = await hosted.create()
         async with computer.terminal() as terminal:
@@ -166,6 +176,23 @@ async def test_terminal_that_closes_says_why(how: Breakage, code: int, kind: typ
         assert Capability.TERMINAL in computer.capabilities
         async with computer.terminal() as again:
             await anext(aiter(again))
+
+
+@pytest.mark.parametrize(("how", "code"), [("abort", 0), ("half", 0), ("close", 1001), ("close", 1000)])
+async def test_terminal_whose_connection_broke_leaves_nothing_running(how: Breakage, code: int) -> None:
+    """Only the shell's own word says that it has ended; what it runs outlives no connection."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        with anyio.fail_after(30):
+            async with computer.terminal() as terminal:
+                await terminal.send(b"echo be''gun; sleep 98.7\r")
+                await until_shown(terminal, b"begun")
+                assert (await computer.exec("pgrep -f 'sleep 98[.]7'")).exit_code == 0
+                await hosted.simulator.break_sockets(how, code=code)
+                with suppress(ConnectionLostError):
+                    _ = [data async for data in terminal]
+        assert len(hosted.simulator.asked("delete_pty")) == 1
+        assert (await computer.exec("pgrep -f 'sleep 98[.]7'")).exit_code == 1
 
 
 REFUSALS: dict[int, type[DeskhandError]] = {
