@@ -98,6 +98,7 @@ class Capability(enum.StrEnum):
     PORTS = "ports"
     LIVE_VIEW = "live_view"
     RESIZE = "resize"
+    EXTEND = "extend"
     PAUSE = "pause"
     SNAPSHOT = "snapshot"
     CLONE = "clone"
@@ -295,6 +296,7 @@ class ExternalComputer(abc.ABC):
             Capability.PORTS: "preview_url",
             Capability.LIVE_VIEW: "live_view_url",
             Capability.RESIZE: "resize",
+            Capability.EXTEND: "extend",
             Capability.PAUSE: "stop",
             Capability.SNAPSHOT: "snapshot",
             Capability.CLONE: "clone",
@@ -597,6 +599,14 @@ class ExternalComputer(abc.ABC):
     async def stop(self) -> None:
         """Stop the computer so that `start` brings it back."""
         raise self._unsupported(Capability.PAUSE)
+
+    async def extend(self, ttl: float) -> None:
+        """Say how many seconds the computer is kept from now on, in place of what was said before.
+
+        After them its vendor ends it; some vendors count only the time that nobody uses it.
+        """
+        del ttl
+        raise self._unsupported(Capability.EXTEND)
 
     @abc.abstractmethod
     async def destroy(self) -> None:

@@ -610,6 +610,9 @@ class ExternalComputer:
     def stop(self) -> None:
         """Stop the computer so that `start` brings it back."""
 
+    def extend(self, ttl: float) -> None:
+        """Say how many seconds the computer is kept from now on, in place of what was said before."""
+
     def destroy(self) -> None:
         """End the computer for good; destroying it twice is no error."""
 

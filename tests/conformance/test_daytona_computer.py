@@ -20,7 +20,7 @@ from tests.providers.daytona.parts import Behind, daytona, machine_of, simulated
 from tests.providers.orgo.parts import shell_only
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
-LIFE = frozenset({Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
+LIFE = frozenset({Capability.EXTEND, Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 DESKTOP = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = frozenset({Capability.SHELL, Capability.RESIZE, Capability.PROMPT})
 """What no sandbox of Daytona has."""

@@ -19,7 +19,7 @@ from tests.providers.orgo.parts import Behind, shell_only
 
 SHELL = frozenset(
     {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
-    | {Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT}
+    | {Capability.EXTEND, Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT}
 )
 DESKTOP = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = {Capability.SHELL, Capability.RESIZE}

@@ -16,7 +16,7 @@ from deskhand.tools import computer_tools
 from tests.providers.miosa.parts import miosa, shell_only, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
-SANDBOX = SHELL | {Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE}
+SANDBOX = SHELL | {Capability.EXTEND, Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE}
 ALONE = [case for case in CASES if case.ends_computer]
 IN_TURN = [case for case in CASES if not case.ends_computer]
 
@@ -65,6 +65,7 @@ LOST: dict[str, frozenset[Capability]] = {
     "sandbox_exec_stream": frozenset({Capability.EXEC_STREAM}),
     "sandbox_terminal": frozenset({Capability.TERMINAL}),
     "expose_sandbox_port": frozenset({Capability.PORTS}),
+    "extend_sandbox": frozenset({Capability.EXTEND}),
     "resume_sandbox": frozenset({Capability.PAUSE}),
     "restore_sandbox": frozenset({Capability.SNAPSHOT}),
     "fork_sandbox": frozenset({Capability.CLONE}),

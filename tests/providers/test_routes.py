@@ -63,6 +63,7 @@ USES: Mapping[Capability, Use] = {
     Capability.FULL_INPUT: lambda computer: computer.hold_key("a", 0.01),
     Capability.KEYBOARD: lambda computer: computer.type("a"),
     Capability.LIVE_VIEW: lambda computer: computer.live_view_url(),
+    Capability.EXTEND: lambda computer: computer.extend(3600),
     Capability.CLONE: lambda computer: computer.clone("twin"),
     Capability.SNAPSHOT: lambda computer: computer.snapshot("mine"),
     Capability.PAUSE: pause,
@@ -75,6 +76,7 @@ DESKTOP = frozenset(
 )
 LOST: Mapping[str, Mapping[str, frozenset[Capability]]] = {
     "e2b": {
+        "set_timeout": frozenset({Capability.EXTEND}),
         "pause": frozenset({Capability.PAUSE}),
         "connect": frozenset({Capability.PAUSE}),
         "fork": frozenset({Capability.CLONE}),
@@ -85,6 +87,7 @@ LOST: Mapping[str, Mapping[str, frozenset[Capability]]] = {
         ),
     },
     "daytona": {
+        "ttl": frozenset({Capability.EXTEND}),
         "stop": frozenset({Capability.PAUSE}),
         "start": frozenset({Capability.PAUSE}),
         "fork": frozenset({Capability.CLONE}),

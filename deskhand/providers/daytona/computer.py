@@ -67,7 +67,7 @@ _SHELL: Final = frozenset(
 )
 _LEANS: Final = ((Capability.REGION, Capability.SCREENSHOT), (Capability.LIVE_VIEW, Capability.PORTS))
 """What goes with another capability."""
-_LIFE: Final = frozenset({Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
+_LIFE: Final = frozenset({Capability.EXTEND, Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 _DESKTOP: Final = (INPUT - {Capability.FULL_INPUT}) | {
     Capability.SCREENSHOT,
     Capability.REGION,
@@ -358,15 +358,15 @@ class DaytonaComputer(RestoringComputer):
             if self._info.raw.get("state") not in aimed:
                 raise
 
-    async def extend(self, seconds: float) -> None:
+    async def extend(self, ttl: float) -> None:
         """Have it destroyed so many seconds from now, rounded up to minutes, in place of any other time."""
-        self._check()
-        if seconds > _LONGEST_TTL:
-            raise InvalidInputError(f"{seconds:g} s is longer than a sandbox may live", provider=NAME)
-        _positive(seconds)
-        async with self._noticing():
-            ttl = minutes(await self._api.age(self._info.id) + seconds)  # the vendor counts from its creation
-            self._learn(await self._api.use("set its time to live", self._info.id, f"ttl/{ttl}"))
+        self._check(Capability.EXTEND)
+        if ttl > _LONGEST_TTL:
+            raise InvalidInputError(f"{ttl:g} s is longer than a sandbox may live", provider=NAME)
+        _positive(ttl)
+        async with self._noticing(Capability.EXTEND):
+            whole = minutes(await self._api.age(self._info.id) + ttl)  # the vendor counts from its creation
+            self._learn(await self._api.use("set its time to live", self._info.id, f"ttl/{whole}"))
 
     async def refresh(self) -> ComputerInfo:
         """Ask Daytona what the computer is doing, and return its information: that it is gone too."""

@@ -53,6 +53,7 @@ _IN_DOUBT: Final = (OutcomeUnknownError, ConnectionLostError, OverloadedError, P
 _ROUTES: Final = {
     "pause": Capability.PAUSE,
     "connect": Capability.PAUSE,
+    "timeout": Capability.EXTEND,
     "fork": Capability.CLONE,
     "snapshots": Capability.SNAPSHOT,
 }
@@ -249,11 +250,10 @@ class E2BComputer(RestoringComputer, ShellDesktop):
         Raises:
             InvalidInputError: If that is no time, or longer than the plan allows.
         """
-        self._check()
+        self._check(Capability.EXTEND)
         seconds = seconds_of(ttl)
         async with self._noticing():
-            path = self._api.path(self._info.id, "timeout")
-            await self._api.http.ask(OPERATIONS["set its time"], path, {"timeout": seconds})
+            await self._api.act("set its time", self._info.id, "timeout", {"timeout": seconds})
         self._ttl = ttl
 
     async def stop(self) -> None:

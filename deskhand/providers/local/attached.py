@@ -46,7 +46,7 @@ __all__ = ["SharedComputer", "attached_computer"]
 _A = TypeVar("_A", bound=Arguments)
 _T = TypeVar("_T")
 
-_CARRIED = frozenset(Capability) - {Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT}
+_CARRIED = frozenset(Capability) - {Capability.EXTEND, Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT}
 
 _UNDER_WAY = 0.1
 """Seconds that a question takes at most, so that what was drawn in these is not left out; less than a look waits for a

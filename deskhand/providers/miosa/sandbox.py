@@ -54,11 +54,12 @@ _NEEDS: Final[Needs] = {
     Capability.EXEC_STREAM: ("exec", STREAM),
     Capability.TERMINAL: (TERMINAL,),
     Capability.PORTS: ("expose",),
+    Capability.EXTEND: ("extend",),
     Capability.PAUSE: ("pause|stop", "resume"),
     Capability.SNAPSHOT: ("snapshots|snapshot", "restore"),
     Capability.CLONE: ("fork",),
 }
-_OPTIONAL: Final = (_READINESS, "fs/download", "fs/write", "extend")
+_OPTIONAL: Final = (_READINESS, "fs/download", "fs/write")
 _DOUBLED: Final = (".sandbox.sandbox.preview.", ".sandbox.preview.")
 """What older servers write in an address, and what it should be."""
 
@@ -201,9 +202,8 @@ class MiosaSandbox(MiosaMachine):
 
         Raises:
             InvalidInputError: If that is no time, or longer than the plan allows.
-            UnsupportedError: If MIOSA has no route for it.
         """
-        self._check()
+        self._check(Capability.EXTEND)
         seconds = whole_seconds(ttl)
         async with self._noticing():
             await self._api.do("set its time", self._info.id, "extend", {"timeout_sec": seconds})

@@ -54,6 +54,7 @@ _USES: Final[Mapping[Capability, Callable[[ExternalComputer], Awaitable[object]]
     Capability.FULL_INPUT: lambda computer: computer.hold_key("shift", 0.01),
     Capability.PORTS: lambda computer: computer.preview_url(8080),
     Capability.LIVE_VIEW: lambda computer: computer.live_view_url(),
+    Capability.EXTEND: lambda computer: computer.extend(3600),
 }
 """The least that each capability promises, where trying it is harmless."""
 
