@@ -39,6 +39,7 @@ async def create_once(
     console: str,
     clock: Clock,
     is_name_unique: bool = True,
+    is_found_later: bool = True,
 ) -> T:
     """Create a computer under a name that no other has.
 
@@ -54,6 +55,7 @@ async def create_once(
         clock: Time.
         is_name_unique: Whether the vendor refuses a name that is taken; what may be there already is not asked for
             again where it does not.
+        is_found_later: Whether leaving the provider looks for the name once more.
 
     Raises:
         OutcomeUnknownError: If nobody can tell whether there is one.
@@ -62,10 +64,11 @@ async def create_once(
 
     def in_doubt(doubtful: DeskhandError | None, later: DeskhandError | None) -> OutcomeUnknownError:
         told = doubtful.message.rstrip(".") if doubtful is not None else "the answer was lost"
+        later_on = "; leaving the provider looks for it once more" if is_found_later else ", and end it there"
         then = f" Then this went wrong: {later.message}" if later is not None else " It is not to be seen so far."
         return OutcomeUnknownError(
             f"nobody can tell whether {provider} created the computer {name}: {told}.{then}",
-            hint=f"see at {console} whether {name} is there; leaving the provider looks for it once more",
+            hint=f"see at {console} whether {name} is there{later_on}",
             provider=provider,
             request_id=doubtful.request_id if doubtful is not None else None,
         )

@@ -11,7 +11,7 @@ from deskhand.errors import ComputerGoneError, NotFoundError, ProviderError
 from deskhand.providers.answers import moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Source, Specs
 from deskhand.providers.http import Operation
-from deskhand.providers.miosa.envelope import unwrapped, without_secrets
+from deskhand.providers.miosa.envelope import machine_in, without_secrets
 from deskhand.providers.routes import Routes
 
 __all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "SandboxApi", "computer_info", "screen_of", "state_of"]
@@ -124,7 +124,7 @@ class MiosaApi(Routes):
             answer = await self.http.call(OPERATIONS["describe a computer"], self.path(computer_id), is_urgent=True)
         except (NotFoundError, ComputerGoneError):
             return False
-        return STATUSES.get(state_of(unwrapped(answer, "computer"))) is not ComputerStatus.DESTROYED
+        return STATUSES.get(state_of(machine_in(answer))) is not ComputerStatus.DESTROYED
 
     async def destroy(self, computer_id: str) -> None:
         """End a computer for good; whatever the answer of success holds, it is one.

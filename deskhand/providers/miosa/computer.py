@@ -101,9 +101,9 @@ class MiosaComputer(MiosaMachine):
         self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
 
     @property
-    def idle_seconds(self) -> int:
+    def idle(self) -> Idle:
         """The idle time after which it stops by itself, where it was created here; else the usual one."""
-        return DEFAULT_TTL if self._idle is None else self._idle.seconds
+        return Idle(DEFAULT_TTL) if self._idle is None else self._idle
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from deskhand.errors import ProtocolError
 from deskhand.providers.answers import JsonObject
 
-__all__ = ["listed", "unwrapped", "without_secrets"]
+__all__ = ["listed", "machine_in", "unwrapped", "without_secrets"]
 
 _SECRET: Final = re.compile(r"(?i)password|token|secret|host_key|api_key")
 
@@ -29,6 +29,11 @@ def unwrapped(answer: Mapping[str, JsonValue], *within: str) -> JsonObject:
         if isinstance(inner, dict) and "id" not in found:
             found = inner
     return dict(found)
+
+
+def machine_in(answer: Mapping[str, JsonValue]) -> JsonObject:
+    """Return the computer or the sandbox that an answer is about."""
+    return unwrapped(answer, "computer", "sandbox")
 
 
 def listed(answer: JsonValue, *within: str, provider: str) -> list[JsonObject]:

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar
 from urllib.parse import quote
 
+import anyio
 from pydantic import JsonValue
 
-from deskhand.providers.answers import JsonObject
+from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import ComputerInfo, ComputerSpec
 from deskhand.providers.creation import id_of, unique_name
 from deskhand.providers.miosa.api import OPERATIONS, MiosaApi, computer_info
 from deskhand.providers.miosa.computer import Idle, MiosaComputer
 from deskhand.providers.miosa.directory import Directory
-from deskhand.providers.miosa.envelope import unwrapped
+from deskhand.providers.miosa.envelope import machine_in
 from deskhand.providers.miosa.machine import MiosaMachine
 from deskhand.providers.miosa.request import (
     ATTRIBUTION,
@@ -32,7 +33,8 @@ from deskhand.providers.restoring import Kin
 __all__ = ["Computers", "Sandboxes"]
 
 MachineT = TypeVar("MachineT", bound=MiosaMachine)
-_WITHIN: Final = ("computer", "sandbox")
+_RESTORED: Final = "{} (restored)"
+"""What MIOSA calls a machine that it makes of a snapshot, as far as is known: one of another name is not found."""
 
 
 class _Fleet(abc.ABC, Generic[MachineT]):
@@ -54,6 +56,8 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         self._kin: Kin[MachineT] = Kin(
             self._clone, self._restore, lambda made, computer: self._owned().succeed(made, computer)
         )
+        self._met: set[str] = set()
+        self._turn = anyio.Lock()
 
     @abc.abstractmethod
     def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:
@@ -74,6 +78,11 @@ class _Fleet(abc.ABC, Generic[MachineT]):
     def _info(self, fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
         return computer_info(fields, metadata, source=self._api.source)
 
+    def _met_in(self, fields: JsonObject) -> JsonObject:
+        """Note a machine that this provider has, so that it is not taken for another one whose answer was lost."""
+        self._met.add(str(fields["id"]))
+        return fields
+
     async def create(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> MachineT:
         """Create one, and wait until it is up."""
         owner = self._owned()
@@ -84,7 +93,8 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         whose = {field: str(body[field]) for field in sorted(says_whose.intersection(body))}
 
         async def begin() -> MachineT:
-            return self._new(self._info(await self._directory.create(body), {**spec.metadata, **whose}), spec)
+            fields = self._met_in(await self._directory.create(body))
+            return self._new(self._info(fields, {**spec.metadata, **whose}), spec)
 
         return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
@@ -96,7 +106,8 @@ class _Fleet(abc.ABC, Generic[MachineT]):
             NotFoundError: The same.
         """
         fields = await self._api.http.call(OPERATIONS["describe a computer"], self._api.path(computer_id))
-        machine = self._found(self._info({"id": computer_id, **unwrapped(fields, *_WITHIN)}))
+        machine = self._found(self._info({"id": computer_id, **machine_in(fields)}))
+        self._met.add(machine.info.id)
         await machine.wait_until_up()
         return machine
 
@@ -117,35 +128,48 @@ class _Fleet(abc.ABC, Generic[MachineT]):
             return await self._api.act("clone a computer", here, self.clone_route, {"name": unique}, headers=key)
 
         async def begin() -> MachineT:
-            found = self._directory.copied(send, lambda: self._directory.named(unique), has_key=bool(key))
-            return self._copy(self._info(await found, original.info.metadata), original)
+            found = self._directory.once(unique, send, lambda: self._directory.named(unique), has_key=bool(key))
+            return self._copy(self._info(self._met_in(await found), original.info.metadata), original)
 
         return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
     async def _restore(self, original: MachineT, snapshot_id: str) -> MachineT:
         """Have one made of a snapshot, which is owned like what was created; the vendor gives it its name.
 
-        One that the vendor puts back in its place is whose it was.
+        One that the vendor puts back in its place is whose it was. Where the answer was lost, the only new one of that
+        name is taken for it, at once; later only of what is this provider's, as anybody may restore what is theirs too.
         """
-        owner = self._owned()
-        before = {str(one.get("id")) for one in await self._directory.computers()}
-        path = self._api.path(original.home_of(snapshot_id), f"restore/{quote(snapshot_id, safe='')}")
-
-        def is_it(one: JsonObject) -> bool:
-            return str(one.get("id")) not in before and str(one.get("name")).startswith(original.info.name)
+        owner, home = self._owned(), original.home_of(snapshot_id)
+        path = self._api.path(home, f"restore/{quote(snapshot_id, safe='')}")
+        called = f"{original.info.name} (of the snapshot {snapshot_id})"
+        is_ours = owner.computer(original.info.id) is not None and not original.kept
+        before: dict[str, str | None] = {}
 
         async def send() -> JsonObject:
             return await self._api.http.call(OPERATIONS["restore a snapshot"], path)
 
+        async def find() -> JsonObject | None:
+            name = before.get(home)
+            if name is None:
+                return None
+            taken, restored = {*before, *self._met}, _RESTORED.format(name)
+            return await self._directory.find(lambda one: str(one["id"]) not in taken and one.get("name") == restored)
+
         async def begin() -> MachineT:
-            fields = await self._directory.copied(send, lambda: self._directory.find(is_it))
+            async with self._turn:  # of two at once, neither is taken for the other
+                before.update({str(one.get("id")): text(one.get("name")) for one in await self._directory.computers()})
+                fields = self._met_in(
+                    await self._directory.once(called, send, find, has_key=False, is_found_later=is_ours)
+                )
             machine = self._copy(self._info(fields, original.info.metadata), original)
             if machine.info.id in before:
                 machine.keep()
             return machine
 
-        called = f"{original.info.name} (of the snapshot {snapshot_id})"
-        return await owner.make(called, begin, lambda: id_of(self._directory.find(is_it)))
+        async def find_later() -> str | None:
+            return await id_of(find()) if is_ours else None
+
+        return await owner.make(called, begin, find_later)
 
 
 class Computers(_Fleet[MiosaComputer]):
@@ -159,7 +183,7 @@ class Computers(_Fleet[MiosaComputer]):
         return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=idle)
 
     def _copy(self, info: ComputerInfo, original: MiosaComputer) -> MiosaComputer:
-        return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=Idle(original.idle_seconds))
+        return MiosaComputer(info, self._api, self._kin, is_owned=True, idle=original.idle)
 
     def _found(self, info: ComputerInfo) -> MiosaComputer:
         return MiosaComputer(info, self._api, self._kin)

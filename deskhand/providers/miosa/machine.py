@@ -23,7 +23,7 @@ from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import Capability, ComputerInfo, ComputerStatus, ExecResult
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, state_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to
-from deskhand.providers.miosa.envelope import unwrapped
+from deskhand.providers.miosa.envelope import machine_in, unwrapped
 from deskhand.providers.readiness import until
 from deskhand.providers.restoring import RestoringComputer
 from deskhand.providers.shell_commands import ShellCommands
@@ -119,7 +119,7 @@ class MiosaMachine(RestoringComputer):
         except (ComputerGoneError, NotFoundError):
             self._notice_gone()
             return self._info
-        told = computer_info(unwrapped(answer, "computer"), self._info.metadata, source=self._api.source)
+        told = computer_info(machine_in(answer), self._info.metadata, source=self._api.source)
         self._info = replace(told, id=self._info.id, screen=self._info.screen)
         return self._info
 
