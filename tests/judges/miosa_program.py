@@ -9,9 +9,19 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from miosa import AsyncMiosa, Miosa
+
+
+def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something."""
+    ends = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"it is not so after {seconds:g} s")
+        time.sleep(0.05)
 
 
 def refused(call: Any) -> str:
@@ -124,8 +134,13 @@ def main(base_url: str, key: str, models_key: str) -> dict[str, Any]:
     told["clone"] = clone.name
     clone.destroy()
     session = computer.agent.run("look around")
-    while session.status.value in {"pending", "running"}:
+
+    def is_over() -> bool:
+        nonlocal session
         session = computer.agent.get(session.id)
+        return session.status.value not in {"pending", "running"}
+
+    until(is_over)
     told["agent"] = [session.status.value, session.result]
     told["balance"] = client.get_balance().balance
     told["missing"] = refused(lambda: client.computers.get("no-such"))
@@ -170,8 +185,7 @@ def sandboxes(base_url: str, key: str) -> dict[str, Any]:
     told["terminal"] = asyncio.run(in_terminal(base_url, key, sandbox.id))
     told["extended"] = sandbox.extend(900).timeout_sec
     snapshot = sandbox.create_snapshot("mine")["id"]
-    while next(one for one in sandbox.list_snapshots() if one["id"] == snapshot)["status"] != "ready":
-        time.sleep(0.05)
+    until(lambda: ("ready", snapshot) in [(one["status"], one["id"]) for one in sandbox.list_snapshots()])
     told["snapshot"] = bool(sandbox.snapshot())
     restored = sandbox.restore_snapshot(snapshot)
     told["restored"] = [restored.id != sandbox.id, restored.wait_until_ready(timeout=20)]
@@ -184,8 +198,7 @@ def sandboxes(base_url: str, key: str) -> dict[str, Any]:
         one.destroy()
     told["paused"] = sandbox.pause().state
     told["checkpoint"] = sandbox.wait_for_checkpoint(timeout=20, interval=0.05)
-    while sandbox.refresh().state != "paused":
-        time.sleep(0.05)
+    until(lambda: sandbox.refresh().state == "paused")
     told["paused exec"] = refused(lambda: client.sandboxes.get(sandbox.id).exec.run("true"))
     sandbox.resume()
     told["resumed"] = sandbox.wait_until_ready(timeout=20)

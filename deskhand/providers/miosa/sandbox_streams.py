@@ -16,13 +16,12 @@ from deskhand.errors import (
     DeskhandError,
     FileMissingError,
     NotFoundError,
-    ProtocolError,
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
 from deskhand.providers.execution import check_terminal_size, checked_timeout
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents, event_fields
 from deskhand.providers.http.sockets import CLOSE
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.sockets import closed_as, connect, socket_uri
@@ -64,7 +63,7 @@ class _Events:
 
     def _read(self, event: ServerEvent) -> Piece | None:
         """Read an event; older servers give it no name, and then only an end can be told from output."""
-        fields = _fields(event)
+        fields = event_fields(event, NAME)
         if event.name == "exit" or (event.name == "message" and "exit_code" in fields):
             code = fields.get("exit_code")
             self.exit_code = code if isinstance(code, int) and not isinstance(code, bool) else 1
@@ -74,16 +73,6 @@ class _Events:
         if event.name not in {"stdout", "stderr", "message"} or not isinstance(line, str):
             return None  # what newer servers tell besides
         return ("stderr" if event.name == "stderr" else "stdout"), line.removesuffix("\n") + "\n"
-
-
-def _fields(event: ServerEvent) -> Mapping[str, JsonValue]:
-    try:
-        fields = from_json(event.data, allow_inf_nan=False)
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise ProtocolError("miosa sent an event that is no JSON object", effect="unknown", provider=NAME)
-    return fields
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ Piece: TypeAlias = tuple[Literal["stdout", "stderr"], str]
 """A stream and what came of it."""
 
 _NO_FOLDER: Final = 97
+_LONGEST: Final = 1 << 17
+"""Characters of one line at most: twice what the bytes of one are in base64."""
 
 _STREAMED: Final = """\
 packed() {
@@ -97,20 +99,22 @@ class MiosaExecStream(ExecStream):
         Raises:
             DeadlineExceededError: If it took too long; it was killed.
             FileMissingError: If its folder is not there.
+            ProtocolError: If its output did not arrive whole.
         """
-        lines = {"stdout": "", "stderr": ""}
+        lines = {"stdout": _Lines(), "stderr": _Lines()}
         told = b""
         while True:
             piece = await self._next()
             if piece is None:
                 break
             stream, text = piece
-            *whole, lines[stream] = (lines[stream] + text).replace("\r", "").split("\n")
-            for line in whole:
+            for line in lines[stream].ended_by(text):
                 data = _unpacked(line)
                 told = (told + data)[:64]
                 if not self._marked.found_no_folder(_NO_FOLDER, told.decode(errors="replace")):
                     yield ExecChunk(stream, data)
+        if any(one.is_open for one in lines.values()) and not self._is_killed:
+            raise _not_whole()
         if self._marked.found_no_folder(self._pieces.exit_code or 0, told.decode(errors="replace")):
             raise FileMissingError(f"there is no folder {self._cwd} on the computer", provider=NAME)
 
@@ -134,8 +138,42 @@ class MiosaExecStream(ExecStream):
             await self._commands.kill(self._marked)
 
 
+class _Lines:
+    """The lines of one stream, put together from pieces; the one that is not ended yet is held in bounds."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._size = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last line was not ended."""
+        return self._size > 0
+
+    def ended_by(self, text: str) -> list[str]:
+        """Return the lines that a piece ends, and keep what it begins.
+
+        Raises:
+            ProtocolError: If that is longer than any line.
+        """
+        *ended, last = text.replace("\r", "").split("\n")
+        if ended:
+            ended[0] = "".join((*self._open, ended[0]))
+            self._open, self._size = [], 0
+        if last:
+            self._open.append(last)
+            self._size += len(last)
+        if self._size > _LONGEST:
+            raise _not_whole()
+        return ended
+
+
+def _not_whole() -> ProtocolError:
+    return ProtocolError("the output of a command did not arrive whole", provider=NAME, effect="yes")
+
+
 def _unpacked(line: str) -> bytes:
     try:
         return binascii.a2b_base64(line, strict_mode=True) if line else b""
     except (binascii.Error, ValueError) as error:
-        raise ProtocolError("the output of a command did not arrive whole", provider=NAME, effect="yes") from error
+        raise _not_whole() from error
