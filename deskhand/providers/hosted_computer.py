@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
@@ -83,6 +85,18 @@ class HostedComputer(ExternalComputer):
     def _notice_gone(self) -> None:
         """Note that the vendor knows the computer no more."""
         self._info = replace(self._info, status=ComputerStatus.DESTROYED)
+
+    async def _notice_if_gone(self, is_there: Callable[[str], Awaitable[bool]]) -> None:
+        """Ask whether it is gone, as an error that says so may mean another one, which had to do with it.
+
+        Args:
+            is_there: Asks the vendor for the computer with an id.
+        """
+        if self._info.status is ComputerStatus.DESTROYED:
+            return
+        with suppress(DeskhandError):  # nobody can tell: its next use will
+            if not await is_there(self._info.id):
+                self._notice_gone()
 
     async def read_bytes(self, path: str) -> bytes:
         """Read a regular file, at most 100 MiB."""

@@ -57,6 +57,7 @@ class _Fleet(abc.ABC, Generic[MachineT]):
             self._clone, self._restore, lambda made, computer: self._owned().succeed(made, computer)
         )
         self._met: set[str] = set()
+        self._made: set[str] = set()
         self._turn = anyio.Lock()
 
     @abc.abstractmethod
@@ -78,9 +79,9 @@ class _Fleet(abc.ABC, Generic[MachineT]):
     def _info(self, fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
         return computer_info(fields, metadata, source=self._api.source)
 
-    def _met_in(self, fields: JsonObject) -> JsonObject:
-        """Note a machine that this provider has, so that it is not taken for another one whose answer was lost."""
-        self._met.add(str(fields["id"]))
+    def _made_in(self, fields: JsonObject) -> JsonObject:
+        """Note a machine that this provider made: it is not taken for another one whose answer was lost."""
+        self._made.add(str(fields["id"]))
         return fields
 
     async def create(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> MachineT:
@@ -93,7 +94,7 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         whose = {field: str(body[field]) for field in sorted(says_whose.intersection(body))}
 
         async def begin() -> MachineT:
-            fields = self._met_in(await self._directory.create(body))
+            fields = self._made_in(await self._directory.create(body))
             return self._new(self._info(fields, {**spec.metadata, **whose}), spec)
 
         return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
@@ -129,7 +130,7 @@ class _Fleet(abc.ABC, Generic[MachineT]):
 
         async def begin() -> MachineT:
             found = self._directory.once(unique, send, lambda: self._directory.named(unique), has_key=bool(key))
-            return self._copy(self._info(self._met_in(await found), original.info.metadata), original)
+            return self._copy(self._info(self._made_in(await found), original.info.metadata), original)
 
         return await owner.make(unique, begin, lambda: id_of(self._directory.named(unique)))
 
@@ -142,7 +143,7 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         owner, home = self._owned(), original.home_of(snapshot_id)
         path = self._api.path(home, f"restore/{quote(snapshot_id, safe='')}")
         called = f"{original.info.name} (of the snapshot {snapshot_id})"
-        is_ours = owner.computer(original.info.id) is not None and not original.kept
+        is_ours = home in self._made and not original.kept
         before: dict[str, str | None] = {}
 
         async def send() -> JsonObject:
@@ -152,15 +153,15 @@ class _Fleet(abc.ABC, Generic[MachineT]):
             name = before.get(home)
             if name is None:
                 return None
-            taken, restored = {*before, *self._met}, _RESTORED.format(name)
+            taken, restored = {*before, *self._met, *self._made}, _RESTORED.format(name)
             return await self._directory.find(lambda one: str(one["id"]) not in taken and one.get("name") == restored)
 
         async def begin() -> MachineT:
             async with self._turn:  # of two at once, neither is taken for the other
                 before.update({str(one.get("id")): text(one.get("name")) for one in await self._directory.computers()})
-                fields = self._met_in(
-                    await self._directory.once(called, send, find, has_key=False, is_found_later=is_ours)
-                )
+                fields = await self._directory.once(called, send, find, has_key=False, is_found_later=is_ours)
+                if fields["id"] not in before:
+                    self._made_in(fields)
             machine = self._copy(self._info(fields, original.info.metadata), original)
             if machine.info.id in before:
                 machine.keep()

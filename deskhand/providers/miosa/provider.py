@@ -184,15 +184,16 @@ class MiosaProvider(HostedProvider):
         Raises:
             NotFoundError: If neither is there.
             PermissionDeniedError: If the key may not look for one of both, and the other is not there.
+            UnsupportedError: If one of both cannot be looked for, and the other is not there.
         """
-        denied: PermissionDeniedError | None = None
+        denied: PermissionDeniedError | UnsupportedError | None = None
         missing: ComputerGoneError | NotFoundError | None = None
         for kind in sorted(self._fleets, key=lambda one: one != self._kind):
             try:
                 return await do(self._fleets[kind])
             except (ComputerGoneError, NotFoundError) as error:
                 missing = error
-            except PermissionDeniedError as error:  # a key may be for the other kind
+            except (PermissionDeniedError, UnsupportedError) as error:  # a key or an API may be for the other kind
                 denied = error
         if denied is not None:
             raise denied

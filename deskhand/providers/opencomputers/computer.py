@@ -338,4 +338,4 @@ class OpenComputersComputer(HostedComputer, ShellDesktop):
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
         """Note that the host is gone."""
         if isinstance(error, ComputerGoneError):
-            self._notice_gone()
+            await self._notice_if_gone(self._api.is_there)

@@ -312,5 +312,5 @@ class OrgoComputer(HostedComputer):
 
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
         """Note that the computer is gone where Orgo itself says so."""
-        if isinstance(error, ComputerGoneError) and error.retryable is False and error.request_id is not None:
-            self._notice_gone()
+        if isinstance(error, ComputerGoneError):
+            await self._notice_if_gone(self._api.is_there)

@@ -8,8 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from deskhand.errors import OutcomeUnknownError
-from deskhand.providers import ExternalComputer
+from deskhand.errors import (
+    ComputerGoneError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    UnsupportedError,
+)
+from deskhand.providers import ComputerSpec, ComputerStatus, ExternalComputer
 from deskhand.providers.miosa import MiosaKind, MiosaProvider
 from deskhand.testing.simulators import MiosaSimulator
 from tests.providers.miosa.parts import miosa, simulated
@@ -167,3 +173,41 @@ async def test_fork_refused_after_a_doubtful_one_is_in_doubt() -> None:
             await sandbox.clone("twin")
         assert raised.value.effect == "unknown"
         assert len(hosted.simulator.sandboxes) == 2
+
+
+async def test_snapshot_whose_machine_is_gone_says_nothing_of_the_one_that_goes_on() -> None:
+    """What is asked of another machine tells of that one alone."""
+    async with miosa() as hosted:
+        sandbox = await hosted.sandbox()
+        first = sandbox.info.id
+        snapshot = await sandbox.snapshot("mine")
+        await sandbox.restore(snapshot)
+        await hosted.simulator.vanish(first)
+        with pytest.raises((ComputerGoneError, NotFoundError)):
+            await sandbox.restore(snapshot)
+        assert sandbox.info.status is ComputerStatus.RUNNING
+        assert (await sandbox.refresh()).id in hosted.simulator.sandboxes
+
+
+async def test_idle_time_that_was_asked_for_is_asked_for_of_copies_too() -> None:
+    """Where a copy cannot have it, that is told, as it is of what is created."""
+    async with miosa() as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=600))
+        assert (computer.idle.seconds, computer.idle.is_wanted) == (600, True)
+        hosted.simulator.fail(403, route="set_auto_stop")
+        with pytest.raises(PermissionDeniedError):
+            await computer.clone("twin")
+        assert [*hosted.simulator.computers] == [computer.info.id]
+
+
+@pytest.mark.parametrize("status", [405, 501])
+async def test_service_that_refuses_one_kind_gives_the_other(status: int) -> None:
+    """What cannot be looked for as the one kind is found as the other; else that it cannot be is told."""
+    async with miosa() as hosted:
+        sandbox = await hosted.sandbox()
+        async with provider_of(hosted.simulator) as other:
+            hosted.simulator.fail(status, route="get")
+            assert (await other.get(sandbox.info.id)).info.id == sandbox.info.id
+            hosted.simulator.fail(status, route="get")
+            with pytest.raises(UnsupportedError):
+                await other.get("no-such")
