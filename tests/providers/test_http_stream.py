@@ -17,6 +17,7 @@ from deskhand.errors import (
     RateLimitedError,
 )
 from deskhand.providers.http import HttpClient, Operation
+from deskhand.providers.http.events import EVENT_STREAM, ServerEvents
 from tests.providers.test_http import CLICK, DELETE, KEY, READ, Script, answer
 
 FOLLOW = Operation("follow", "GET", "read", deadline=5.0)
@@ -199,3 +200,24 @@ async def test_answers_that_never_end_are_not_waited_for() -> None:
         body = Pieces(b"that is all", b"more")
         await finished(client, script, body)
         assert body.sent == 1
+
+
+@pytest.mark.parametrize(
+    "line", [b"data:\n", b"data\n", b"data: \xe2\x82\xac\n", b"data: \xff\n"], ids=["empty", "bare", "wide", "broken"]
+)
+async def test_event_of_many_lines_is_bounded_in_bytes(line: bytes) -> None:
+    """Lines that hold nothing have an end all the same, and a letter may have several bytes."""
+    size = len(line.partition(b":")[2].strip()) + 1
+    most = (4 << 20) // size
+    for lines, is_whole in ((most, True), (most + 1, False)):
+        whole, rest = divmod(lines, 10_000)
+        script = Script(answer())
+        body = Pieces(*[line * 10_000] * whole, line * rest + b"\n")
+        script.answers[:] = [httpx2.Response(200, stream=body, headers={"content-type": EVENT_STREAM})]
+        async with script.client() as client, client.stream(CLICK, "/follow", b"asked", silence=5.0) as stream:
+            events = ServerEvents(stream, "vendor")
+            if is_whole:
+                assert (await anext(events)).data.count("\n") == lines - 1
+            else:
+                with pytest.raises(ProtocolError, match="an event of more than"):
+                    await anext(events)

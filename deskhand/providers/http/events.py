@@ -16,7 +16,7 @@ __all__ = ["EVENT_STREAM", "ServerEvent", "ServerEvents", "event_fields"]
 EVENT_STREAM: Final = "text/event-stream"
 
 _LARGEST: Final = 4 << 20
-"""Bytes of one event."""
+"""Bytes of one event, the ends of its lines among them."""
 
 
 class ServerEvent(NamedTuple):
@@ -93,24 +93,24 @@ class ServerEvents:
         """Read the lines that a piece ends, and keep what it begins."""
         *whole, last = piece.split(b"\n")
         for line in whole:
-            self._read((bytes(self._rest) + line if self._rest else line).removesuffix(b"\r").decode(errors="replace"))
+            self._read((bytes(self._rest) + line if self._rest else line).removesuffix(b"\r"))
             self._rest.clear()
         self._rest += last
         if len(self._rest) > _LARGEST:
             raise self._too_large()
 
-    def _read(self, line: str) -> None:
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
+    def _read(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
         if not line:
             self._end_event()
-        elif field == "event":
-            self._name = value
-        elif field == "data":
-            self._data.append(value)
-            self._size += len(value)
+        elif field == b"event":
+            self._name = value.decode(errors="replace")
+        elif field == b"data":
+            self._size += len(value) + 1  # an empty line is a line
             if self._size > _LARGEST:
                 raise self._too_large()
+            self._data.append(value.decode(errors="replace"))
 
     def _end_event(self) -> None:
         if self._data:
