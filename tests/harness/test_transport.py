@@ -114,6 +114,13 @@ def test_retry_after_reads_seconds_and_dates_and_nothing_else(headers: dict[str,
     assert retry_after(headers, NOW) == seconds
 
 
+@pytest.mark.parametrize("name", ["retry_after", "retry_after_ms"])
+def test_retry_after_that_is_no_number_of_a_machine_is_no_wait(name: str) -> None:
+    """Whole numbers in a body have as many digits as it likes."""
+    assert retry_after({}, NOW, {name: 10**400}) is None
+    assert retry_after({"retry-after": "Mon, 30 Nov 99999999999 08:16:35 GMT"}, NOW) is None
+
+
 async def test_wait_is_as_long_as_the_other_side_asks_and_never_shorter() -> None:
     """A named wait is kept, spread a little towards longer so that a fleet does not return as one."""
     for chance in (0.0, 0.99):

@@ -156,6 +156,7 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
 
 _SHOWN: Final = (
     *("id", "name", "organizationId", "snapshot", "target", "user", "public", "state", "desiredState", "errorReason"),
+    *("networkBlockAll", "networkAllowList", "domainAllowList"),
     *("cpu", "memory", "disk", "gpu", "autoStopInterval", "autoPauseInterval", "autoArchiveInterval"),
     *("autoDeleteInterval", "autoDestroyAt", "createdAt", "updatedAt", "daemonVersion", "toolboxProxyUrl"),
 )
@@ -300,7 +301,7 @@ def _told_time(date: str) -> datetime:
     """Return the time that a header tells; that of this machine where it tells none."""
     try:
         told = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.now(UTC)
     return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
