@@ -60,7 +60,7 @@ class HostJob:
         self.host_id: str = host_id
         self.state: JobState = "queued"
         self.exit_code: int | None = None
-        self._seconds = _LONGEST
+        self._limit: float | None = None
         self._learn(fields)
 
     def __repr__(self) -> str:
@@ -79,7 +79,13 @@ class HostJob:
         if isinstance(code, int) and not isinstance(code, bool):
             self.exit_code = code
         if isinstance(limit, int) and limit > 0:
-            self._seconds = min(limit / 1000, _LONGEST)
+            self._limit = min(limit, _LONGEST * 1000) / 1000
+
+    async def _seconds(self) -> float:
+        """Return the longest that it may take, as the vendor tells it of a job, though not in a list of them."""
+        if self._limit is None:
+            await self.refresh()
+        return (_LONGEST if self._limit is None else self._limit) + _MARGIN
 
     def _path(self, route: str = "") -> str:
         return self._api.path(self.host_id, f"exec/{quote(self.id, safe='')}{route}")
@@ -112,7 +118,7 @@ class HostJob:
             await self.refresh()
             return self.is_over
 
-        seconds = self._seconds + _MARGIN if timeout is None else timeout
+        seconds = await self._seconds() if timeout is None else timeout
         await until(f"the end of the job {self.id}", has_ended, provider=NAME, deadline=seconds)
         return self.state
 
@@ -131,7 +137,7 @@ class HostJob:
         stream = self._api.http.stream(
             OPERATIONS["follow a job"],
             self._path("/stream"),
-            silence=self._seconds + _MARGIN,
+            silence=await self._seconds(),
             headers=(("accept", EVENT_STREAM),),
         )
         async with AsyncExitStack() as stack:

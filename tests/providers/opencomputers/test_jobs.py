@@ -144,3 +144,20 @@ async def test_unknown_job_is_not_found_and_no_capability_is_lost() -> None:
         await hosted.simulator.vanish(computer.info.id)
         with pytest.raises(ComputerGoneError):
             await job.refresh()
+
+
+async def test_listed_job_is_followed_no_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lists jobs does not tell how long each may take: that is asked for before it is followed."""
+    monkeypatch.setattr("deskhand.providers.opencomputers.jobs._MARGIN", 0.3)
+    async with opencomputers(shell_only) as hosted:
+        computer = await hosted.borrow()
+        await computer.start_job("sleep 60", timeout=0.5)
+        [job] = await computer.jobs(1)
+        hosted.simulator.stall(route="follow_job", after=0)
+        with anyio.fail_after(10):
+            async with job.follow() as chunks:
+                with pytest.raises(DeadlineExceededError):
+                    await anext(chunks)
+        assert len(hosted.simulator.asked("get_job")) == 1
+        [job] = await computer.jobs(1)
+        assert await job.wait() == "timeout"
