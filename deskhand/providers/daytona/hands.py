@@ -69,11 +69,13 @@ class Hands:
         api: The API.
         composed: Performs what the vendor has no words for, where there is xdotool.
         computer_id: Which computer.
+        turn: Held by what is performed, so that what takes several requests is not mixed with anything else.
     """
 
-    def __init__(self, api: DaytonaApi, composed: Composition, computer_id: str) -> None:
+    def __init__(self, api: DaytonaApi, composed: Composition, computer_id: str, turn: anyio.Lock) -> None:
         self._api = api
         self._computer_id = computer_id
+        self._turn = turn
         self.composed = composed
 
     def check(self, action: InputAction, screen: Screen | None) -> None:
@@ -92,6 +94,10 @@ class Hands:
         if isinstance(action, Wait):
             await anyio.sleep(action.duration)
             return
+        async with self._turn:
+            await self._perform(action)
+
+    async def _perform(self, action: InputAction) -> None:
         plan = _plan(action)
         if plan is None or (self.composed.display is not None and _is_better_at_once(action)):
             await self.composed.perform(action)

@@ -58,6 +58,7 @@ class Hands:
         self._api = api
         self._computer_id = computer_id
         self._composed = Composition(NAME, commands, display)
+        self._turn = anyio.Lock()
 
     @property
     def display(self) -> str | None:
@@ -71,13 +72,18 @@ class Hands:
     async def perform(self, action: InputAction, screen: Screen | None) -> None:
         """Perform an action that the computer has the capabilities for; points off the screen are refused."""
         check_points(action, screen)
+        if isinstance(action, Wait):
+            await anyio.sleep(action.duration)
+            return
+        async with self._turn:  # what takes several requests is not mixed with anything else
+            await self._perform(action)
+
+    async def _perform(self, action: InputAction) -> None:
         is_beyond_routes = Capability.FULL_INPUT in capabilities_for(action)
         if self.display is not None and (is_beyond_routes or (isinstance(action, Key) and action.repeat > 1)):
             await self._composed.perform(action)
             return
         match action:
-            case Wait():
-                await anyio.sleep(action.duration)
             case Click():
                 await self._click(action)
             case Move():
@@ -87,7 +93,7 @@ class Hands:
                 body = {"start_x": start_x, "start_y": start_y, "end_x": end_x, "end_y": end_y, "button": "left"}
                 await self._do("drag", "drag", body)
             case Scroll():
-                await in_parts(self._turn(action, amount) for amount in _portions(abs(action.dy)))
+                await in_parts(self._scroll(action, amount) for amount in _portions(abs(action.dy)))
             case Type():
                 await self._type(action.text.replace("\r\n", "\n"))
             case Key():
@@ -110,7 +116,7 @@ class Hands:
         bodies = {1: [at], 2: [at | {"double": True}], 3: [at | {"double": True}, at]}[action.count]
         await in_parts(self._do("click", "click", body) for body in bodies)
 
-    async def _turn(self, action: Scroll, amount: int) -> None:
+    async def _scroll(self, action: Scroll, amount: int) -> None:
         direction = "down" if action.dy > 0 else "up"
         await self._do("scroll", "scroll", {"direction": direction, "amount": amount, "x": action.x, "y": action.y})
 

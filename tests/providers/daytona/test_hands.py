@@ -184,3 +184,15 @@ async def test_route_that_turns_out_to_be_missing_takes_its_capability() -> None
             await computer.left_click(1, 1)
         paths = [request.path for request in hosted.simulator.requests]
         assert sum(path.endswith("/mouse/click") for path in paths) == 1
+
+
+async def test_actions_at_once_do_not_mix_after_a_restore_too() -> None:
+    """No click comes between the parts of a drag, although a restored sandbox has other hands."""
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        await computer.restore(await computer.snapshot("mine"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(computer.drag, (1, 1), (50, 50), (90, 10))
+            tasks.start_soon(computer.left_click, 5, 5)
+        routes = [request.route for request in hosted.simulator.requests if "/mouse/" in request.path]
+        assert sorted(("mouse_down", "mouse_up", "click"), key=routes.index) == routes[:1] + routes[-2:]

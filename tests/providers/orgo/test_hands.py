@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from deskhand.errors import DeskhandError, InvalidInputError, ProviderError, RateLimitedError, UnsupportedError
@@ -156,3 +157,13 @@ async def test_all_keys_arrive() -> None:
             await computer.key(name)
         struck = [action for action in machine.performed if isinstance(action, Key)]
         assert len(struck) == len(NAMED_KEYS) + len(signs) - 1
+
+
+async def test_actions_at_once_do_not_mix() -> None:
+    """What takes several requests is not parted by another."""
+    async with orgo(FakeComputer) as hosted:
+        computer = await hosted.create()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(computer.perform, Scroll(1, 2, dy=250))
+            tasks.start_soon(computer.left_click, 7, 7)
+        assert [route for route, _ in asked(hosted)] == ["scroll", "scroll", "scroll", "click"]
