@@ -11,12 +11,14 @@ import shlex
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Final
 
 import anyio
 import anyio.to_thread
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
+from deskhand.logs import package_logger
 from deskhand.providers.actions import InputAction, Type, Wait
 from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
@@ -26,6 +28,8 @@ from deskhand.providers.spare_keys import is_worth_it, lines_typing, restoring, 
 from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
 
 __all__ = ["ShellDesktop"]
+
+_log = package_logger(__name__)
 
 _PATIENCE: Final = 30.0
 """Seconds that a command of ours may take beyond what the action takes."""
@@ -84,14 +88,15 @@ class ShellDesktop(ExternalComputer):
     ``info`` should tell `screen`. A method that the class overrides is its own, and needs no program.
 
     Every action is one command with one call of ``xdotool`` in it, several for a text of thousands of characters, and
-    is sent once. When it fails or is cancelled, what it holds is let go of. A picture is written to a private file,
-    printed and removed by one command: through `exec_stream` whatever its size, else through ``exec`` if it is small.
-    A large one is then read through `read_bytes` where there are files, else through ``exec`` in parts.
+    is sent once. When it fails or is cancelled, what it holds is let go of. Actions of several tasks are performed one
+    after the other. A picture is written to a private file, printed and removed by one command: through `exec_stream`
+    whatever its size, else through ``exec`` if it is small. A large one is then read through `read_bytes` where there
+    are files, else through ``exec`` in parts.
 
     Characters that the keyboard has no key for are typed on spare keys. Of a text with more than a few, as many are
     bound at once as there are spare keys, by ``xkbcomp``, which comes with X servers; the keymap is put back when it is
-    typed. Where that is missing, each is bound for its own stroke. An application that is busy for longer than 250 ms,
-    or 60 ms where it is one stroke, may miss them.
+    typed, and a warning is logged where that cannot be made sure of. Where the program is missing, each is bound for
+    its own stroke. An application that is busy for longer than 250 ms, or 60 ms where it is one stroke, may miss them.
     """
 
     is_output_exact: ClassVar[bool] = False
@@ -264,7 +269,7 @@ class ShellDesktop(ExternalComputer):
             await anyio.sleep(action.duration)
             return
         check_points(action, self._found().screen)
-        async with self._lines_of(action) as lines:
+        async with self._turn, self._lines_of(action) as lines:
             for number, line in enumerate(lines):
                 try:
                     await self._xdotool(line, seconds(action))
@@ -278,6 +283,11 @@ class ShellDesktop(ExternalComputer):
                     await self._let_go(action)
                     raise
 
+    @cached_property
+    def _turn(self) -> anyio.Lock:
+        """Held by what is performed: two texts at once would each bind the spare keys and save the other's keymap."""
+        return anyio.Lock()
+
     @asynccontextmanager
     async def _lines_of(self, action: InputAction) -> AsyncIterator[Iterable[str]]:
         """Give the lines that perform an action; the keymap is as it was after that, however it ends."""
@@ -286,12 +296,14 @@ class ShellDesktop(ExternalComputer):
             yield plain
             return
         path = f"/tmp/deskhand-{secrets.token_hex(8)}.xkb"  # noqa: S108 (nobody can guess it)
+        spare = dict[str, int]()
         try:
             saved = await self._run(saving(path))
             spare = spare_keys(_lines(saved)) if saved.ok else {}
             yield lines_typing(action.text, path, spare) if spare else plain
         finally:
-            await self._tidy(restoring(path))
+            if not await self._tidy(restoring(path)) and spare:
+                _log.warning("the keymap of %s may not be as it was before typing: it could not be put back", self)
 
     async def _xdotool(self, line: str, seconds: float) -> None:
         result = await self._run(line, seconds)
@@ -316,10 +328,14 @@ class ShellDesktop(ExternalComputer):
     async def _run(self, line: str, seconds: float = 0.0) -> ExecResult:
         return await self.exec(line, timeout=math.ceil(seconds) + _PATIENCE, env=self._variables)
 
-    async def _tidy(self, line: str) -> None:
-        """Run what has to be done although something failed, or nobody waits any more: bounded, and without a word."""
+    async def _tidy(self, line: str) -> bool:
+        """Run what has to be done although something failed, or nobody waits any more, and return whether it was.
+
+        It is bounded, and raises nothing.
+        """
         with anyio.CancelScope(shield=True), anyio.move_on_after(_TIDYING), suppress(DeskhandError):
-            await self._run(line)
+            return (await self._run(line)).ok
+        return False
 
 
 def _lines(result: ExecResult) -> list[str]:

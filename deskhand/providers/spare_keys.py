@@ -36,9 +36,13 @@ if xkbcomp -w 0 {path}.new "$DISPLAY" 2>/dev/null; then exec xdotool {bound}; el
 """
 """xdotool takes the shell's place, so that it ends with the command where that is ended."""
 _RESTORE: Final = r"""
-[ ! -e {path}.new ] || {{ sleep {settling}; xkbcomp -w 0 {path} "$DISPLAY" 2>/dev/null; }}
+[ ! -e {path}.new ] || {{ sleep {settling}; xkbcomp -w 0 {path} "$DISPLAY" 2>/dev/null; }} ||
+  {{ xkbcomp -xkb "$DISPLAY" {path}.part 2>/dev/null && cmp -s {path}.part {path}; }}
+code=$?
 rm -f {path} {path}.part {path}.more {path}.new
+exit $code
 """
+"""A server that takes no keymap has the one it had, which is as good."""
 
 _NAMED: Final = re.compile(r" *<([^>]+)> = (\d+);")
 _USED: Final = re.compile(r" *key +<([^>]+)>")
@@ -55,7 +59,10 @@ def saving(path: str) -> str:
 
 
 def restoring(path: str) -> str:
-    """Return the line that puts the saved keymap back, where there is one, and removes all that was written."""
+    """Return the line that puts the saved keymap back, where there is one, and removes all that was written.
+
+    It fails where the keymap is another one after that.
+    """
     return _RESTORE.format(path=path, settling=_SETTLING).strip()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import logging
 import random
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +32,7 @@ from deskhand.providers import (
     Click,
     Drag,
     ExecResult,
+    ExternalComputer,
     HoldKey,
     InputAction,
     Key,
@@ -83,10 +85,12 @@ def said(output: str, code: int | None = 0, error: str | None = None) -> ExecRes
 
 
 @asynccontextmanager
-async def told(found: str = "desktop :7 800 600 xdotool scrot base64\n") -> AsyncIterator[ShellMachine]:
+async def told(
+    found: str = "desktop :7 800 600 xdotool scrot base64\n", kind: type[ShellMachine] = ShellMachine
+) -> AsyncIterator[ShellMachine]:
     """Open a computer on which looking for a desktop gives this, and xdotool always works."""
     async with FakeComputer() as behind:
-        machine = ShellMachine(behind)
+        machine = kind(behind)
         machine.instead = lambda command: said("" if "xdotool getdisplaygeometry" not in command else found)
         await machine.find_desktop()
         machine.asked.clear()
@@ -440,6 +444,99 @@ async def test_letters_are_typed_one_by_one_where_the_keymap_cannot_be_sent(brok
         async with x_ground_truth(*behind.x_access) as truth:
             await machine.type("漢字かな交じり文")
             assert typed_text(await truth.events()) == "漢字かな交じり文"
+
+
+@pytest.mark.needs_x
+@without_xvfb_skipped
+async def test_texts_typed_at_once_do_not_mix_and_leave_the_keymap_as_it_was() -> None:
+    """The keymap that the second saves is the one that was there, not the one that the first bound its letters to."""
+    async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
+        before, left = symbols(display), left_keymaps()
+        async with anyio.create_task_group() as group:
+            group.start_soon(machine.type, "абвгдежзик" * 6)
+            group.start_soon(machine.type, "λμνξοπρστυ" * 3)
+        assert typed_text(await truth.events()) == "абвгдежзик" * 6 + "λμνξοπρστυ" * 3
+        assert (symbols(display), left_keymaps()) == (before, left)
+
+
+class HoldingMachine(ShellMachine):
+    """Comes to no end of a command that holds a key."""
+
+    def __init__(self, machine: ExternalComputer) -> None:
+        super().__init__(machine)
+        self.is_held = anyio.Event()
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> ExecResult:
+        """Run a command."""
+        result = await super().exec(command, timeout=timeout, cwd=cwd, env=env, stdin=stdin)
+        if "keydown" in command:
+            self.is_held.set()
+            await anyio.sleep_forever()
+        return result
+
+
+async def test_action_waits_until_another_has_let_go() -> None:
+    """What is held for one is not held for the next, also where the first is cancelled."""
+    async with told(kind=HoldingMachine) as machine:
+        assert isinstance(machine, HoldingMachine)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group, anyio.create_task_group() as held:
+                held.start_soon(machine.hold_key, "a", 60)
+                await machine.is_held.wait()
+                group.start_soon(machine.left_click, 1, 1)
+                await anyio.wait_all_tasks_blocked()
+                assert len(machine.asked) == 1
+                held.cancel_scope.cancel()
+        assert machine.asked[1] == "exec xdotool keyup a"
+        assert "click" in machine.asked[2]
+
+
+@pytest.mark.needs_x
+@without_x_skipped
+@pytest.mark.parametrize(
+    ("broken", "is_told"),
+    [
+        ('[ "${3%.xkb}" != "$3" ] && return 1; command xkbcomp "$@"', True),
+        ('[ "$1" != -w ] && command xkbcomp "$@"', False),
+    ],
+    ids=["not put back", "never changed"],
+)
+async def test_keymap_that_is_not_put_back_is_told(
+    broken: str, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The text is typed, which is no error; one that the server never took needs no putting back."""
+    caplog.set_level(logging.WARNING)
+    async with a_machine(setup=f"xkbcomp() {{ {broken}; }}\n") as (machine, behind):
+        assert behind.x_access is not None
+        async with x_ground_truth(*behind.x_access) as truth:
+            left = left_keymaps()
+            await machine.type("漢字かな交じり文")
+            assert typed_text(await truth.events()) == "漢字かな交じり文"
+        assert left_keymaps() == left
+    assert ("keymap" in caplog.text) is is_told
+
+
+async def test_keymap_that_nobody_can_put_back_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Because the line is cut, say."""
+    async with told() as machine:
+
+        def cut(command: str) -> ExecResult:
+            if command.startswith("umask 077\nxkbcomp"):
+                return said("<AD01> = 24;\n")
+            raise DeskhandError("the line is cut", effect="unknown")
+
+        machine.instead = cut
+        with pytest.raises(DeskhandError, match="the line is cut"):
+            await machine.type("漢字かな交じり文")
+    assert "the keymap of" in caplog.text
 
 
 async def test_few_letters_without_a_key_are_one_command() -> None:
