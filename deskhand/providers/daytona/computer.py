@@ -40,7 +40,7 @@ from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi, compute
 from deskhand.providers.daytona.commands import line_to
 from deskhand.providers.daytona.files import DaytonaFiles
 from deskhand.providers.daytona.hands import Hands
-from deskhand.providers.daytona.request import minutes
+from deskhand.providers.daytona.request import minutes, settings_told
 from deskhand.providers.daytona.streams import follow
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.providers.execution import check_command, checked_timeout
@@ -114,7 +114,9 @@ class DaytonaComputer(RestoringComputer):
         self._kin = kin
         self._made_with: Mapping[str, object] = made_with or {}
         self._is_owned = made_with is not None
+        self._ttl: int | None = None
         self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
+        self._turn = anyio.Lock()
         self._capabilities = _SHELL | _LIFE
         self._missing: set[Capability] = set()
         self._be(info)
@@ -124,7 +126,7 @@ class DaytonaComputer(RestoringComputer):
         self._info = info
         self._commands = ShellCommands(NAME, line_to(self._api, info.id), self._api.in_background)
         self._files: DaytonaFiles = DaytonaFiles(self._api, self._commands, info.id)
-        self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
+        self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id, self._turn)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -367,6 +369,7 @@ class DaytonaComputer(RestoringComputer):
         async with self._noticing(Capability.EXTEND):
             whole = minutes(await self._api.age(self._info.id) + ttl)  # the vendor counts from its creation
             self._learn(await self._api.use("set its time to live", self._info.id, f"ttl/{whole}"))
+            self._ttl = minutes(ttl)
 
     async def refresh(self) -> ComputerInfo:
         """Ask Daytona what the computer is doing, and return its information: that it is gone too."""
@@ -423,8 +426,12 @@ class DaytonaComputer(RestoringComputer):
 
     @property
     def made_with(self) -> Mapping[str, object]:
-        """The request that it was created with; empty of one that was created elsewhere."""
-        return self._made_with
+        """What asks for another one like it: the request that it was created with, with the last time to live.
+
+        Of one that was created elsewhere it is what the vendor tells.
+        """
+        made = self._made_with or settings_told(self._info.raw)
+        return made if self._ttl is None else {**made, "ttlMinutes": self._ttl}
 
     async def _notice(self, error: DeskhandError, capability: Capability | None) -> None:
         """Note that the sandbox is gone, or a route."""

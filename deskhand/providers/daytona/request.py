@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic import JsonValue
+
 from deskhand.errors import InvalidInputError
+from deskhand.providers.answers import moment
 from deskhand.providers.contract import ComputerSpec, Screen
 from deskhand.providers.daytona.api import NAME
 from deskhand.providers.execution import check_command
 from deskhand.providers.options import check_option, positive
 
-__all__ = ["creation_body", "minutes", "restoration_body"]
+__all__ = ["creation_body", "minutes", "restoration_body", "settings_told"]
 
 IDLE_MINUTES: Final = 60
 """Idle minutes after which a sandbox stops by itself where nobody says otherwise."""
@@ -33,6 +36,9 @@ _OPTIONS: Final[Mapping[str, tuple[str, type]]] = {
 """What the vendor calls an option, and what it must be."""
 _OF_AN_IMAGE: Final = frozenset({"buildInfo", "cpu", "memory", "disk"})
 """What a snapshot has of its own."""
+_TOLD: Final = ("target", "user", "public", "networkBlockAll", "networkAllowList", "domainAllowList")
+_INTERVALS: Final = ("autoStopInterval", "autoPauseInterval", "autoArchiveInterval", "autoDeleteInterval")
+"""What the vendor tells of a sandbox by the name under which it is asked for."""
 _SMALLEST, _LARGEST = Screen(320, 200), Screen(7680, 4320)
 _KINDS: Final = {str: "text", bool: "True or False", int: "a whole number"}
 
@@ -99,6 +105,26 @@ def restoration_body(
         "name": name,
         "snapshot": snapshot_id,
     }
+
+
+def settings_told(raw: Mapping[str, JsonValue]) -> dict[str, object]:
+    """Return the part of a request for a sandbox that what the vendor tells of another one makes.
+
+    Variables are not in it: they are not kept of an answer, as they may hold secrets.
+    """
+    told: dict[str, object] = {name: raw[name] for name in _TOLD if raw.get(name) and isinstance(raw[name], str | bool)}
+    for name in _INTERVALS:
+        value = raw.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+            told[name] = int(value)
+    if told.get("autoPauseInterval"):
+        told["autoStopInterval"] = 0  # the vendor takes one of the two
+    else:
+        told.pop("autoPauseInterval", None)
+    created, end = moment(raw.get("createdAt")), moment(raw.get("autoDestroyAt"))
+    if created is not None and end is not None and end > created:
+        told["ttlMinutes"] = max(1, round((end - created).total_seconds() / 60))
+    return told
 
 
 def minutes(seconds: float) -> int:

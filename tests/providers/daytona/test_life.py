@@ -9,6 +9,7 @@ from email.utils import format_datetime
 import anyio
 import httpx2
 import pytest
+from pydantic import JsonValue
 
 from deskhand.errors import (
     ComputerGoneError,
@@ -20,6 +21,7 @@ from deskhand.errors import (
 )
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus
 from deskhand.providers.daytona import DaytonaProvider
+from deskhand.providers.daytona.request import settings_told
 from tests.providers.daytona.parts import daytona, simulated
 from tests.providers.orgo.parts import shell_only
 
@@ -97,16 +99,35 @@ async def test_time_to_live_ends_it_in_the_middle_and_can_be_extended() -> None:
 
 
 class Clocked(httpx2.AsyncHTTPTransport):
-    """Tells the vendor's time with each answer: that of this machine, and some seconds."""
+    """Tells the vendor's time with each answer: that of this machine, and some seconds, or a text in its place."""
 
-    def __init__(self, ahead: float) -> None:
+    def __init__(self, ahead: float, text: str | None = None) -> None:
         super().__init__()
         self._ahead = ahead
+        self._text = text
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
-        response.headers["date"] = format_datetime(datetime.now(UTC) + timedelta(seconds=self._ahead), usegmt=True)
+        told = format_datetime(datetime.now(UTC) + timedelta(seconds=self._ahead), usegmt=True)
+        response.headers["date"] = told if self._text is None else self._text
         return response
+
+
+@pytest.mark.parametrize(
+    "date", ["", "today", "Mon, 30 Nov 99999999999 08:16:35 GMT", "Mon, 30 Nov 20260 08:16:35 GMT"]
+)
+async def test_date_that_is_none_is_made_up_for_by_this_machines_clock(date: str) -> None:
+    """Life is extended all the same."""
+    async with (
+        simulated() as simulator,
+        httpx2.AsyncClient(transport=Clocked(0.0, date), timeout=20) as own,
+        DaytonaProvider(**simulator.options(), http_client=own) as provider,  # type: ignore[arg-type]
+    ):
+        computer = await provider.create(name="box")
+        simulator.computers[computer.info.id].created_at -= 1800
+        await computer.extend(600)
+        [asked] = simulator.asked("ttl")
+        assert int(asked.path.rpartition("/")[2]) in {40, 41}
 
 
 @pytest.mark.parametrize("ahead", [-7200.0, 0.0, 7200.0])
@@ -197,3 +218,56 @@ async def test_desktop_that_is_late_is_waited_for() -> None:
             computer = await hosted.create()
         assert computer.info.screen is not None
         assert len(hosted.simulator.asked("display")) == 3
+
+
+async def test_restored_sandbox_has_the_time_to_live_that_was_wanted_last() -> None:
+    """Not that of its creation, which may be over already."""
+    async with daytona() as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=600))
+        saved = await computer.snapshot("mine")
+        await computer.restore(saved)
+        await computer.extend(3600)
+        for _ in range(2):
+            await computer.restore(saved)
+        asked = [request.body for request in hosted.simulator.asked("create")]
+        assert [body["ttlMinutes"] for body in asked if isinstance(body, dict)] == [10, 10, 60, 60]
+
+
+async def test_sandbox_restored_from_a_borrowed_one_goes_on_as_the_vendor_tells() -> None:
+    """With its intervals and its end, as shut off as it was, but without the variables, which are not kept."""
+    async with daytona() as hosted:
+        spec = ComputerSpec(ttl=7200, env={"GIVEN": "here"}, metadata={"team": "red"})
+        options = {"auto_stop_minutes": 7, "auto_delete_minutes": -1, "public": True, "network_block_all": True}
+        computer = await hosted.create("box", spec, user="somebody", **options)
+        async with DaytonaProvider(**hosted.simulator.options()) as other:  # type: ignore[arg-type]
+            borrowed = await other.get(computer.info.id)
+            await borrowed.restore(await borrowed.snapshot("mine"))
+            first, second = (request.body for request in hosted.simulator.asked("create"))
+            assert isinstance(first, dict)
+            assert isinstance(second, dict)
+            differing = {name for name in first | second if first.get(name) != second.get(name)}
+            assert differing == {"name", "snapshot", "env", "target"}
+            assert "env" not in second
+            await borrowed.extend(600)
+            await borrowed.restore(await borrowed.snapshot("mine"))
+            assert hosted.simulator.computers[borrowed.info.id].minutes("ttlMinutes", 0) == 10
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"autoStopInterval": 0, "autoPauseInterval": 60.0}, {"autoStopInterval": 0, "autoPauseInterval": 60}),
+        ({"autoPauseInterval": 60}, {"autoStopInterval": 0, "autoPauseInterval": 60}),
+        ({"autoStopInterval": 15.0, "autoPauseInterval": 0}, {"autoStopInterval": 15}),
+        ({"networkAllowList": "10.0.0.0/8", "domainAllowList": ""}, {"networkAllowList": "10.0.0.0/8"}),
+        ({"public": ["yes"], "user": None, "autoStopInterval": float("inf"), "autoDeleteInterval": True}, {}),
+        ({"createdAt": "2026-01-01T00:00:00Z", "autoDestroyAt": "2026-01-01T02:00:00.4Z"}, {"ttlMinutes": 120}),
+        ({"createdAt": "2026-01-01T00:00:00Z", "autoDestroyAt": "2025-01-01T02:00:00Z"}, {}),
+        ({"createdAt": "yesterday", "autoDestroyAt": None}, {}),
+    ],
+)
+def test_settings_of_a_sandbox_from_elsewhere_are_what_can_be_asked_for(
+    raw: dict[str, JsonValue], told: dict[str, object]
+) -> None:
+    """The vendor takes one of two intervals, and nothing that is none; an end that is before the beginning is none."""
+    assert settings_told(raw) == told

@@ -34,6 +34,8 @@ _CREATE = {
     "labels": Field("object"),
     "public": _FLAG,
     "networkBlockAll": _FLAG,
+    "networkAllowList": _TEXT,
+    "domainAllowList": _TEXT,
     "cpu": Field("integer", low=1),
     "gpu": Field("integer", low=0),
     "memory": Field("integer", low=1),

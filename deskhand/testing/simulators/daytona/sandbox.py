@@ -121,6 +121,8 @@ class SimulatedSandbox:
             "labels": settings.get("labels", {}),
             "public": settings.get("public", False),
             "networkBlockAll": settings.get("networkBlockAll", False),
+            "networkAllowList": settings.get("networkAllowList"),
+            "domainAllowList": settings.get("domainAllowList"),
             "target": settings.get("target", "us"),
             "cpu": settings.get("cpu", 1),
             "gpu": 0,
