@@ -26,10 +26,10 @@ from deskhand.testing.simulators import (
     E2BSimulator,
     MiosaSimulator,
     OpenComputersSimulator,
+    made_up_machine,
 )
 from tests.cancellation.injector import Mode, inject, open_descriptors
 from tests.providers.orgo.parts import Behind, shell_only
-from tests.providers.shell_and_screen import shell_and_screen
 
 pytestmark = pytest.mark.slow
 
@@ -205,7 +205,7 @@ USES: Mapping[str, Callable[[ExternalComputer], Awaitable[None]]] = {
 }
 
 
-BEHIND: Mapping[str, Behind] = {"cua": shell_and_screen}
+BEHIND: Mapping[str, Behind] = {"cua": made_up_machine}
 """What is behind a computer where that is no shell alone: Cua's have a screen in any case."""
 LACKING = {("opencomputers", "terminal"), ("cua", "follow"), ("cua", "terminal")}
 """What a vendor has no way for."""

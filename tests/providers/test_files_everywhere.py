@@ -12,20 +12,20 @@ import pytest
 
 from deskhand.errors import DeskhandError
 from deskhand.providers import ExternalComputer
+from deskhand.testing.simulators import made_up_machine
 from deskhand.testing.simulators.faults import FaultControls
 from tests.providers.cua.parts import cua
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
 from tests.providers.opencomputers.parts import opencomputers, shell_only
-from tests.providers.shell_and_screen import shell_and_screen
 
 pytestmark = pytest.mark.slow
 
 OPEN: Mapping[str, Callable[[], AbstractAsyncContextManager[Any]]] = {
     "miosa": lambda: miosa(shell_only),
     "opencomputers": lambda: opencomputers(shell_only),
-    "cua": lambda: cua(shell_and_screen),
+    "cua": lambda: cua(made_up_machine),
     "e2b": lambda: e2b(shell_only),
     "daytona": lambda: daytona(shell_only),
 }

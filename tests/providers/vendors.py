@@ -15,13 +15,13 @@ from deskhand.testing.simulators import (
     MiosaSimulator,
     OpenComputersSimulator,
     RecordedRequest,
+    made_up_machine,
 )
 from tests.providers.cua.parts import cua
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
 from tests.providers.opencomputers.parts import opencomputers, shell_only
-from tests.providers.shell_and_screen import shell_and_screen
 
 # A test sees a computer by its capabilities alone; some things that vendors do are no part of the contract.
 Use = Callable[[Any], Awaitable[object]]
@@ -60,7 +60,7 @@ async def a_host(*, timeout: float | None = None) -> AsyncIterator[Served]:
 @asynccontextmanager
 async def a_cua(*, timeout: float | None = None) -> AsyncIterator[Served]:
     """Start a machine of Cua's cloud with a real shell and a recording desktop behind."""
-    async with cua(shell_and_screen, timeout=timeout) as hosted:
+    async with cua(made_up_machine, timeout=timeout) as hosted:
         yield Served(hosted.simulator, await hosted.create())
 
 
