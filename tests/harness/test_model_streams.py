@@ -105,7 +105,7 @@ async def test_endless_line_is_refused(name: str) -> None:
     first = body[: body.index(b"\n\n") + 2]
     pieces = [first, b"data: ", *[b"x" * 1_000_000] * 64]
     async with reading(name, lambda: httpx2.Response(200, headers=STREAM, stream=Pieces(pieces))) as receive:
-        with pytest.raises(PayloadTooLargeError, match="an event of the model's stream"):
+        with pytest.raises(PayloadTooLargeError, match="an event of the model's answer"):
             await receive()
 
 
