@@ -140,6 +140,9 @@ class LossyDisk:
         for path in self._paths():
             if path not in self._names:
                 os.unlink(path)
+        for path, _, _ in os.walk(self.folder, topdown=False):
+            if path not in self._names and path != str(self.folder):
+                os.rmdir(path)  # else it would be there for the next program, which then notes no new one
         for path, file in self._names.items():
             if file.folder:
                 os.makedirs(path, exist_ok=True)
