@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from deskhand.errors import ProtocolError
+from deskhand.providers.answers import no_result
 from deskhand.providers.daytona.api import NAME, DaytonaApi
 from deskhand.providers.shell_commands import Line, Ran
 
@@ -29,7 +29,7 @@ def line_to(api: DaytonaApi, computer_id: str) -> Line:
         answer = await api.act(operation, computer_id, "process/execute", body, deadline=deadline, is_urgent=is_urgent)
         output, code = answer.get("result"), answer.get("exitCode", 0)
         if not isinstance(output, str) or not isinstance(code, int) or isinstance(code, bool):
-            raise ProtocolError("daytona's answer holds no result of a command", provider=NAME, effect="yes")
+            raise no_result(NAME, operation, answer)
         return Ran(output, code, None if code >= 0 else "the command could not be run")
 
     return run

@@ -25,6 +25,7 @@ from deskhand.providers.actions import (
     Type,
     Wait,
 )
+from deskhand.providers.answers import check_done
 from deskhand.providers.composition import Composition, in_parts
 from deskhand.providers.contract import Screen
 from deskhand.providers.daytona.api import NAME, DaytonaApi
@@ -41,6 +42,8 @@ _TYPED_A_SECOND: Final = 20
 _STEPS: Final = 4
 """Steps in which a drag goes from one corner to the next."""
 _BUTTONS: Final = frozenset({"left", "right", "middle"})
+_TOLD: Final = ("x", "success")
+"""What an answer to what is done with the mouse holds one of; one to a key is empty, or has its success."""
 _TEXT: Final = re.compile(r"\t|[^\t]+")
 
 
@@ -131,7 +134,10 @@ class Hands:
             return
         deadline = 30.0 + step.seconds if step.seconds else None
         route = f"computeruse/{step.route}"
-        await self._api.act(step.operation, self._computer_id, route, step.body, deadline=deadline)
+        answer = await self._api.act(step.operation, self._computer_id, route, step.body, deadline=deadline)
+        is_pointers = step.route.startswith("mouse/")
+        told, foreign = (_TOLD, ()) if is_pointers else ((), ("message", "detail"))
+        check_done(NAME, step.operation, answer, told=told, foreign=foreign)
 
 
 def _is_better_at_once(action: InputAction) -> bool:

@@ -67,7 +67,8 @@ class Failure:
             anything else nobody knows.
         retryable: Whether the same request may succeed later; what the answer says, else the class's default, where not
             given.
-        hint: What to do; fields of the answer may stand in it in braces.
+        hint: What to do; fields of the answer may stand in it in braces. Where nobody knows the effect of what must
+            not arrive twice, nothing advises to do it again: it is to look first, and ``retryable`` is false.
         is_silence: Whether this only says that whoever does the work did not answer (a gateway's timeout).
     """
 
@@ -151,6 +152,9 @@ def failure_of(answer: Answer, operation: Operation, provider: str, rows: Sequen
         effect = "no" if operation.repetition == "read" else "unknown"
         if failure.is_silence and operation.repetition == "once":
             make, hint = OutcomeUnknownError, None
+    if effect == "unknown" and operation.repetition == "once":
+        is_to_repeat = make.retryable if failure.retryable is None else failure.retryable
+        retryable, hint = False, OutcomeUnknownError.hint if is_to_repeat else hint or OutcomeUnknownError.hint
     said = f": {answer.said}" if answer.said else ""
     return make(
         f"{provider} answered {answer.status} when asked to {operation.name}{said}",

@@ -7,11 +7,11 @@ from typing import ClassVar, Final
 
 from pydantic import JsonValue
 
-from deskhand.errors import ComputerGoneError, NotFoundError, ProviderError
-from deskhand.providers.answers import moment, number, text
+from deskhand.errors import ComputerGoneError, NotFoundError
+from deskhand.providers.answers import check_done, moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Source, Specs
 from deskhand.providers.http import Operation
-from deskhand.providers.miosa.envelope import machine_in, without_secrets
+from deskhand.providers.miosa.envelope import machine_in, unwrapped, without_secrets
 from deskhand.providers.routes import Routes
 
 __all__ = ["NAME", "OPERATIONS", "STATUSES", "MiosaApi", "SandboxApi", "computer_info", "screen_of", "state_of"]
@@ -116,7 +116,9 @@ class MiosaApi(Routes):
         Raises:
             ProviderError: If the answer says that it was not done.
         """
-        _check_done(operation, await self.act(operation, computer_id, route, body, deadline=deadline))
+        answer = await self.act(operation, computer_id, route, body, deadline=deadline)
+        for part in (answer, unwrapped(answer)):
+            check_done(NAME, operation, part)
 
     async def is_there(self, computer_id: str) -> bool:
         """Ask whether a computer is there, whatever else was not found."""
@@ -141,23 +143,6 @@ class SandboxApi(MiosaApi):
     prefix = "/sandboxes"
     source = "miosa-sandbox"
     takes_keys = True
-
-
-def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
-    """Refuse an answer of success that says in its body that it is none.
-
-    Raises:
-        ProviderError: If it does, or names an error.
-    """
-    said = answer.get("error") or answer.get("message")
-    if answer.get("success", True) is True and not answer.get("error"):
-        return
-    raise ProviderError(
-        f"miosa failed to {operation}: {said[:500] if isinstance(said, str) else 'it does not say why'}",
-        hint="see what came of it before it is done again",
-        provider=NAME,
-        effect="unknown",
-    )
 
 
 def state_of(fields: Mapping[str, JsonValue]) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from anyio import to_thread
 from pydantic import JsonValue
 
-from deskhand.errors import PayloadTooLargeError, ProtocolError, UnsupportedError
+from deskhand.errors import PayloadTooLargeError, UnsupportedError
+from deskhand.providers.answers import no_result
 from deskhand.providers.http.forms import file_form
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.envelope import unwrapped
@@ -37,13 +38,14 @@ def ran(answer: Mapping[str, JsonValue]) -> Ran:
     """Read what came of a command: servers name its output in two ways.
 
     Raises:
-        ProtocolError: If there is none.
+        ProviderError: If the answer says that there is none.
+        ProtocolError: If it is not the vendor's.
     """
     output, stderr = answer.get("stdout", answer.get("output")), answer.get("stderr")
-    if not isinstance(output, str):
-        raise ProtocolError("miosa's answer holds no output", provider=NAME, effect="yes")
     code = answer.get("exit_code")
     is_told = isinstance(code, int) and not isinstance(code, bool)
+    if not isinstance(output, str) or not (is_told or isinstance(answer.get("success"), bool)):
+        raise no_result(NAME, "run a command", answer)
     error = answer.get("error")
     return Ran(
         output,

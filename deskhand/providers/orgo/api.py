@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from pydantic import JsonValue
@@ -16,10 +16,9 @@ from deskhand.errors import (
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
-    ProviderError,
     QuotaError,
 )
-from deskhand.providers.answers import moment, number, text
+from deskhand.providers.answers import check_done, moment, number, text
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Screen, Specs
 from deskhand.providers.http import Failure, FailureRow, Operation
 from deskhand.providers.routes import Routes
@@ -139,13 +138,17 @@ class OrgoApi(Routes):
         body: Mapping[str, object] | None = None,
         *,
         deadline: float | None = None,
+        told: Collection[str] = (),
+        foreign: Collection[str] = (),
     ) -> None:
         """Use a computer's route, for what it does and not for what it tells.
 
         Raises:
             ProviderError: If the answer says that it was not done.
+            ProtocolError: If it is not the vendor's.
         """
-        _check_done(operation, await self.act(operation, computer_id, route, body, deadline=deadline))
+        answer = await self.act(operation, computer_id, route, body, deadline=deadline)
+        check_done(NAME, operation, answer, told=told, foreign=foreign)
 
     async def destroy(self, computer_id: str) -> None:
         """End a computer for good.
@@ -155,24 +158,7 @@ class OrgoApi(Routes):
             ProviderError: If the answer says that it was not done.
         """
         operation = OPERATIONS["destroy a computer"]
-        _check_done(operation.name, await self.http.call(operation, self.path(computer_id), is_urgent=True))
-
-
-def _check_done(operation: str, answer: Mapping[str, JsonValue]) -> None:
-    """Refuse an answer of success that says in its body that it is none.
-
-    Raises:
-        ProviderError: If it does, or names an error.
-    """
-    said = answer.get("error")
-    if answer.get("success", True) is True and not said:
-        return
-    raise ProviderError(
-        f"orgo failed to {operation}: {said[:500] if isinstance(said, str) and said else 'it does not say why'}",
-        hint="see what came of it before it is done again",
-        provider=NAME,
-        effect="unknown",
-    )
+        check_done(NAME, operation.name, await self.http.call(operation, self.path(computer_id), is_urgent=True))
 
 
 def computer_info(fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:

@@ -31,6 +31,8 @@ from deskhand.providers.shell_commands import ShellCommands
 
 __all__ = ["Hands"]
 
+_TOLD: Final = ("success", "action")
+"""What an answer holds one of; that to a move, which is not documented, may be any but a mere message."""
 _NOTCHES: Final = 100
 """Notches of the wheel that one request turns."""
 _TYPED_A_SECOND: Final = 20
@@ -106,7 +108,16 @@ class Hands:
         return await self._composed.position()
 
     async def _do(self, operation: str, route: str, body: dict[str, object], *, seconds: float | None = None) -> None:
-        await self._api.do(operation, self._computer_id, route, body, deadline=seconds)
+        is_documented = route != "move"
+        await self._api.do(
+            operation,
+            self._computer_id,
+            route,
+            body,
+            deadline=seconds,
+            told=_TOLD if is_documented else (),
+            foreign=() if is_documented else ("message", "detail"),
+        )
 
     async def _click(self, action: Click) -> None:
         at: dict[str, object] = {"x": action.x, "y": action.y, "button": action.button}

@@ -11,9 +11,10 @@ from typing import Final
 from pydantic import JsonValue
 
 from deskhand.errors import UnsupportedError
+from deskhand.providers.answers import no_result
 from deskhand.providers.contract import ExecResult
 from deskhand.providers.execution import check_command, checked_timeout, timed_out
-from deskhand.providers.orgo.api import OrgoApi
+from deskhand.providers.orgo.api import NAME, OrgoApi
 from deskhand.providers.orgo.commands import output_of
 
 __all__ = ["run_python"]
@@ -69,7 +70,7 @@ async def run_python(api: OrgoApi, computer_id: str, code: str, timeout: float |
 
 
 def _result(answer: Mapping[str, JsonValue], mark: str, seconds: int, duration: float) -> ExecResult:
-    output, dropped = output_of(answer)
+    output, dropped = output_of("run Python", answer)
     if answer.get("timeout") is True:
         return ExecResult(output, None, None, None, timed_out(seconds), duration, dropped)
     before, marked, code = output.rpartition(mark)
@@ -77,6 +78,8 @@ def _result(answer: Mapping[str, JsonValue], mark: str, seconds: int, duration: 
         return ExecResult(before, None, None, int(code), None, duration, dropped)
     if answer.get("success") is True:  # it ended the interpreter itself (os._exit), or closed its output
         return ExecResult(output, None, None, 0, None, duration, dropped)
+    if answer.get("success") is not False:
+        raise no_result(NAME, "run Python", answer)
     error, kind = answer.get("error"), answer.get("error_type")
     said = ": ".join(str(part) for part in (kind, error) if part) or "the code could not be run"
     return ExecResult(output, None, None, 1, said[:500], duration, dropped)

@@ -77,10 +77,10 @@ TOOLBOX = [
     Row(408, "request timeout", "", OutcomeUnknownError, "unknown", False, ""),
     Row(410, "PTY session is not active", "SESSION_ENDED", ComputerGoneError, "no", False, ""),
     Row(429, "slow down", "", RateLimitedError, "no", True, ""),
-    Row(500, "panic", "", ProviderError, "unknown", True, ""),
+    Row(500, "panic", "", ProviderError, "unknown", False, "look whether"),
     Row(502, "bad gateway", "", OutcomeUnknownError, "unknown", False, ""),
     Row(503, "Computer-use functionality is not available", "", UnsupportedError, "no", False, "snapshot"),
-    Row(503, "no room", "", OverloadedError, "unknown", True, "again"),
+    Row(503, "no room", "", OverloadedError, "unknown", False, "look whether"),
 ]
 """Of the toolbox, when it is asked for what must not arrive twice."""
 

@@ -96,7 +96,7 @@ async def test_operation_tells_truly_what_went_wrong(route: str) -> None:
             assert (type(error), error.effect) == (ProtocolError, "unknown"), body
         simulator.respond(b" " * (33 << 20), route=route)
         error = await failure(computer, simulator, route)
-        assert (type(error), error.effect) == (PayloadTooLargeError, "yes")
+        assert (type(error), error.effect) == (PayloadTooLargeError, "unknown")
         simulator.drop(route=route)
         assert type(await failure(computer, simulator, route)) is OutcomeUnknownError
         simulator.fail(404, route=route)
