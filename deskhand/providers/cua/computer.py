@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from deskhand.errors import (
     ComputerGoneError,
+    ConflictError,
     ConnectionLostError,
     DeadlineExceededError,
     DeskhandError,
@@ -43,6 +44,8 @@ __all__ = ["CuaComputer", "Machine"]
 
 _BOOT: Final = 180.0
 """Seconds that a machine of the cloud may take to come up, or to stop."""
+_OF_THE_CLOUD: Final = frozenset({Capability.PAUSE, Capability.LIVE_VIEW})
+"""What is asked of the cloud, and needs no server that runs."""
 _PAUSES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -107,6 +110,12 @@ class CuaComputer(HostedComputer):
         if capability is Capability.PAUSE and self._machine is None:
             return "a server that is reached by its address cannot be stopped from here"
         return None
+
+    def _check(self, *capabilities: Capability) -> None:
+        super()._check(*capabilities)
+        if self._info.status is ComputerStatus.STOPPED and not _OF_THE_CLOUD.issuperset(capabilities):
+            said = f"the cua computer {self._info.id} is stopped"
+            raise ConflictError(said, hint="start() brings it up again", effect="no", provider=NAME)
 
     # Coming up
 

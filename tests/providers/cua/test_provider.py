@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import httpx2
 import pytest
 
@@ -143,6 +145,29 @@ async def test_stopping_and_starting_a_machine() -> None:
         assert computer.info.status is ComputerStatus.RUNNING
         assert machine.machine is not None
         assert await machine.machine.read_file("kept") == "content"
+
+
+async def test_use_of_a_stopped_machine_is_refused_with_the_way_to_start_it() -> None:
+    """Nothing is sent to a server that does not run; once the machine was started, it can be used again."""
+    async with cua() as hosted:
+        computer = await hosted.create()
+        await computer.stop()
+        before = hosted.sent()
+        uses: list[Callable[[], Awaitable[object]]] = [
+            lambda: computer.exec("true"),
+            lambda: computer.left_click(3, 4),
+            lambda: computer.key("enter"),
+            computer.screenshot,
+            lambda: computer.read_file("kept"),
+        ]
+        for use in uses:
+            with pytest.raises(ConflictError, match=r"start\(\)") as caught:
+                await use()
+            assert caught.value.effect == "no"
+        assert hosted.sent() == before
+        assert await computer.live_view_url()
+        await computer.start()
+        await computer.left_click(3, 4)
 
 
 async def test_lost_answer_to_a_start_leaves_one_machine() -> None:
