@@ -90,7 +90,7 @@ async def test_act_tells_truly_what_went_wrong(name: str) -> None:
         if not act.is_streamed:  # of what is no event, nothing is read
             served.simulator.respond(b" " * (33 << 20), route=act.route)
             error = await failure(act, served)
-            assert (type(error), error.effect) == (PayloadTooLargeError, "yes")
+            assert (type(error), error.effect) == (PayloadTooLargeError, "unknown")
         for is_done in (False, True):
             served.simulator.drop(route=act.route, after_effect=is_done)
             assert type(await failure(act, served)) is OutcomeUnknownError
