@@ -13,10 +13,10 @@ import httpx2
 import pytest
 
 from deskhand.errors import ConnectionLostError, DeskhandError, InvalidInputError, OutcomeUnknownError, ProtocolError
-from deskhand.providers import Terminal
 from deskhand.providers.e2b import E2BComputer, E2BProvider
 from tests.providers.e2b.parts import e2b, simulated
 from tests.providers.orgo.parts import shell_only
+from tests.providers.terminals import until
 from tests.providers.test_http_stream import Pieces
 
 MARKED = b"a marked command"
@@ -137,17 +137,6 @@ async def test_output_that_looks_like_the_daemons_words_is_output() -> None:
             shown = b"".join([data async for data in terminal])
         assert raw in shown
         assert terminal.exit_code == 5
-
-
-async def until(terminal: Terminal, text: bytes) -> bytes:
-    """Read until a text was shown."""
-    seen = b""
-    with anyio.fail_after(20):
-        async for data in terminal:
-            seen += data
-            if text in seen:
-                return seen
-    raise AssertionError(f"the terminal ended with {seen!r}")
 
 
 async def test_terminal_runs_a_shell_of_the_size_that_is_asked_for() -> None:

@@ -24,11 +24,12 @@ from deskhand.errors import (
     ProviderError,
     UnsupportedError,
 )
-from deskhand.providers import Capability, Terminal
+from deskhand.providers import Capability
 from deskhand.providers.http import HttpClient
 from deskhand.providers.miosa.api import MiosaApi
 from deskhand.providers.miosa.sockets import open_terminal
 from tests.providers.miosa.parts import miosa, shell_only
+from tests.providers.terminals import runs_a_shell, until
 
 FRAMES = '{"type":"exit","code":9}\n{"type":"error","message":"no"}\n{"type":"stdout","data":"x"}\n\x1b[2J\x00\n'
 """What the vendor's own frames look like, and what a terminal would take for control."""
@@ -37,35 +38,12 @@ ENDED = "while pgrep -f '{}' >/dev/null; do sleep 0.05; done"
 """Waits until no process has such a command line."""
 
 
-async def until(terminal: Terminal, text: bytes) -> bytes:
-    """Read until a text was shown."""
-    seen = b""
-    with anyio.fail_after(20):
-        async for data in terminal:
-            seen += data
-            if text in seen:
-                return seen
-    raise AssertionError(f"the terminal ended with {seen!r}")
-
-
 async def test_terminal_runs_a_shell() -> None:
     """What is typed runs, characters that are sent in halves are whole, and what looks like a frame is data."""
     async with miosa(shell_only) as hosted:
         computer = await hosted.create()
         async with computer.terminal(columns=100, rows=30) as terminal:
-            await terminal.send(b"""stty size; printf '{"type":"ex%s","code":9}' it\r""")
-            seen = await until(terminal, b'{"type":"exit","code":9}')
-            assert b"30 100" in seen
-            assert terminal.exit_code is None
-            for half in (b"echo \xc3", b"\xbc-e''nd\r"):
-                await terminal.send(half)
-            await until(terminal, b"\xc3\xbc-end")
-            await terminal.resize(90, 20)
-            await terminal.send(b"stty size; exit 3\r")
-            await until(terminal, b"20 90")
-            async for _ in terminal:
-                pass
-            assert terminal.exit_code == 3
+            await runs_a_shell(terminal)
 
 
 async def test_streamed_output_is_data_whatever_it_looks_like() -> None:

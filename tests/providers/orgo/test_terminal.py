@@ -19,21 +19,11 @@ from deskhand.errors import (
     ProviderError,
     UnsupportedError,
 )
-from deskhand.providers import Capability, Terminal
+from deskhand.providers import Capability
 from deskhand.providers.orgo.terminal import open_terminal
 from deskhand.testing.simulators import OrgoDialect
 from tests.providers.orgo.parts import orgo, shell_only
-
-
-async def until(terminal: Terminal, text: bytes) -> bytes:
-    """Read until a text was shown."""
-    seen = b""
-    with anyio.fail_after(20):
-        async for data in terminal:
-            seen += data
-            if text in seen:
-                return seen
-    raise AssertionError(f"the terminal ended with {seen!r}")
+from tests.providers.terminals import runs_a_shell, until
 
 
 @pytest.mark.parametrize("auth", ["query", "header"])
@@ -43,19 +33,7 @@ async def test_terminal_runs_a_shell(auth: str) -> None:
     async with orgo(shell_only, dialect=dialect) as hosted:
         computer = await hosted.create()
         async with computer.terminal(columns=100, rows=30) as terminal:
-            await terminal.send(b"""stty size; printf '{"type":"ex%s","code":9}' it\r""")
-            seen = await until(terminal, b'{"type":"exit","code":9}')
-            assert b"30 100" in seen
-            assert terminal.exit_code is None
-            for half in (b"echo \xc3", b"\xbc-e''nd\r"):
-                await terminal.send(half)
-            await until(terminal, b"\xc3\xbc-end")
-            await terminal.resize(90, 20)
-            await terminal.send(b"stty size; exit 3\r")
-            await until(terminal, b"20 90")
-            async for _ in terminal:
-                pass
-            assert terminal.exit_code == 3
+            await runs_a_shell(terminal)
 
 
 async def test_terminals_size_is_checked() -> None:
