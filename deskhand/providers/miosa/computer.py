@@ -15,7 +15,6 @@ import anyio.to_thread
 from deskhand.errors import (
     ConflictError,
     DeskhandError,
-    InvalidInputError,
     NotFoundError,
     ProtocolError,
     UnsupportedError,
@@ -41,7 +40,7 @@ from deskhand.providers.miosa.commands import ran
 from deskhand.providers.miosa.discovery import Facts, capabilities_of, survey
 from deskhand.providers.miosa.envelope import unwrapped
 from deskhand.providers.miosa.hands import Hands
-from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
+from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
 from deskhand.providers.miosa.request import DEFAULT_TTL
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
@@ -178,19 +177,6 @@ class MiosaComputer(MiosaMachine):
 
     # Shell
 
-    def exec_stream(
-        self,
-        command: str,
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-    ) -> AbstractAsyncContextManager[ExecStream]:
-        """Run a command and follow its output, byte for byte; leaving the block ends it and all that it started."""
-        self._check(Capability.EXEC_STREAM)
-        return self._stream(command, timeout, cwd, env, stdin)
-
     @asynccontextmanager
     async def _stream(
         self,
@@ -316,8 +302,7 @@ class MiosaComputer(MiosaMachine):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Expose a port, where it is not yet, and return the URL at which MIOSA serves it."""
         self._check(Capability.PORTS)
-        if isinstance(port, bool) or not 1 <= port <= 65_535:
-            raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")
+        check_port(port)
         told: Mapping[str, object] = {}
         async with self._noticing():
             with suppress(ConflictError):  # it is exposed already

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import ClassVar, Final
 from urllib.parse import quote
@@ -14,13 +14,14 @@ from pydantic import JsonValue
 from deskhand.errors import (
     ComputerGoneError,
     DeskhandError,
+    InvalidInputError,
     NotFoundError,
     ProtocolError,
     ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.answers import JsonObject, text
-from deskhand.providers.contract import Capability, ComputerInfo, ComputerStatus, ExecResult
+from deskhand.providers.contract import Capability, ComputerInfo, ComputerStatus, ExecResult, ExecStream
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, computer_info, state_of
 from deskhand.providers.miosa.commands import MiosaFiles, line_to
 from deskhand.providers.miosa.envelope import machine_in, unwrapped
@@ -28,7 +29,7 @@ from deskhand.providers.readiness import until
 from deskhand.providers.restoring import RestoringComputer
 from deskhand.providers.shell_commands import ShellCommands
 
-__all__ = ["COMING_UP", "MiosaMachine"]
+__all__ = ["COMING_UP", "MiosaMachine", "check_port"]
 
 COMING_UP: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
 """What a computer is doing that can be waited for."""
@@ -75,6 +76,30 @@ class MiosaMachine(RestoringComputer):
         self._check(Capability.EXEC)
         async with self._noticing(), self._files.given(stdin) as given:
             return await self._commands.run(command, timeout=timeout, cwd=cwd, env=env, stdin=given)
+
+    def exec_stream(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command and follow its output, byte for byte; leaving the block ends it and all that it started."""
+        self._check(Capability.EXEC_STREAM)
+        return self._stream(command, timeout, cwd, env, stdin)
+
+    @abc.abstractmethod
+    def _stream(
+        self,
+        command: str,
+        timeout: float | None,
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        stdin: bytes | None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Run a command and follow it, by the way that this kind of machine has."""
 
     @asynccontextmanager
     async def _knowing_socket(self, route: str) -> AsyncIterator[None]:
@@ -180,3 +205,13 @@ def _check_snapshot(snapshot_id: str, snapshot: Mapping[str, JsonValue]) -> None
     if snapshot.get("status") in {"failed", "deleted"}:
         said = text(snapshot.get("error")) or f"it is {snapshot.get('status')}"
         raise ProviderError(f"the snapshot {snapshot_id} came to nothing: {said[:500]}", provider=NAME)
+
+
+def check_port(port: int) -> None:
+    """Refuse what is no port.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    if isinstance(port, bool) or not 1 <= port <= 65_535:
+        raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")

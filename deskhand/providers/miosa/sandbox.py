@@ -13,7 +13,6 @@ from pydantic import JsonValue
 from deskhand.errors import (
     ConflictError,
     DeskhandError,
-    InvalidInputError,
     NotFoundError,
     ProtocolError,
     UnsupportedError,
@@ -32,7 +31,7 @@ from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.commands import SandboxFiles
 from deskhand.providers.miosa.discovery import Needs, capabilities_over, survey_routes
 from deskhand.providers.miosa.envelope import listed, unwrapped
-from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
+from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
 from deskhand.providers.miosa.request import whole_seconds
 from deskhand.providers.miosa.sandbox_streams import STREAM, TERMINAL, open_events, open_sandbox_terminal
 from deskhand.providers.miosa.sockets import socket_uri
@@ -131,19 +130,6 @@ class MiosaSandbox(MiosaMachine):
 
     # Shell
 
-    def exec_stream(
-        self,
-        command: str,
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-    ) -> AbstractAsyncContextManager[ExecStream]:
-        """Run a command and follow its output, byte for byte; leaving the block ends it and all that it started."""
-        self._check(Capability.EXEC_STREAM)
-        return self._stream(command, timeout, cwd, env, stdin)
-
     @asynccontextmanager
     async def _stream(
         self,
@@ -186,8 +172,7 @@ class MiosaSandbox(MiosaMachine):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Expose a port and return the URL at which MIOSA serves it."""
         self._check(Capability.PORTS)
-        if isinstance(port, bool) or not 1 <= port <= 65_535:
-            raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")
+        check_port(port)
         async with self._noticing():
             told = unwrapped(await self._api.act("expose a port", self._info.id, "expose", {"port": port}))
         address = text(told.get("url")) or text(told.get("preview_url"))
