@@ -22,6 +22,8 @@ from deskhand.testing.simulators.miosa.dialect import MiosaDialect
 from tests.harness.every_api import small_computer
 from tests.tools.recording import RecordingComputer
 
+KEY_HINT = "export MIOSA_API_KEY=msk_i_...  # an intelligence key: the models take no other"
+
 AT_ONCE = Patience(base=0)
 VARIABLES = ("API_KEY", "ACCESS_TOKEN", "BASE_URL", "TENANT", "AI_GATEWAY_URL", "AI_GATEWAY_KEY")
 
@@ -112,7 +114,7 @@ async def test_missing_key_is_told_before_anything_is_asked() -> None:
     """The error says what to do, and names nobody else's key."""
     result = await MiosaModelHarness(base_url="http://127.0.0.1:9").run(small_computer(), "Go.")
     assert result.error is not None
-    assert (result.error.code, result.error.hint) == ("config", "export MIOSA_API_KEY=msk_...")
+    assert (result.error.code, result.error.hint) == ("config", KEY_HINT)
     assert "MIOSA's models" in result.error.message
 
 
@@ -145,7 +147,7 @@ def too_large(simulator: MiosaSimulator) -> dict[str, Any]:
 
 
 REFUSALS: dict[str, tuple[Any, str, str]] = {
-    "key": (lambda _: {"api_key": WRONG}, "auth", "export MIOSA_API_KEY=msk_..."),
+    "key": (lambda _: {"api_key": WRONG}, "auth", KEY_HINT),
     "kind of key": (lambda simulator: {"api_key": simulator.key}, "permission_denied", "msk_i_"),
     "tenant": (lambda _: {"tenant": "nobody"}, "permission_denied", ""),
     "credit": (no_credit, "quota", "top it up"),

@@ -20,7 +20,7 @@ __all__ = ["MIOSA", "MiosaDoor", "own_client"]
 _GATEWAY: Final = ("MIOSA_AI_GATEWAY_URL", "MIOSA_AI_GATEWAY_KEY")
 """What MIOSA sets on its own machines, together: its key there for all else does not open the models."""
 
-MODELS_KEY_HINT: Final = "export MIOSA_API_KEY=msk_i_..., an intelligence key: the models take no other"
+MODELS_KEY_HINT: Final = "export MIOSA_API_KEY=msk_i_...  # an intelligence key: the models take no other"
 
 _NO_CREDIT: Final = (QuotaError, False, f"the account has no credit left: top it up at {CONSOLE}")
 _WRONG_KEY: Final = (PermissionDeniedError, None, "the models want an intelligence key of the account: msk_i_...")

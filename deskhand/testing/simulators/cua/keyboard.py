@@ -17,8 +17,8 @@ __all__ = ["Keyboard"]
 class Keyboard:
     """The keyboard of one machine.
 
-    Where xdotool works on the machine, keys go down and up there as they are told to. Elsewhere what is held is
-    remembered: modifiers count for what comes next, and another key is struck when it goes up.
+    Where xdotool reaches a display of the machine, keys go down and up there as they are told to. Elsewhere what is
+    held is remembered: modifiers count for what comes next, and another key is struck when it goes up.
 
     Attributes:
         held: The modifiers that are down and only remembered, by their canonical names.
@@ -78,7 +78,7 @@ class Keyboard:
 
     async def _is_real(self) -> bool:
         if self._has_xdotool is None:
-            found = await self._machine.exec("command -v xdotool")
+            found = await self._machine.exec("xdotool getdisplaygeometry")
             self._has_xdotool = found.exit_code == 0
         return self._has_xdotool
 
