@@ -293,6 +293,18 @@ async def test_further_headers_go_to_the_own_origin_alone() -> None:
     assert [request.headers.get("x-tenant") for request in script.requests] == ["ours", None]
 
 
+async def test_header_that_a_request_names_stands_in_place_of_the_usual_one() -> None:
+    """A server that reads the first of two would see another one than whoever reads the last."""
+    script = Script(answer(200))
+    async with script.client() as client:
+        await client.ask(READ, "/thing", headers=[("accept", "text/event-stream")])
+        await client.ask(READ, "/thing")
+    assert [request.headers.get_list("accept") for request in script.requests] == [
+        ["text/event-stream"],
+        ["application/json"],
+    ]
+
+
 async def test_probe_tells_what_a_path_answers_with() -> None:
     """Whatever that is, once, without an error; only where there is no answer, there is one."""
     script = Script(answer(405, allow="GET, POST"), answer(503), httpx2.ReadError("cut"))

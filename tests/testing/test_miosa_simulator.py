@@ -251,6 +251,14 @@ async def test_key_and_tenant_open_their_own_alone() -> None:
         assert (await client.ask("DELETE", path))[0] == 200
 
 
+@pytest.mark.parametrize(("accept", "status"), [("text/event-stream", 406), ("text/html, application/json", 401)])
+async def test_whoever_takes_no_json_is_refused_before_the_key_is_looked_at(accept: str, status: int) -> None:
+    """Whoever asks for events alone too."""
+    async with served() as client:
+        url = f"{client.simulator.base_url}/sandboxes/any/exec/stream"
+        assert (await client.http.post(url, headers={"accept": accept})).status_code == status
+
+
 async def test_plan_and_balance_limit_what_costs_money() -> None:
     """Creating, copying, restoring, starting and the vendor's agent."""
     async with served(plan=MiosaPlan(computers=1)) as client:

@@ -203,6 +203,22 @@ async def test_pages_and_keys_are_checked() -> None:
         assert (await client.ask("GET", ""))[0] == 401
 
 
+ACCEPTED = {
+    "text/event-stream, application/json;q=0.9": 401,
+    "application/json": 401,
+    "*/*": 401,
+    "text/event-stream": 406,
+}
+
+
+@pytest.mark.parametrize(("accept", "status"), ACCEPTED.items())
+async def test_whoever_takes_no_json_is_refused_before_the_key_is_looked_at(accept: str, status: int) -> None:
+    """Whoever asks for events alone too: the vendor's routes for them are behind the same guard, or were."""
+    async with served() as client:
+        url = f"{client.simulator.base_url}/opencomputers/hosts/any/exec/any/stream"
+        assert (await client.http.get(url, headers={"accept": accept})).status_code == status
+
+
 @pytest.mark.parametrize("system", ["linux", "windows"])
 async def test_machine_without_a_shell_says_so(system: str) -> None:
     """Where there is no bash, the command is told as one that failed to start."""

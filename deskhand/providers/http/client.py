@@ -503,7 +503,8 @@ class HttpClient:
         """Send one request, and return its answer once that has begun."""
         library, client = self._loaded(), self._open
         assert client is not None  # noqa: S101 (it is open, or it would not be loaded)
-        every = [*self._headers, *headers]
+        named = {name for name, _ in headers}
+        every = [*(usual for usual in self._headers if usual[0] not in named), *headers]
         if origin_of(url) in self._trusted:
             every += [*self._own_headers, *([self._key] if self.has_key else [])]
         request = library.Request(

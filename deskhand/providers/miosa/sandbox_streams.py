@@ -21,9 +21,10 @@ from deskhand.errors import (
 from deskhand.providers.contract import Terminal
 from deskhand.providers.execution import check_terminal_size, checked_timeout
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents, event_fields
+from deskhand.providers.http.events import ServerEvent, ServerEvents, event_fields
 from deskhand.providers.http.sockets import CLOSE
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
+from deskhand.providers.miosa.service import EVENTS
 from deskhand.providers.miosa.sockets import closed_as, connect, socket_uri
 from deskhand.providers.miosa.streams import MiosaExecStream, Piece, streamed
 from deskhand.providers.shell_commands import Marked, ShellCommands
@@ -40,7 +41,7 @@ _LINE: Final = 24_576
 """Bytes that one event's line stands for at most, so that nobody on the way finds a line too long."""
 _MARGIN: Final = 15.0
 _SERVER_MARGIN: Final = 5
-_HEADERS: Final = (("content-type", "application/json"), ("accept", f"{EVENT_STREAM}, application/json;q=0.9"))
+_HEADERS: Final = (("content-type", "application/json"), EVENTS)
 
 
 class _Events:

@@ -19,9 +19,14 @@ from deskhand.errors import (
     QuotaError,
 )
 from deskhand.providers.http import Failure, FailureRow, HttpClient, OwnClient
+from deskhand.providers.http.events import EVENT_STREAM
 from deskhand.providers.miosa.account import CONSOLE, KEY_HINT, account_of
 
-__all__ = ["ROWS", "miosa_client", "socket_url"]
+__all__ = ["EVENTS", "ROWS", "miosa_client", "socket_url"]
+
+EVENTS: Final = ("accept", f"{EVENT_STREAM}, application/json;q=0.9")
+"""The header that asks for events: whoever names these alone is refused by MIOSA's routes for JSON, although some of
+them answer with events."""
 
 _STARTING: Final = Failure(ConflictError, "no", True, "it is still starting: try again in a moment")
 _WRONG_STATE: Final = Failure(

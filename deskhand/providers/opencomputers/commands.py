@@ -29,7 +29,8 @@ from deskhand.errors import (
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
 from deskhand.providers.execution import KeptOutput, checked_timeout, timed_out
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvent, ServerEvents, event_fields
+from deskhand.providers.http.events import ServerEvent, ServerEvents, event_fields
+from deskhand.providers.miosa.service import EVENTS
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 from deskhand.providers.shell_commands import Line, Marked, Ran, ShellCommands
 
@@ -39,7 +40,7 @@ EXEC: Final = "exec"
 
 _MARGIN: Final = 10.0
 """Seconds beyond its time after which a command counts as ended although nobody says so."""
-_HEADERS: Final = (("content-type", "application/json"), ("accept", f"{EVENT_STREAM}, application/json;q=0.9"))
+_HEADERS: Final = (("content-type", "application/json"), EVENTS)
 _TIMED_OUT: Final = ("timeout", "timed out", "timed_out", "deadline")
 
 

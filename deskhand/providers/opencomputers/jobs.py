@@ -21,8 +21,9 @@ from deskhand.providers.answers import text
 from deskhand.providers.contract import ExecChunk
 from deskhand.providers.execution import check_command, checked_timeout
 from deskhand.providers.http import Stream
-from deskhand.providers.http.events import EVENT_STREAM, ServerEvents, event_fields
+from deskhand.providers.http.events import ServerEvents, event_fields
 from deskhand.providers.miosa.envelope import listed, unwrapped
+from deskhand.providers.miosa.service import EVENTS
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
 from deskhand.providers.readiness import until
 
@@ -138,7 +139,7 @@ class HostJob:
             OPERATIONS["follow a job"],
             self._path("/stream"),
             silence=await self._seconds(),
-            headers=(("accept", EVENT_STREAM),),
+            headers=(EVENTS,),
         )
         async with AsyncExitStack() as stack:
             try:

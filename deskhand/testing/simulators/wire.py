@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
-__all__ = ["Answer", "ApiError", "Call", "Field", "Json", "json_answer", "read_fields"]
+__all__ = ["Answer", "ApiError", "Call", "Field", "Json", "check_accepts_json", "json_answer", "read_fields"]
 
 Json: TypeAlias = dict[str, JsonValue]
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "object", "array"]
@@ -138,6 +138,20 @@ class Field:
             if self.high is not None and value > self.high:
                 return f"{name} must be at most {self.high:g}"
         return None
+
+
+def check_accepts_json(accepted: Sequence[str]) -> None:
+    """Refuses a request whose sender takes no JSON, as Phoenix does before it looks at the key.
+
+    Args:
+        accepted: The headers ``accept``, of which the first counts.
+
+    Raises:
+        ApiError: If it takes none.
+    """
+    kinds = {kind.partition(";")[0].strip().lower() for kind in accepted[0].split(",")} if accepted else {"*/*"}
+    if kinds.isdisjoint({"*/*", "application/*", "application/json"}):
+        raise ApiError(406, "Not acceptable")
 
 
 def _is(kind: Kind, value: JsonValue) -> bool:

@@ -15,7 +15,7 @@ from deskhand.testing.simulators.front import Handler, SocketHandler
 from deskhand.testing.simulators.latency import Latency, LatencyName
 from deskhand.testing.simulators.routing import Route
 from deskhand.testing.simulators.simulator import Simulator
-from deskhand.testing.simulators.wire import ApiError, Json
+from deskhand.testing.simulators.wire import ApiError, Json, check_accepts_json
 
 from .account import Account, Caller, KeyKind, Snapshot
 from .actions import Actions
@@ -121,6 +121,7 @@ class MiosaSimulator(Simulator):
         """Returns whose request it is."""
         del path
         headers = connection.headers
+        check_accepts_json(headers.getlist("accept"))
         kind: KeyKind = "i" if route.name in MODEL_ROUTES else "live"
         tenant = headers.get("x-miosa-tenant", "")
         return self._account.authenticate(headers.get("authorization", ""), tenant, kind=kind)

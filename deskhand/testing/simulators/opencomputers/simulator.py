@@ -14,7 +14,7 @@ from deskhand.testing.simulators.front import Handler
 from deskhand.testing.simulators.latency import Latency, LatencyName
 from deskhand.testing.simulators.routing import Route
 from deskhand.testing.simulators.simulator import Simulator
-from deskhand.testing.simulators.wire import ApiError, Json
+from deskhand.testing.simulators.wire import ApiError, Json, check_accepts_json
 
 from .account import Account, CodedError
 from .agent import AgentRoutes, HostAgent, look
@@ -96,6 +96,7 @@ class OpenComputersSimulator(Simulator):
     def admit(self, connection: HTTPConnection, route: Route, path: Mapping[str, str]) -> Account:
         """Returns the account of a request's key."""
         del route, path
+        check_accepts_json(connection.headers.getlist("accept"))
         self._account.check(connection.headers.get("authorization", ""))
         return self._account
 
