@@ -25,11 +25,12 @@ from deskhand.harness.events import (
     UsageRecorded,
 )
 from deskhand.harness.executor import Executor
-from deskhand.harness.history import LOOP, History
+from deskhand.harness.history import History
 from deskhand.harness.inbox import Inbox
 from deskhand.harness.past import Past
 from deskhand.harness.prices import price_of
 from deskhand.harness.state import RunState
+from deskhand.harness.steps import LOOP
 from deskhand.providers.contract import ComputerInfo
 from deskhand.tools.calls import Frame, Observation, ToolCall
 from deskhand.tools.registry import ToolRegistry
@@ -408,13 +409,12 @@ class RunContext(OnComputer, Generic[DepsT]):
         if run.past is None or index is None:
             return None
         run.take_up(index)
-        known = run.past.turns[index]
-        if known.message is None:
+        known = run.past.turns[index].answer
+        if known is None:
             return b"", b""
-        raw, answer = known.message.raw, known.message.answer
-        if raw is None or answer is None:
+        if known.raw is None or known.rest is None:
             raise ConflictError(f"the log does not hold all of the answer of turn {index}", hint="start another run")
-        return await run.blobs.get(raw), await run.blobs.get(answer)
+        return await run.blobs.get(known.raw), await run.blobs.get(known.rest)
 
     @asynccontextmanager
     async def turn(self, *, model: str | None = None, reserve: Usage | None = None) -> AsyncIterator[TurnContext]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,10 +12,9 @@ from typing import Final
 from pydantic import JsonValue
 
 from deskhand.errors import ConflictError, CorruptJournalError, InvalidInputError, NotFoundError
-from deskhand.harness.blobs import LOST_BLOB, BlobStore
+from deskhand.harness.blobs import BlobStore
 from deskhand.harness.events import (
     ActionFinished,
-    ActionFinishedData,
     ActionStarted,
     ApprovalRequested,
     ApprovalResolved,
@@ -26,7 +25,6 @@ from deskhand.harness.events import (
     EventBase,
     FrameCaptured,
     ModelMessage,
-    ModelMessageData,
     RunCheckpoint,
     RunFinished,
     RunPaused,
@@ -40,18 +38,17 @@ from deskhand.harness.events import (
     Usage,
     UsageRecorded,
 )
-from deskhand.harness.history import TOLD, frame_of
 from deskhand.harness.inbox import Inbox, When
 from deskhand.harness.log import EventLog
-from deskhand.tools.calls import ErrorInfo, Frame, Observation, ToolCall
+from deskhand.harness.steps import LOOP, TOLD, Acted, Answer, Step, Told, frame_of
+from deskhand.tools.calls import Frame, Observation, ToolCall
 
-__all__ = ["LOST", "Past", "PastAction", "PastTurn", "read_past"]
+__all__ = ["LOST", "Past", "PastTurn", "fold", "read_past"]
 
 LOST: Final = "lost"
 """The code of the error of an action that was under way when the program ended: nobody knows whether it was done."""
 
 _PAGE: Final = 1000
-_HARNESS: Final = "harness"
 
 
 @dataclass(eq=False)
@@ -60,29 +57,8 @@ class PastTurn:
 
     began: int
     computer_id: str | None = None
-    message: ModelMessageData | None = None
+    answer: Answer | None = None
     finished: bool = False
-
-
-@dataclass(eq=False)
-class PastAction:
-    """One action: its intent and its outcome, as far as they came."""
-
-    started: ActionStarted | None = None
-    finished: ActionFinished | None = None
-
-    @property
-    def computer_id(self) -> str | None:
-        """The computer that it was on."""
-        event = self.started or self.finished
-        return None if event is None else event.computer_id
-
-    @property
-    def actor(self) -> str:
-        """Who did it."""
-        if self.started is not None:
-            return self.started.data.actor
-        return (self.finished.data.actor if self.finished is not None else None) or _HARNESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +80,20 @@ class Past:
     """
 
     started: RunStarted | None = None
-    finished: bool = False
+    finished: RunFinished | None = None
+    last_seq: int = 0
     recoveries: int = 0
     checkpoint: JsonValue = None
     turns: dict[int, PastTurn] = field(default_factory=dict)
-    actions: dict[str, PastAction] = field(default_factory=dict)
+    actions: dict[str, Acted] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
     frames: dict[str, FrameCaptured] = field(default_factory=dict)
     requests: dict[str, ApprovalRequested] = field(default_factory=dict)
     answers: dict[str, ApprovalResolved] = field(default_factory=dict)
     asked_as_stuck: set[str] = field(default_factory=set)
     amended: list[str] = field(default_factory=list)
     computers: dict[str, str] = field(default_factory=dict)
+    drivers: dict[str, tuple[str, str]] = field(default_factory=dict)
     paused: bool = False
     taken_by: str | None = None
     intents: int = 0
@@ -125,6 +104,7 @@ class Past:
     elapsed: float = 0.0
     again: bool = False
     _told: Counter[str | None] = field(default_factory=Counter)
+    _telling: list[str] = field(default_factory=list)
     _said: list[_Word] = field(default_factory=list)
     _introduced: bool = False
     _waits: set[str] = field(default_factory=set)
@@ -135,12 +115,13 @@ class Past:
 
     def take(self, event: EventBase) -> None:  # noqa: C901, PLR0912, PLR0915 (one case a type of event)
         """Take in the next event."""
+        self.last_seq = event.seq or self.last_seq
         self._clock(event)
         match event:
             case RunStarted():
                 self.started = event
             case RunFinished():
-                self.finished = True
+                self.finished = event
             case ComputerStatusChanged():
                 self._take_computer(event)
             case RunRecovered():
@@ -183,10 +164,8 @@ class Past:
                 self._waits.discard(event.data.approval_id)
             case UsageRecorded():
                 self._take_usage(event)
-            case CustomEvent() if event.data.name == "model.amended" and isinstance(event.data.value, dict):
-                self.amended.append(str(event.data.value.get("message", "")))
-            case CustomEvent() if event.data.name == TOLD:
-                self._told[event.computer_id] += 1
+            case CustomEvent():
+                self._take_custom(event)
             case _:
                 pass
 
@@ -207,21 +186,48 @@ class Past:
         if turn is None:
             return
         if isinstance(event, ModelMessage):
-            turn.message = event.data
+            data = event.data
+            turn.answer = Answer(event.turn or 0, data.raw, data.calls, data.text, event.computer_id, data.answer)
+            self.steps.append(turn.answer)
             return
         turn.finished = True
+        if turn.answer is not None:
+            turn.answer.stop_reason, turn.answer.usage = event.data.stop_reason, event.data.usage
         self.usage = self.usage + event.data.usage
         self.complete_turns += event.data.stop_reason != "interrupted"
 
     def _take_action(self, event: ActionStarted | ActionFinished) -> None:
-        action = self.actions.setdefault(event.data.call_id, PastAction())
+        call_id = event.data.call_id
+        action = self.actions.get(call_id)
+        if action is None:
+            action = self.actions[call_id] = Acted(call_id, event.turn or 0, event.computer_id)
+            self.steps.append(action)
         if isinstance(event, ActionStarted):
             self.intents += 1
             action.started = event
         else:
-            action.finished = event
-        if action.actor == _HARNESS:
-            self._unread.add(event.data.call_id)
+            answer = self.answers.get(call_id)
+            action.finished, action.frame, action.approved = event, self.frame(event.data.frame_id), event.data.approved
+            if action.approved is None and answer is not None:
+                action.approved = answer.data.decision == "approved"
+        if action.by_loop:
+            self._unread.add(call_id)
+
+    def _take_custom(self, event: CustomEvent) -> None:
+        name, value = event.data.name, event.data.value
+        if not isinstance(value, dict):
+            return
+        if name == "model.amended":
+            self.amended.append(str(value.get("message", "")))
+        elif name == LOOP and event.computer_id is not None:
+            self.drivers[event.computer_id] = (str(value.get("harness")), str(value.get("goal")))
+        elif name == TOLD:
+            self._told[event.computer_id] += 1
+            self._telling.append(str(value.get("text", "")))
+            if not value.get("more"):
+                beside = bool(value.get("beside"))
+                self.steps.append(Told("".join(self._telling), beside, event.computer_id))
+                self._telling = []
 
     def _take_usage(self, event: UsageRecorded) -> None:
         if event.data.metric == "model.tokens":
@@ -249,7 +255,7 @@ class Past:
         return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     @property
-    def unsettled(self) -> list[PastAction]:
+    def unsettled(self) -> list[Acted]:
         """The actions whose intent stands there without an outcome."""
         return [action for action in self.actions.values() if action.started is not None and action.finished is None]
 
@@ -297,24 +303,11 @@ class Past:
         action = self.actions.get(call.id or "")
         if action is None or action.finished is None:
             return None
-        event = action.finished
-        data = event.data
-        if data.name != call.name:
-            raise _differs(f"{call.id} was {data.name} then and is {call.name} now")
-        self._unread.discard(data.call_id)
-        frame = self.frame(data.frame_id)
-        error = data.error
-        return Observation(
-            call=replace(call, computer_id=event.computer_id),
-            outcome=data.outcome,
-            effect=data.effect,
-            text=await _text(data, blobs),
-            frame=frame,
-            image=None if frame is None else await _image(frame, blobs),
-            error=None if error is None else ErrorInfo(**error.model_dump()),
-            duration=data.duration,
-            approved=data.approved,
-        )
+        name = action.finished.data.name
+        if name != call.name:
+            raise _differs(f"{call.id} was {name} then and is {call.name} now")
+        self._unread.discard(action.call_id)
+        return await action.observation(call, blobs)
 
     def has_told(self) -> bool:
         """Whether the log has it already that the model is told something; each time it is asked is another one."""
@@ -346,48 +339,35 @@ def _differs(what: str) -> CorruptJournalError:
     )
 
 
-async def _image(frame: Frame, blobs: BlobStore) -> bytes | None:
-    """Return a frame's image; none where it is no longer kept, as that of a frame that was dropped."""
-    try:
-        return await blobs.get(frame.sha256)
-    except LOST_BLOB:
-        return None
-
-
-async def _text(data: ActionFinishedData, blobs: BlobStore) -> str:
-    """Return a result's whole text; what its event holds of it where the rest is no longer kept."""
-    try:
-        return data.text if data.text_blob is None else (await blobs.get(data.text_blob)).decode()
-    except LOST_BLOB:
-        return data.text
-
-
-def _fold(past: Past, events: Iterable[EventBase]) -> None:
-    for event in events:
-        past.take(event)
-
-
 _ENDS: Final = ("run.started", "run.finished")
 
 
-async def read_past(log: EventLog, run_id: str, *, ends: bool = False) -> Past:
-    """Read what a log knows of a run.
+async def fold(log: EventLog, run_id: str, *, ends: bool = False) -> Past:
+    """Take in what a log holds of a run by now, be it nothing.
 
     Args:
         log: The log.
         run_id: The run.
         ends: Whether only its beginning and its end are wanted.
+    """
+    past, after, last = Past(), 0, (await log.bounds(run_id))[1]
+    while after < last and (page := await log.read(run_id, after, limit=_PAGE, types=_ENDS if ends else None)):
+        for event in page:
+            past.take(event)
+        after = past.last_seq
+    return past
+
+
+async def read_past(log: EventLog, run_id: str, *, ends: bool = False) -> Past:
+    """Read what a log knows of a run that is to be taken up again; the arguments are those of `fold`.
 
     Raises:
         NotFoundError: If it knows nothing.
         ConflictError: If its beginning was trimmed away.
     """
-    past, after = Past(), 0
-    while page := await log.read(run_id, after, limit=_PAGE, types=_ENDS if ends else None):
-        _fold(past, page)
-        after = page[-1].seq or 0
-    if not after and not (await log.bounds(run_id))[1]:
+    past = await fold(log, run_id, ends=ends)
+    if past.started is not None:
+        return past
+    if not past.last_seq and not (await log.bounds(run_id))[1]:
         raise NotFoundError(f"no run is called {run_id!r}", hint="see the list: deskhand events")
-    if past.started is None:
-        raise ConflictError(f"the beginning of the run {run_id} is no longer in the log", hint="start another run")
-    return past
+    raise ConflictError(f"the beginning of the run {run_id} is no longer in the log", hint="start another run")

@@ -20,10 +20,11 @@ from deskhand.harness.events import (
     Usage,
 )
 from deskhand.harness.models.recorded import decode_answer
-from deskhand.harness.past import LOST, Past, PastAction
+from deskhand.harness.past import LOST, Past
 from deskhand.harness.stages.effect import HOLDS, RELEASES
 from deskhand.harness.stages.progress import recall
 from deskhand.harness.state import ComputerState, RunState
+from deskhand.harness.steps import Acted
 from deskhand.logs import package_logger
 from deskhand.providers.contract import Capability
 from deskhand.tools.registry import ToolContext, ToolOutput
@@ -97,13 +98,13 @@ def _restore_frames(state: RunState, past: Past) -> None:
             state.known_frames[frame.id] = computer.frame = frame
 
 
-def _is_region(computer: ComputerState, action: PastAction | None) -> bool:
+def _is_region(computer: ComputerState, action: Acted | None) -> bool:
     """Whether a frame shows a part of the screen only."""
     name = "" if action is None or action.started is None else action.started.data.name
     return name in computer.tools and computer.tools.get(name).capability is Capability.REGION
 
 
-def _restore_held(state: RunState, action: PastAction) -> None:
+def _restore_held(state: RunState, action: Acted) -> None:
     """Take note of the buttons that an action left pressed, perhaps."""
     computer = state.computers.get(action.started.computer_id or "") if action.started is not None else None
     if computer is None or action.started is None:
@@ -155,7 +156,7 @@ def _write(
     past.take(event.numbered(state.feed.last_seq))
 
 
-async def _settle(state: RunState, past: Past, action: PastAction, *, again: bool) -> None:
+async def _settle(state: RunState, past: Past, action: Acted, *, again: bool) -> None:
     """Write what became of an action, by its effect class; nothing where the loop does it again."""
     if action.started is None:
         return
@@ -178,7 +179,7 @@ async def _settle(state: RunState, past: Past, action: PastAction, *, again: boo
     _write(state, past, ActionFinished, ending, call_id=data.call_id, computer_id=action.computer_id)
 
 
-def _outcome(action: PastAction, happened: bool | None, output: ToolOutput | None) -> dict[str, JsonValue]:
+def _outcome(action: Acted, happened: bool | None, output: ToolOutput | None) -> dict[str, JsonValue]:
     """Say how an action ended; ``None`` is that nobody knows."""
     assert action.started is not None  # noqa: S101 (the caller's check)
     data = action.started.data
@@ -204,7 +205,7 @@ def _outcome(action: PastAction, happened: bool | None, output: ToolOutput | Non
     return {"call_id": data.call_id, "name": data.name, "duration": 0.0, "actor": actor, **ending}
 
 
-async def _ask(state: RunState, action: PastAction) -> tuple[bool | None, ToolOutput | None]:
+async def _ask(state: RunState, action: Acted) -> tuple[bool | None, ToolOutput | None]:
     """Ask whether an action took effect; ``None`` where nobody can tell."""
     started = action.started
     computer = state.computers.get(started.computer_id or "") if started is not None else None
@@ -232,9 +233,9 @@ async def _end_turns(state: RunState, past: Past) -> None:
         if turn.finished:
             continue
         reason, usage = "interrupted", Usage()
-        message = turn.message
-        if message is not None and message.raw is not None and message.answer is not None:
-            answer = decode_answer(await state.blobs.get(message.raw), await state.blobs.get(message.answer))
+        known = turn.answer
+        if known is not None and known.raw is not None and known.rest is not None:
+            answer = decode_answer(await state.blobs.get(known.raw), await state.blobs.get(known.rest))
             reason, usage = answer.stop_reason, answer.usage
         state.turn = index
         data: dict[str, JsonValue] = {"stop_reason": reason, "usage": usage.model_dump(), "duration": 0.0}

@@ -14,8 +14,8 @@ import anyio
 
 from deskhand import MemoryLog
 from deskhand.harness import History, Stuck
-from deskhand.harness.history import Acted
 from deskhand.harness.stages.progress import step_of
+from deskhand.harness.steps import Acted
 from deskhand.harness.stuck import Finding, Watch
 from deskhand.tools import OPENAI_ACTION_TOOLS, ToolCall, computer_tools
 from tests.golden.recording import RUNS, load

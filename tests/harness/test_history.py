@@ -10,9 +10,9 @@ import pytest
 
 from deskhand import DirectoryBlobs, Engine, MemoryBlobs, MemoryLog, RunContext, SqliteLog
 from deskhand.errors import ConflictError, NotFoundError
-from deskhand.harness.history import Acted
 from deskhand.harness.log import Committed
 from deskhand.harness.loops.retelling import differences
+from deskhand.harness.steps import Acted
 from deskhand.providers import ExecResult
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView, member, text, thinking, tool_use
 from tests.harness.driving import Driver, computer_with_screen

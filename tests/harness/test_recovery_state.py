@@ -26,6 +26,7 @@ from deskhand.harness.events import (
 from deskhand.harness.policy import Rule
 from deskhand.providers import Click, MouseDown, MouseUp
 from deskhand.testing import ScriptedModel
+from deskhand.tools.calls import Observation
 from deskhand.tools.registry import Arguments, ToolContext, ToolOutput
 from tests.harness.beginnings import beginning, events_of, outcomes
 from tests.harness.driving import Drive, Driver, computer_with_screen
@@ -226,6 +227,21 @@ async def test_answered_approval_is_not_asked_again(approved: bool) -> None:
         assert (await run.result()).output == ("ok" if approved else "denied")
     assert asked.requests == []
     assert used.performed == ([Click(5, 5)] if approved else [])
+
+
+async def test_lost_action_is_known_to_have_been_approved() -> None:
+    """Nobody knows whether it was done, but a vendor that wanted a person to see it is told that one did."""
+    events = await asked_run()
+    seen: list[Observation] = []
+
+    async def drive(run: RunContext) -> None:
+        await run.look()
+        seen.append(await run.act("left_click", x=5, y=5))
+
+    async with Engine(log=await beginning(up_to(events, ActionStarted, 2)), policy=ASK) as engine:
+        run = await engine.recover(events[0].run_id, harness=DrivenAgain(drive), computer=computer_with_screen())
+        assert (await run.result()).ok
+    assert [(one.outcome, one.approved) for one in seen] == [("unknown", True)]
 
 
 async def test_answer_for_other_arguments_is_asked_anew() -> None:

@@ -14,7 +14,6 @@ from typing_extensions import TypeVar
 from deskhand.errors import BudgetExceededError, InvalidInputError, ProtocolError
 from deskhand.harness.context import RunContext, TurnContext
 from deskhand.harness.events import Usage
-from deskhand.harness.history import TOLD, pieces_of
 from deskhand.harness.loops.deciding import (
     MAX_CALLS,
     MAX_CUT,
@@ -36,6 +35,7 @@ from deskhand.harness.models.recorded import decode_answer, encode_answer
 from deskhand.harness.models.transcript import Request, Transcript
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.harness.past import LOST
+from deskhand.harness.steps import TOLD, pieces_of
 from deskhand.logs import package_logger
 from deskhand.retry import Clock
 from deskhand.tools.calls import Observation, ToolCall

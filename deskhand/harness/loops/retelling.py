@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from deskhand.errors import BudgetExceededError, DeskhandError, InvalidInputError, ProtocolError, RefusedError
-from deskhand.harness.history import Acted, Answer, History, Step, Told
+from deskhand.harness.history import History
 from deskhand.harness.loops.deciding import (
     MAX_CALLS,
     TOO_MANY,
@@ -25,6 +25,7 @@ from deskhand.harness.loops.deciding import (
     unasked,
     with_look,
 )
+from deskhand.harness.steps import Acted, Answer, Step, Told
 from deskhand.tools.calls import Observation, ToolCall
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def recall(run: RunState, past: Past) -> None:
         if target is None or not target.watch.limits.finds or action.finished is None:
             continue
         watch, data = target.watch, action.finished.data
-        if action.actor != "harness":  # (a person had the computer)
+        if not action.by_loop:  # (a person had the computer)
             watch.forgive()
             continue
         tool = target.tools.get(data.name) if data.name in target.tools else None
@@ -78,9 +78,8 @@ def recall(run: RunState, past: Past) -> None:
                 watch.escalate(watch.due[0])
             if call_id in past.asked_as_stuck and data.approved:
                 watch.forgive()
-        frame = past.frame(data.frame_id)
         given = action.started.data.arguments if action.started is not None else {}
-        picture = None if frame is None else frame.sha256
+        picture = None if action.frame is None else action.frame.sha256
         step = _step(tool, data.name, given, outcome=data.outcome, text=data.text, picture=picture)
         if step is not None:
             watch.take(step)
