@@ -66,7 +66,7 @@ OF_ALL_MIOSA = (
     Row(403, coded("WORKSPACE_FORBIDDEN"), PermissionDeniedError),
     Row(403, coded("BILL_TO_SUSPENDED"), PermissionDeniedError),
     Row(403, flat("QUOTA_EXCEEDED"), QuotaError, hint="destroy one"),
-    Row(409, coded("ENVIRONMENT_SCRUB_FAILED", retryable=True), ConflictError, True),
+    Row(409, coded("ENVIRONMENT_SCRUB_FAILED"), ConflictError, True, hint="moment"),
     Row(409, coded("AMBIGUOUS_ORG", retryable=False), ConflictError),
     Row(413, coded("TOO_LARGE"), PayloadTooLargeError, hint="less"),
     Row(422, coded("VALIDATION_FAILED"), InvalidInputError),

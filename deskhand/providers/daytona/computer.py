@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import anyio.to_thread
@@ -24,6 +23,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
+from deskhand.providers.addresses import with_path
 from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
     Capability,
@@ -298,7 +298,7 @@ class DaytonaComputer(RestoringComputer):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Return an address that opens a port for an hour to whoever has it; that of a public sandbox has no end."""
         self._check(Capability.PORTS)
-        return _with_path(await self._port_url(_port(port)), path)
+        return with_path(await self._port_url(_port(port)), path)
 
     async def preview_link(self, port: int) -> PreviewLink:
         """Return a port's address and the token that is to be sent with each request to it."""
@@ -311,7 +311,7 @@ class DaytonaComputer(RestoringComputer):
     async def live_view_url(self) -> str:
         """Return the page on which the screen can be watched, for an hour, by whoever has the address."""
         self._check(Capability.LIVE_VIEW)
-        return _with_path(await self._port_url(_VIEW_PORT), _VIEW_PATH)
+        return with_path(await self._port_url(_VIEW_PORT), _VIEW_PATH)
 
     async def _port_url(self, port: int) -> str:
         is_public = self._info.raw.get("public") is True
@@ -460,14 +460,6 @@ def _url(answer: Mapping[str, JsonValue]) -> str:
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ProtocolError("daytona tells no address of the port", provider=NAME, effect="no")
     return url
-
-
-def _with_path(url: str, path: str) -> str:
-    """Return the address of a path at a port; a query that the vendor put there stays before ours."""
-    scheme, host, base, query, _ = urlsplit(url)
-    wanted, _, more = path.partition("?")
-    joined = base.rstrip("/") + (wanted if wanted.startswith("/") else f"/{wanted}")
-    return urlunsplit((scheme, host, joined, "&".join(part for part in (query, more) if part), ""))
 
 
 def _screen(displays: JsonValue) -> Screen | None:

@@ -62,6 +62,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("press a key"),
         Operation("release a key", repetition="repeatable"),
         Operation("expose a port", repetition="repeatable"),
+        Operation("list ports", "GET", "read"),
         Operation("make a page of the screen", "GET", "read"),
         Operation("start its agent"),
         Operation("ask its agent", "GET", "read"),
@@ -99,6 +100,8 @@ class MiosaApi(Routes):
     operations = OPERATIONS
     source: ClassVar[Source] = "miosa-cloud"
     """What kind of computers these are."""
+    lists_by_workspace: ClassVar[bool] = True
+    """Whether the list can be asked for one workspace alone."""
     takes_keys: ClassVar[bool] = False
     """Whether a request that creates or copies may come twice, with a key by which the vendor does it once."""
 
@@ -142,6 +145,7 @@ class SandboxApi(MiosaApi):
 
     prefix = "/sandboxes"
     source = "miosa-sandbox"
+    lists_by_workspace = False
     takes_keys = True
 
 

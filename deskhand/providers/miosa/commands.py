@@ -35,14 +35,14 @@ def line_to(api: MiosaApi, computer_id: str) -> Line:
 
 
 def ran(answer: Mapping[str, JsonValue]) -> Ran:
-    """Read what came of a command: servers name its output in two ways.
+    """Read what came of a command: servers name its output and its exit code in two ways.
 
     Raises:
         ProviderError: If the answer says that there is none.
         ProtocolError: If it is not the vendor's.
     """
     output, stderr = answer.get("stdout", answer.get("output")), answer.get("stderr")
-    code = answer.get("exit_code")
+    code = answer.get("exit_code", answer.get("exitCode"))
     is_told = isinstance(code, int) and not isinstance(code, bool)
     if not isinstance(output, str) or not (is_told or isinstance(answer.get("success"), bool)):
         raise no_result(NAME, "run a command", answer)

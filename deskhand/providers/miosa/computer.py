@@ -20,7 +20,8 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
-from deskhand.providers.answers import text
+from deskhand.providers.addresses import with_path
+from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
     Capability,
@@ -38,7 +39,7 @@ from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, screen_of
 from deskhand.providers.miosa.commands import ran
 from deskhand.providers.miosa.discovery import Facts, capabilities_of, survey
-from deskhand.providers.miosa.envelope import unwrapped
+from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.miosa.hands import Hands
 from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
 from deskhand.providers.miosa.request import DEFAULT_TTL
@@ -303,13 +304,20 @@ class MiosaComputer(MiosaMachine):
         """Expose a port, where it is not yet, and return the URL at which MIOSA serves it."""
         self._check(Capability.PORTS)
         check_port(port)
-        told: Mapping[str, object] = {}
         async with self._noticing():
-            with suppress(ConflictError):  # it is exposed already
+            try:
                 told = unwrapped(await self._api.act("expose a port", self._info.id, "ports", {"port": port}), "port")
-        named = [told.get(name) for name in _ADDRESSES]
-        address = next((one for one in named if isinstance(one, str) and one), self._usual_address(port))
-        return address.rstrip("/") + (path if path.startswith("/") else f"/{path}")
+            except ConflictError:
+                if (exposed := await self._exposed(port)) is None:
+                    raise  # and it is not that it is exposed already
+                told = exposed
+        address = next((one for name in _ADDRESSES if (one := text(told.get(name)))), self._usual_address(port))
+        return with_path(address, path)
+
+    async def _exposed(self, port: int) -> JsonObject | None:
+        """Return what the vendor's list says of a port; ``None`` where it is not exposed."""
+        answer = await self._api.http.call(OPERATIONS["list ports"], self._api.path(self._info.id, "ports"))
+        return next((one for one in listed(answer, "ports", "items", provider=NAME) if one.get("port") == port), None)
 
     def _usual_address(self, port: int) -> str:
         raw = self._info.raw

@@ -41,7 +41,8 @@ class Directory:
 
     async def computers(self) -> list[JsonObject]:
         """Return the computers that the key may see."""
-        which = f"?workspace_id={quote(self._workspace_id, safe='')}" if self._workspace_id else ""
+        asked = self._workspace_id if self._api.lists_by_workspace else None
+        which = f"?workspace_id={quote(asked, safe='')}" if asked else ""
         reply = await self._api.http.ask(OPERATIONS["list computers"], f"{self._api.prefix}{which}")
         try:
             answer = from_json(reply.data)

@@ -130,9 +130,9 @@ class MiosaProvider(HostedProvider):
                 screen is the template's.
             **vendor_options: ``kind`` is ``computer``, with a desktop, or ``sandbox``, without; the provider's own
                 where not given. What MIOSA takes besides: ``size`` (xs to xl), the three of the metadata above,
-                ``environment``, ``environment_id``, ``setup_file``, ``agent_runtime_profile_id``, ``no_env``,
-                ``fail_fast``, ``compute_placement_request``; for a sandbox also ``persistent``, ``always_on``,
-                ``idle_timeout_sec``, ``region``, ``runtime_profile``, ``tags`` and more, as docs/miosa.md tells.
+                ``environment``, ``setup_file``, ``agent_profile_id``, ``fail_fast``, ``compute_placement_request``
+                and more; for a sandbox also ``persistent``, ``always_on``, ``idle_timeout_sec``, ``region``,
+                ``runtime_profile``, ``tags`` and more, as docs/miosa.md tells.
 
         Raises:
             InvalidInputError: If the spec or an option cannot be honoured.

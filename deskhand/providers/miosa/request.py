@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -45,6 +46,21 @@ _UNHONOURED: Final = {
     "screen": "leave it out: info.screen tells what it has",
 }
 """What MIOSA does not let one say when a computer is created, and what to do."""
+_PLACES: Final = ("miosa", "aws", "gcp", "opencomputers")
+_TARGETS: Final = ("region_id", "pool_id", "host_id")
+_FALLBACKS: Final = ("deny", "miosa")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _is_placement(value: Mapping[object, object]) -> bool:
+    """Whether MIOSA understands where a machine shall be; it passes over what it does not know."""
+    targets = [value[name] for name in _TARGETS if name in value]
+    return (
+        value.keys() <= {"provider", "fallback", *_TARGETS}
+        and value.get("provider") in _PLACES
+        and value.get("fallback", _FALLBACKS[0]) in _FALLBACKS
+        and all(isinstance(one, str) and _UUID.fullmatch(one) is not None for one in targets)
+    )
 
 
 class _Kind(NamedTuple):
@@ -59,20 +75,27 @@ _FLAG: Final = _Kind("true or false", lambda value: isinstance(value, bool))
 _OBJECT: Final = _Kind("an object", lambda value: isinstance(value, Mapping))
 _LIST: Final = _Kind("a list", lambda value: isinstance(value, list | tuple))
 _WHOLE: Final = _Kind("a whole number above 0", lambda value: type(value) is int and value > 0)
+_PLACEMENT: Final = _Kind(
+    f"an object with a provider of {', '.join(_PLACES)}; perhaps with region_id, pool_id, host_id, which are UUIDs, "
+    f"and a fallback of {', '.join(_FALLBACKS)}",
+    lambda value: isinstance(value, Mapping) and _is_placement(value),
+)
 _COMMON: Final[Mapping[str, _Kind]] = {
-    **dict.fromkeys(("size", "agent_runtime_profile_id", "setup_file", "environment", "environment_id"), _TEXT),
-    **dict.fromkeys(("no_env", "fail_fast"), _FLAG),
-    "compute_placement_request": _OBJECT,
+    **dict.fromkeys(("size", "agent_runtime_profile_id", "agent_profile_id", "setup_file"), _TEXT),
+    **dict.fromkeys(("environment", "environment_id", "env_id"), _TEXT),
+    **dict.fromkeys(("no_env", "fail_fast", "skip_agent_runtime_profile"), _FLAG),
+    "compute_placement_request": _PLACEMENT,
 }
 _COMPUTER: Final[Mapping[str, _Kind]] = {**dict.fromkeys(ATTRIBUTION, _TEXT), **_COMMON}
 _OF_SANDBOX: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(SANDBOX_ATTRIBUTION, _TEXT),
     **_COMMON,
-    **dict.fromkeys(("region", "runtime_profile", "slug", "entrypoint", "agent_profile_id"), _TEXT),
+    **dict.fromkeys(("region", "runtime_profile", "slug", "entrypoint"), _TEXT),
     **dict.fromkeys(("github_repo_url", "github_branch", "github_clone_path"), _TEXT),
-    **dict.fromkeys(("persistent", "always_on", "auto_start", "allow_provision", "skip_agent_runtime_profile"), _FLAG),
+    **dict.fromkeys(("persistent", "always_on", "auto_start", "allow_provision"), _FLAG),
     **dict.fromkeys(("tags", "services"), _LIST),
     "readiness_probe": _OBJECT,
+    "database": _Kind("an object, or true or false", lambda value: isinstance(value, Mapping | bool)),
     "idle_timeout_sec": _WHOLE,
 }
 

@@ -17,6 +17,7 @@ from deskhand.errors import (
     ProtocolError,
     UnsupportedError,
 )
+from deskhand.providers.addresses import with_path
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import (
     Capability,
@@ -174,11 +175,12 @@ class MiosaSandbox(MiosaMachine):
         self._check(Capability.PORTS)
         check_port(port)
         async with self._noticing():
-            told = unwrapped(await self._api.act("expose a port", self._info.id, "expose", {"port": port}))
+            answer = await self._api.act("expose a port", self._info.id, "expose", {"port": port})
+        told = {**answer, **unwrapped(answer)}
         address = text(told.get("url")) or text(told.get("preview_url"))
         if address is None:
             raise ProtocolError("miosa tells no address of the port", provider=NAME, effect="yes")
-        return address.replace(*_DOUBLED).rstrip("/") + (path if path.startswith("/") else f"/{path}")
+        return with_path(address.replace(*_DOUBLED), path)
 
     # Life
 

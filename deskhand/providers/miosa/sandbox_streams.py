@@ -67,7 +67,7 @@ class _Events:
         fields = event_fields(event, NAME)
         if event.name == "exit" or (event.name == "message" and "exit_code" in fields):
             code = fields.get("exit_code")
-            self.exit_code = code if isinstance(code, int) and not isinstance(code, bool) else 1
+            self.exit_code = code if isinstance(code, int) and not isinstance(code, bool) else None
             self.has_ended = True
             return None
         line = fields.get("line", fields.get("data"))

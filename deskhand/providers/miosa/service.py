@@ -54,6 +54,7 @@ ROWS: Final = (
     FailureRow(409, "sandbox_starting", _STARTING),
     FailureRow(409, "sandbox_not_command_ready", _STARTING),
     FailureRow(409, "snapshot_not_ready", Failure(ConflictError, "no", True, "wait until the snapshot is ready")),
+    FailureRow(409, "environment_scrub_failed", Failure(ConflictError, "no", True, "try again in a moment")),
     FailureRow(409, "resource_state", _WRONG_STATE),
     FailureRow(409, "target_not_running", _WRONG_STATE),
     FailureRow(413, "", Failure(PayloadTooLargeError, "no", hint="send less at once")),

@@ -41,6 +41,7 @@ EXEC: Final = "exec"
 _MARGIN: Final = 10.0
 """Seconds beyond its time after which a command counts as ended although nobody says so."""
 _HEADERS: Final = (("content-type", "application/json"), EVENTS)
+_NO_CODE: Final = "it did not exit by itself"
 _TIMED_OUT: Final = ("timeout", "timed out", "timed_out", "deadline")
 
 
@@ -90,19 +91,20 @@ class HostStream(ExecStream):
         self._held = b""
         self._is_checked = cwd is None
         self._exit_code: int | None = None
+        self._is_told = False
         self._is_over = False
         self._is_killed = False
         self.is_late: bool = False
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code once it has ended, else ``None``."""
+        """The exit code once it has ended; ``None`` before, and where it did not exit by itself."""
         return None if self.is_late else self._exit_code
 
     @property
     def may_run(self) -> bool:
         """Whether nobody has told of its end."""
-        return self._exit_code is None
+        return not self._is_told
 
     async def __aiter__(self) -> AsyncIterator[ExecChunk]:
         """Iterate over the output until the command has ended.
@@ -158,10 +160,10 @@ class HostStream(ExecStream):
 
     def _ended(self, fields: Mapping[str, JsonValue]) -> ExecChunk | None:
         code = fields.get("exit_code")
-        self._exit_code = code if isinstance(code, int) and not isinstance(code, bool) else 1
-        self._is_over = True
+        self._exit_code = code if isinstance(code, int) and not isinstance(code, bool) else None
+        self._is_over = self._is_told = True
         held, self._held = self._held, b""
-        if self._marked.found_no_folder(self._exit_code, held.decode(errors="replace")):
+        if self._marked.found_no_folder(self._exit_code or 0, held.decode(errors="replace")):
             raise FileMissingError(f"there is no folder {self._cwd} on the computer", effect="no", provider=NAME)
         return ExecChunk("stdout", held)
 
@@ -279,12 +281,13 @@ class HostCommands(ShellCommands):
             except DeadlineExceededError:
                 if not running.is_late:
                     raise
+        error = None if running.exit_code is not None else _NO_CODE
         return ExecResult(
             both.text(),
             apart["stdout"].text(),
             apart["stderr"].text(),
             running.exit_code,
-            timed_out(checked_timeout(timeout)) if running.is_late else None,
+            timed_out(checked_timeout(timeout)) if running.is_late else error,
             time.monotonic() - began,
             sum(kept.dropped for kept in apart.values()),
         )

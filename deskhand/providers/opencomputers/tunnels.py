@@ -12,6 +12,7 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError, InvalidInputError, ProtocolError
+from deskhand.providers.addresses import with_path
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
@@ -58,7 +59,7 @@ class Tunnels:
         address = text(tunnel.get("public_url"))
         if address is None or not address.startswith(("https://", "http://")):
             raise ProtocolError(f"{NAME} tells no address of a tunnel", effect="yes", provider=NAME)
-        return address.rstrip("/") + path
+        return with_path(address, path)
 
     async def _open(self, host_id: str, port: int) -> JsonObject:
         """Open a tunnel under a name of its own, by which it is found where its answer is lost."""

@@ -25,6 +25,8 @@ from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import MiosaDialect, MiosaPlan, MiosaSimulator
 from tests.providers.miosa.parts import miosa, shell_only, simulated
 
+HOST = "01234567-89ab-cdef-0123-456789abcdef"
+
 
 async def test_usage_is_counted_for_whom_the_spec_names() -> None:
     """Workspace and project come from the options, else from the spec's metadata, which is kept whole."""
@@ -74,6 +76,12 @@ async def test_tenant_is_whose_account_is_used() -> None:
         (ComputerSpec(), {"sise": "small"}, "did you mean 'size'"),
         (ComputerSpec(), {"size": "huge"}, "huge"),
         (ComputerSpec(), {"workspace_id": 5}, "text"),
+        (ComputerSpec(), {"compute_placement_request": "aws"}, "an object"),
+        (ComputerSpec(), {"compute_placement_request": {}}, "a provider of miosa"),
+        (ComputerSpec(), {"compute_placement_request": {"provider": "azure"}}, "aws"),
+        (ComputerSpec(), {"compute_placement_request": {"provider": "aws", "regionId": HOST}}, "region_id"),
+        (ComputerSpec(), {"compute_placement_request": {"provider": "opencomputers", "host_id": "pc"}}, "UUIDs"),
+        (ComputerSpec(), {"compute_placement_request": {"provider": "aws", "fallback": "any"}}, "fallback"),
     ],
 )
 async def test_what_cannot_be_honoured_is_refused_before_anything_is_asked(
@@ -84,6 +92,23 @@ async def test_what_cannot_be_honoured_is_refused_before_anything_is_asked(
         with pytest.raises(InvalidInputError, match=says):
             await hosted.create(spec=spec, **options)  # type: ignore[arg-type]
         assert hosted.simulator.asked("create") == []
+
+
+@pytest.mark.parametrize("kind", ["computer", "sandbox"])
+async def test_every_option_of_the_vendor_reaches_it(kind: str) -> None:
+    """Under the names that the vendor's package sends, as they were given."""
+    options: dict[str, object] = {
+        **dict.fromkeys(("agent_runtime_profile_id", "agent_profile_id", "setup_file"), "one"),
+        **dict.fromkeys(("environment", "environment_id", "env_id"), "two"),
+        **dict.fromkeys(("no_env", "fail_fast", "skip_agent_runtime_profile"), False),
+        "compute_placement_request": {"provider": "opencomputers", "host_id": HOST, "fallback": "miosa"},
+        **({"database": {"engine": "postgres"}} if kind == "sandbox" else {}),
+    }
+    async with miosa() as hosted:
+        await (hosted.sandbox if kind == "sandbox" else hosted.create)("box", None, **options)
+        [sent] = [one.body for one in hosted.simulator.asked("create_sandbox" if kind == "sandbox" else "create")]
+        assert isinstance(sent, dict)
+        assert {name: sent[name] for name in options} == options
 
 
 async def test_no_key_and_a_wrong_key_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +300,16 @@ async def test_held_keys_are_let_go_of_when_a_click_fails() -> None:
         assert raised.value.effect == "yes"  # ctrl was struck
 
 
+async def test_port_that_cannot_be_exposed_has_no_address() -> None:
+    """That the computer is stopped is no port that is exposed already."""
+    async with miosa() as hosted:
+        computer = await hosted.create()
+        await computer.stop()
+        with pytest.raises(ConflictError, match="stopped") as caught:
+            await computer.preview_url(3000)
+        assert caught.value.effect == "no"
+
+
 async def test_port_is_exposed_once_and_its_address_told() -> None:
     """A port that is exposed already is no error; the path is appended."""
     async with miosa() as hosted:
@@ -283,4 +318,10 @@ async def test_port_is_exposed_once_and_its_address_told() -> None:
             url = await computer.preview_url(3000, "/x")
             assert url.startswith("http")
             assert url.endswith("/x")
+        hosted.simulator.respond(
+            b'{"data": {"port": 80, "url": "https://80-x.sandbox.miosa.ai/?token=t"}}',
+            content_type="application/json",
+            route="expose_port",
+        )
+        assert await computer.preview_url(80, "/a?b=c") == "https://80-x.sandbox.miosa.ai/a?token=t&b=c"
         assert (await computer.live_view_url()).startswith("https://")

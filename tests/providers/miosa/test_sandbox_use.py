@@ -233,6 +233,21 @@ async def test_what_its_user_raises_says_nothing_of_a_route(kind: str, *, is_str
         assert computer.capabilities == before
 
 
+async def test_exit_code_is_the_vendors_own_or_none() -> None:
+    """It has two names; where there is none, none is made up."""
+    async with miosa(shell_only) as hosted:
+        sandbox = await hosted.sandbox()
+        named = b'{"data": {"stdout": "x", "stderr": "", "exitCode": 3}}'
+        hosted.simulator.respond(named, content_type="application/json", route="sandbox_exec")
+        assert (await sandbox.exec("exit 3")).exit_code == 3
+        for told, code in ((b'{"exit_code": null}', None), (b'{"exit_code": 4}', 4)):
+            event = b"event: exit\ndata: " + told + b"\n\n"
+            hosted.simulator.respond(event, content_type="text/event-stream", route="sandbox_exec_stream")
+            async with sandbox.exec_stream("true") as stream:
+                assert [chunk async for chunk in stream] == []
+            assert stream.exit_code == code
+
+
 async def test_port_has_the_address_that_the_vendor_tells() -> None:
     """A name that older servers write twice is written once; an answer without one is told."""
     async with miosa() as hosted:
@@ -240,6 +255,9 @@ async def test_port_has_the_address_that_the_vendor_tells() -> None:
         doubled = b'{"data": {"preview_url": "https://80-x.sandbox.sandbox.preview.miosa.ai/"}}'
         hosted.simulator.respond(doubled, content_type="application/json", route="expose_sandbox_port")
         assert await sandbox.preview_url(80, "a") == "https://80-x.sandbox.preview.miosa.ai/a"
+        queried = b'{"data": {}, "url": "https://80-x.sandbox.preview.miosa.ai?token=t"}'
+        hosted.simulator.respond(queried, content_type="application/json", route="expose_sandbox_port")
+        assert await sandbox.preview_url(80, "a") == "https://80-x.sandbox.preview.miosa.ai/a?token=t"
         hosted.simulator.respond(b'{"data": {}}', content_type="application/json", route="expose_sandbox_port")
         with pytest.raises(ProtocolError, match="no address"):
             await sandbox.preview_url(80)

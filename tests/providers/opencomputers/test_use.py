@@ -62,6 +62,19 @@ async def test_events_that_are_none_are_told(body: bytes) -> None:
             await computer.exec("true")
 
 
+async def test_a_command_that_did_not_exit_by_itself_has_no_exit_code() -> None:
+    """None is made up, and what has ended is not ended once more."""
+    async with opencomputers(shell_only) as hosted:
+        computer = await hosted.borrow()
+        before = len(hosted.simulator.asked("exec"))
+        told = b'event: exec_chunk\ndata: {"data": "half"}\n\nevent: exec_result\ndata: {"exit_code": null}\n\n'
+        hosted.simulator.respond(told, content_type="text/event-stream", route="exec")
+        done = await computer.exec("kill -9 $$")
+        assert (done.stdout, done.exit_code, done.ok) == ("half", None, False)
+        assert done.error is not None
+        assert len(hosted.simulator.asked("exec")) == before + 1
+
+
 async def test_an_event_without_end_is_refused() -> None:
     """Memory is bounded, whatever comes."""
     async with opencomputers(shell_only) as hosted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
@@ -59,6 +60,7 @@ _PLACEMENT: Mapping[str, Field] = {
     "host_id": Field("string"),
     "fallback": Field("string", choices=("deny", "miosa")),
 }
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Lifecycle:
@@ -325,6 +327,9 @@ def check_placement(body: Mapping[str, Any]) -> None:
     """
     if "compute_placement_request" in body:
         placed = read_fields(body["compute_placement_request"], _PLACEMENT)
+        for target in ("region_id", "pool_id", "host_id"):
+            if target in placed and _UUID.fullmatch(placed[target]) is None:
+                raise ApiError(422, f"{target} must be a UUID")
         if placed["provider"] != "miosa" and placed.get("fallback") != "miosa":
             raise ApiError(503, "There is no machine ready there.", code="no_ready_machine")
 

@@ -77,7 +77,9 @@ class SandboxLife:
 
     async def create(self, call: MiosaCall) -> Answer:
         """Creates a sandbox in the background; a request with a key that came before is answered as it was."""
-        body = read_fields(call.body, _CREATE)
+        body = read_fields({name: value for name, value in call.body.items() if name != "database"}, _CREATE)
+        if not isinstance(call.body.get("database", False), dict | bool):
+            raise ApiError(400, "database must be an object or a boolean")
         if unknown := set(call.query) - {"wait"}:
             raise ApiError(422, f"Unknown parameter: {', '.join(sorted(unknown))}")
         check_placement(body)
@@ -107,7 +109,7 @@ class SandboxLife:
 
     async def list(self, call: MiosaCall) -> Answer:
         """Lists those of the tenant, in one state or of one owner where that is asked for."""
-        known = {"state", "tags", "external_workspace_id", "external_user_id", "external_project_id", "workspace_id"}
+        known = {"state", "tags", "external_workspace_id", "external_user_id", "external_project_id"}
         if unknown := set(call.query) - known:
             raise ApiError(422, f"Unknown parameter: {', '.join(sorted(unknown))}")
         asked = {name: value for name, value in call.query.items() if name != "tags" and value}
