@@ -14,13 +14,19 @@ import secrets
 import shlex
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import anyio
 
-from deskhand.errors import DeskhandError, FileMissingError, InvalidInputError
+from deskhand.errors import (
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeskhandError,
+    FileMissingError,
+    InvalidInputError,
+    OutcomeUnknownError,
+)
 from deskhand.providers.contract import KEPT_OUTPUT, ExecResult
 from deskhand.providers.execution import LONGEST_COMMAND, KeptOutput, check_command, checked_timeout, timed_out
 
@@ -36,7 +42,12 @@ _MARGIN: Final = 15.0
 """Seconds that an answer may take beyond its command."""
 _SERVER_MARGIN: Final = 5
 """Seconds after which the server ends what we should have ended."""
-_KILL_DEADLINE: Final = 8.0
+_KILL_SECONDS: Final = 8
+"""Seconds after which the server ends what ends a command."""
+_KILL_DEADLINE: Final = 5.0
+"""Seconds until the service has said that a command was ended."""
+_LAST: Final = 5.0
+"""Seconds for the answer to a command that was ended: what it printed so far is on its way."""
 _PLAIN: Final = 60
 """Seconds for a script of our own."""
 _MARK: Final = "deskhand-call:"
@@ -203,7 +214,8 @@ class ShellCommands:
             nonlocal is_late
             await anyio.sleep(seconds)
             is_late = True
-            await self.kill(marked)
+            await anyio.sleep(await self._end(marked))
+            tasks.cancel_scope.cancel()
 
         try:
             async with anyio.create_task_group() as tasks:
@@ -228,15 +240,20 @@ class ShellCommands:
         return ran or Ran("", 1), is_late
 
     async def kill(self, marked: Marked) -> None:
-        """End what a command has started; that it has ended meanwhile is fine."""
-        with suppress(DeskhandError):  # the server's own timeout ends it a little later
+        """End a command and whatever it has started; that it has ended meanwhile is fine."""
+        await self._end(marked)
+
+    async def _end(self, marked: Marked) -> float:
+        """End a command; return for how many seconds its answer is worth waiting for then."""
+        try:
             await self._line(
-                "run a command",
-                marked.end,
-                seconds=math.ceil(_KILL_DEADLINE),
-                deadline=_KILL_DEADLINE,
-                is_urgent=True,
+                "run a command", marked.end, seconds=_KILL_SECONDS, deadline=_KILL_DEADLINE, is_urgent=True
             )
+        except (ConnectionLostError, DeadlineExceededError, OutcomeUnknownError):
+            return 0.0  # whoever is silent about this does not answer that either
+        except DeskhandError:
+            return _SERVER_MARGIN + _LAST  # the service's own timeout ends it
+        return _LAST
 
     async def plain(self, operation: str, script: str, *, is_urgent: bool = False) -> tuple[str, int]:
         """Run a script of our own, which takes no time to speak of; return its output and exit code."""

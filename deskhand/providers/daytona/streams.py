@@ -40,6 +40,9 @@ _MARKS: Final[dict[bytes, _StreamName]] = {b"\x01\x01\x01": "stdout", b"\x02\x02
 _LENGTH: Final = 3
 _SILENCE: Final = 1.0
 """Seconds without output after which the command is asked for; old daemons do not close the log at its end."""
+_PATIENCE: Final = 5.0
+"""Seconds that beginning a command may take beyond what the command may, and at most `_LONGEST`."""
+_LONGEST: Final = 30.0
 _CODE_TRIES: Final = 20
 _CODE_PAUSE: Final = 0.1
 
@@ -195,7 +198,9 @@ async def follow(
     url = await api.toolbox(computer_id, "process/session")
     try:
         try:
-            await api.http.ask(OPERATIONS["open a session"], url, {"sessionId": session})  # some answer with nothing
+            await api.http.ask(  # some answer with nothing
+                OPERATIONS["open a session"], url, {"sessionId": session}, deadline=min(_LONGEST, seconds + _PATIENCE)
+            )
         except NotFoundError as error:
             raise await api.missing(error, "open a session", computer_id) from error
         ends = anyio.current_time() + seconds
@@ -204,6 +209,7 @@ async def follow(
             computer_id,
             f"process/session/{session}/exec",
             {"command": in_bash(marked.script), "runAsync": True},
+            deadline=min(_LONGEST, seconds + _PATIENCE),
         )
         command_id = begun.get("cmdId")
         if not isinstance(command_id, str):

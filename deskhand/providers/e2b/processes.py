@@ -33,12 +33,15 @@ Piece: TypeAlias = tuple[Kind, bytes]
 _KINDS: Final[tuple[Kind, ...]] = ("stdout", "stderr", "pty")
 _HEAD: Final = 30.0
 """Seconds until a process says that it has started."""
+_PATIENCE: Final = 5.0
+"""Seconds that this may take beyond what the process itself may; and to end one."""
 _MARGIN: Final = 20.0
 """Seconds after which the daemon ends what we should have ended."""
 _BUFFER: Final = 16
 """Pieces that are held for a reader; a process that writes faster waits."""
 _MARK: Final = "DESKHAND_CALL"
 _SWEEP: Final = 8.0
+"""Seconds after which the daemon ends what ends others."""
 
 _KILL: Final = r"""
 n=0
@@ -82,11 +85,19 @@ class Process:
         self._begun = anyio.Event()
         self._sending, self._receiving = anyio.create_memory_object_stream[Piece](_BUFFER)
 
-    async def follow(self, operation: Operation, message: JsonObject, lasts: float | None, *, is_urgent: bool) -> None:
+    async def follow(
+        self,
+        operation: Operation,
+        message: JsonObject,
+        lasts: float | None,
+        *,
+        is_urgent: bool,
+        head: float = _HEAD,
+    ) -> None:
         """Start it and pass on what it writes, until it has ended."""
         try:
             async with self._daemon.stream(
-                operation, "process.Process/Start", message, deadline=_HEAD, lasts=lasts, is_urgent=is_urgent
+                operation, "process.Process/Start", message, deadline=head, lasts=lasts, is_urgent=is_urgent
             ) as messages:
                 async for one in messages:
                     await self._take(operation, one.get("event"))
@@ -201,6 +212,7 @@ class Processes:
         size: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
         lasts: float | None = None,
+        head: float = _HEAD,
         keep: bool = False,
         stdin: str = "",
     ) -> AsyncIterator[Process]:
@@ -212,6 +224,7 @@ class Processes:
             size: Columns and rows, where it is to have a terminal.
             env: Its variables.
             lasts: Seconds after which the daemon is to end it, should nobody here do so any more.
+            head: Seconds until it says that it runs.
             keep: Whether it goes on after the block.
             stdin: The file with its input, which is removed where it is ended.
         """
@@ -225,7 +238,9 @@ class Processes:
         failure: Exception | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(lambda: process.follow(OPERATIONS[operation], message, lasts, is_urgent=False))
+                tasks.start_soon(
+                    lambda: process.follow(OPERATIONS[operation], message, lasts, is_urgent=False, head=head)
+                )
                 try:
                     await process.begun()
                     yield process
@@ -242,17 +257,28 @@ class Processes:
 
     async def kill(self, process: Process, stdin: str = "") -> None:
         """End a process and whatever it has started; that it has ended meanwhile is fine."""
+        with anyio.move_on_after(_PATIENCE):  # the daemon's own limit ends it a little later
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._signal, process)
+                tasks.start_soon(self._sweep, process, stdin)
+        process.is_over = True
+
+    async def _signal(self, process: Process) -> None:
+        """End a process itself."""
         message = {"process": {"tag": process.tag}, "signal": "SIGNAL_SIGKILL"}
-        with suppress(DeskhandError):  # the daemon's own limit ends it a little later
+        with suppress(DeskhandError):
             await self.daemon.call(OPERATIONS["end a process"], "process.Process/SendSignal", message, is_urgent=True)
+
+    async def _sweep(self, process: Process, stdin: str) -> None:
+        """End what bears its mark, and remove the file with its input."""
         script = _KILL.replace("@MARK@", f"{_MARK}={process.tag}").replace("@INPUT@", stdin)
         script = script.replace("@LEAST@", str(0 if process.has_begun else _LOOKS))
         request: JsonObject = {"process": {"cmd": "/bin/bash", "args": ["-l", "-c", script]}, "stdin": False}
         sweep = Process(self.daemon, "")
-        with anyio.move_on_after(_SWEEP):
+        try:
             await sweep.follow(OPERATIONS["end a process"], request, _SWEEP, is_urgent=True)
-        sweep.close()
-        process.is_over = True
+        finally:
+            sweep.close()
 
     async def run(
         self,
@@ -316,8 +342,8 @@ class Processes:
         config: dict[str, object] = {"cmd": "/bin/bash", "args": ["-l", "-c", line]}
         if cwd is not None:
             config["cwd"] = cwd
-        lasts = math.ceil(seconds) + _MARGIN
-        async with self.started("run a command", config, env=env, lasts=lasts, stdin=stdin) as process:
+        lasts, head = math.ceil(seconds) + _MARGIN, min(_HEAD, seconds + _PATIENCE)
+        async with self.started("run a command", config, env=env, lasts=lasts, head=head, stdin=stdin) as process:
             yield process
 
 

@@ -202,3 +202,14 @@ async def test_input_whose_answer_is_lost_is_not_typed_again() -> None:
                 await terminal.send(b"echo ty''ped\r")
             await until(terminal, b"typed")
             assert len(hosted.simulator.asked("send_input")) == 1
+
+
+async def test_a_command_that_does_not_begin_is_not_waited_for_longer_than_it_may_take() -> None:
+    """Whoever gives a command half a second hears soon that nobody can tell whether it began; it is ended."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        hosted.simulator.stall(route="start")
+        with pytest.raises(OutcomeUnknownError, match=r"within 5\.05 s"):
+            await computer.exec("true", timeout=0.05)
+        assert hosted.simulator.asked("send_signal")
+        assert (await computer.exec("echo on")).output == "on\n"
