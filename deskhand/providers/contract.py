@@ -603,7 +603,7 @@ class ExternalComputer(abc.ABC):
     async def extend(self, ttl: float) -> None:
         """Say how many seconds the computer is kept from now on, in place of what was said before.
 
-        After them its vendor ends it; some vendors count only the time that nobody uses it.
+        After them its vendor ends it, or stops it; some vendors count only the time that nobody uses it.
         """
         del ttl
         raise self._unsupported(Capability.EXTEND)

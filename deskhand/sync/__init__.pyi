@@ -1482,6 +1482,9 @@ class OrgoComputer(HostedComputer):
     def stop(self) -> None:
         """Stop it and wait until it has: the disk is kept, memory is lost."""
 
+    def extend(self, ttl: float) -> None:
+        """Say after how much time, in which nobody uses it, Orgo stops it; rounded up to whole minutes."""
+
     def restart(self) -> None:
         """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""
 

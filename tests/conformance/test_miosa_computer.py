@@ -16,7 +16,9 @@ from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdic
 from deskhand.testing.x_ground_truth import x_ground_truth
 from tests.providers.miosa.parts import Behind, miosa, shell_only, simulated
 
-LIFE = frozenset({Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT, Capability.PORTS})
+LIFE = frozenset(
+    {Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT, Capability.PORTS, Capability.EXTEND}
+)
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL})
 SCREEN = frozenset({Capability.SCREENSHOT, Capability.REGION})
 DESKTOP = INPUT | SCREEN | {Capability.CURSOR, Capability.LIVE_VIEW}
@@ -89,6 +91,7 @@ ROUTES: dict[str, frozenset[Capability]] = {
     "stop": frozenset({Capability.PAUSE}),
     "clone": frozenset({Capability.CLONE}),
     "restore": frozenset({Capability.SNAPSHOT}),
+    "set_auto_stop": frozenset({Capability.EXTEND}),
     "python": frozenset(),
     "screenshot_region": frozenset(),
     "screen_size": frozenset(),

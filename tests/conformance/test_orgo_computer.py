@@ -71,6 +71,7 @@ LOST: dict[str, frozenset[Capability]] = {
     "start": frozenset({Capability.PAUSE}),
     "stop": frozenset({Capability.PAUSE}),
     "clone": frozenset({Capability.CLONE}),
+    "get_auto_stop": frozenset({Capability.EXTEND}),
     "chat": frozenset({Capability.PROMPT}),
     "exec": frozenset(),
     "health": frozenset(),
@@ -82,7 +83,7 @@ LOST: dict[str, frozenset[Capability]] = {
 async def run_in_turn(route: str, cases: list[Case]) -> None:
     """Run cases one after the other on a desktop whose vendor lacks a route."""
     async with a_target(without=(route,)) as target:
-        everything = HOSTED | {Capability.PAUSE, Capability.CLONE, Capability.PROMPT}
+        everything = HOSTED | {Capability.PAUSE, Capability.CLONE, Capability.PROMPT, Capability.EXTEND}
         assert target.computer.capabilities == everything - LOST[route]
         for case in cases:
             lacking = case.needs & (LACKING | LOST[route])

@@ -38,11 +38,11 @@ from deskhand.providers.execution import check_command, checked_timeout, timed_o
 from deskhand.providers.miosa.agent import prompt_agent
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi, screen_of
 from deskhand.providers.miosa.commands import ran
-from deskhand.providers.miosa.discovery import Facts, capabilities_of, survey
+from deskhand.providers.miosa.discovery import IDLE_TIME, Facts, capabilities_of, survey
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.miosa.hands import Hands
 from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
-from deskhand.providers.miosa.request import DEFAULT_TTL
+from deskhand.providers.miosa.request import DEFAULT_TTL, whole_seconds
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
@@ -102,7 +102,7 @@ class MiosaComputer(MiosaMachine):
 
     @property
     def idle(self) -> Idle:
-        """The idle time after which it stops by itself, where it was created here; else the usual one."""
+        """The idle time after which it stops by itself, where that was said here; else the usual one."""
         return Idle(DEFAULT_TTL) if self._idle is None else self._idle
 
     @property
@@ -171,10 +171,13 @@ class MiosaComputer(MiosaMachine):
             return
         self._is_idle_time_set = True
         try:
-            await self._api.act("set the idle time", self._info.id, "auto-stop", {"seconds": self._idle.seconds})
+            await self._ask_for_idle_time(self._idle.seconds)
         except DeskhandError:
             if self._idle.is_wanted:
                 raise
+
+    async def _ask_for_idle_time(self, seconds: int) -> None:
+        await self._api.do("set the idle time", self._info.id, IDLE_TIME, {"seconds": seconds})
 
     # Shell
 
@@ -343,6 +346,19 @@ class MiosaComputer(MiosaMachine):
             await self._api.do("start a computer", self._info.id, "start")
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
+
+    async def extend(self, ttl: float) -> None:
+        """Say after how many seconds, in which nobody uses it, MIOSA stops it; a copy has the same time.
+
+        Raises:
+            InvalidInputError: If that is no time.
+            PermissionDeniedError: If the plan does not let one say it.
+        """
+        self._check(Capability.EXTEND)
+        seconds = whole_seconds(ttl)
+        async with self._noticing():
+            await self._ask_for_idle_time(seconds)
+        self._idle, self._is_idle_time_set = Idle(seconds, is_wanted=True), True
 
     async def stop(self) -> None:
         """Stop it and wait until it has; its disk is kept."""

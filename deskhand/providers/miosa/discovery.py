@@ -11,7 +11,9 @@ from deskhand.providers.miosa.agent import SESSIONS
 from deskhand.providers.miosa.api import OPERATIONS, MiosaApi
 from deskhand.providers.miosa.sockets import ROUTE, is_socket_there, socket_uri
 
-__all__ = ["Facts", "Needs", "capabilities_of", "capabilities_over", "survey", "survey_routes"]
+__all__ = ["IDLE_TIME", "Facts", "Needs", "capabilities_of", "capabilities_over", "survey", "survey_routes"]
+
+IDLE_TIME: Final = "auto-stop"
 
 Needs: TypeAlias = Mapping[Capability, tuple[str, ...]]
 """The routes without which a capability is not there; of routes with a ``|`` between them one is enough."""
@@ -24,6 +26,7 @@ _NEEDS: Final[Needs] = {
     Capability.EXEC_STREAM: ("exec", ROUTE),
     Capability.TERMINAL: (ROUTE,),
     Capability.PORTS: ("ports",),
+    Capability.EXTEND: (IDLE_TIME,),
     Capability.PAUSE: ("stop", "start"),
     Capability.SNAPSHOT: ("snapshots", "restore"),
     Capability.CLONE: ("clone",),

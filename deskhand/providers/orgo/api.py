@@ -53,6 +53,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("stop a computer", repetition="repeatable"),
         Operation("restart a computer", deadline=60.0),
         Operation("clone a computer", deadline=120.0),
+        Operation("tell the idle time", "GET", "read", deadline=5.0, attempts=1),
+        Operation("set the idle time", "PATCH", "repeatable"),
         Operation("tell the terminal's token", "GET", "read"),
         Operation("tell its health", "GET", "read", deadline=5.0, attempts=1),
         Operation("tell whether a route is there", "OPTIONS", "read", deadline=5.0, attempts=1),

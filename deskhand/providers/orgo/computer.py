@@ -33,10 +33,11 @@ from deskhand.providers.needs import capabilities_for
 from deskhand.providers.orgo.agent import prompt_agent
 from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi, computer_info, instance_of
 from deskhand.providers.orgo.commands import line_to
-from deskhand.providers.orgo.discovery import TERMINAL, Facts, capabilities_of, learn_desktop, survey
+from deskhand.providers.orgo.discovery import IDLE_TIME, TERMINAL, Facts, capabilities_of, learn_desktop, survey
 from deskhand.providers.orgo.hands import Hands
 from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
+from deskhand.providers.orgo.request import idle_minutes
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
 from deskhand.providers.readiness import until_status, until_up
@@ -254,6 +255,18 @@ class OrgoComputer(HostedComputer):
         async with self._noticing():
             await self._api.do("stop a computer", self._info.id, "stop", {})
             await until_status(self.refresh, "stopped", "suspended")
+
+    async def extend(self, ttl: float) -> None:
+        """Say after how much time, in which nobody uses it, Orgo stops it; rounded up to whole minutes.
+
+        Raises:
+            InvalidInputError: If that is no time.
+            PermissionDeniedError: If the plan does not let one say it.
+        """
+        self._check(Capability.EXTEND)
+        minutes = idle_minutes(ttl)
+        async with self._noticing():
+            await self._api.do("set the idle time", self._info.id, IDLE_TIME, {"auto_stop_minutes": minutes})
 
     async def restart(self) -> None:
         """Restart it and wait until it is up; old hosts know no restart and are stopped and started."""

@@ -11,15 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from deskhand.errors import NotFoundError, UnsupportedError
 from deskhand.providers.composition import display_of
 from deskhand.providers.contract import Capability, ComputerInfo
 from deskhand.providers.orgo.agent import CHAT
 from deskhand.providers.orgo.api import OPERATIONS, OrgoApi, instance_of
 from deskhand.providers.shell_commands import ShellCommands
 
-__all__ = ["TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
+__all__ = ["IDLE_TIME", "TERMINAL", "Facts", "capabilities_of", "learn_desktop", "survey"]
 
 TERMINAL: Final = "ws/terminal"
+IDLE_TIME: Final = "auto-stop"
 _SHARED: Final = "move"
 """A path at which another method does something else, so that its being there tells nothing. It is asked itself, to
 move to nowhere: the answer is an error where the route is there, and were it none, nothing would have been pressed."""
@@ -27,7 +29,7 @@ move to nowhere: the answer is an error where the route is there, and were it no
 _METHODS: Final = {
     **dict.fromkeys(("bash", "exec", "click", "move", "drag", "scroll", "type", "key"), "POST"),
     **dict.fromkeys(("start", "stop", "clone"), "POST"),
-    **dict.fromkeys(("screenshot", "vnc-password"), "GET"),
+    **dict.fromkeys(("screenshot", "vnc-password", IDLE_TIME), "GET"),
     CHAT: "POST",
 }
 _NEEDS: Final[dict[Capability, tuple[str, ...]]] = {
@@ -41,6 +43,7 @@ _NEEDS: Final[dict[Capability, tuple[str, ...]]] = {
     Capability.DRAG: ("drag",),
     Capability.SCROLL: ("scroll",),
     Capability.KEYBOARD: ("type", "key"),
+    Capability.EXTEND: (IDLE_TIME,),
     Capability.PAUSE: ("stop", "start"),
     Capability.CLONE: ("clone",),
     Capability.PROMPT: (CHAT,),
@@ -80,6 +83,8 @@ async def survey(api: OrgoApi, info: ComputerInfo) -> None:
     """Find out which routes are missing, all at once, the first time that a provider has a computer to ask about."""
 
     async def is_there(route: str) -> bool:
+        if route == IDLE_TIME:
+            return await _is_idle_time_ours(api, info.id)
         path = route if route == CHAT else api.path(info.id, route)
         return await _is_there(api, path, _METHODS.get(route, "GET"))
 
@@ -92,6 +97,15 @@ async def survey(api: OrgoApi, info: ComputerInfo) -> None:
                 api.missing.add(TERMINAL)
 
     await api.survey(is_there, _METHODS, knock)
+
+
+async def _is_idle_time_ours(api: OrgoApi, computer_id: str) -> bool:
+    """Ask for the idle time: the answer tells whether the plan lets one set it."""
+    try:
+        told = await api.http.call(OPERATIONS["tell the idle time"], api.path(computer_id, IDLE_TIME))
+    except (NotFoundError, UnsupportedError):
+        return False
+    return told.get("configurable") is not False
 
 
 async def _is_there(api: OrgoApi, path: str, method: str) -> bool:

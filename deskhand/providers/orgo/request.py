@@ -11,7 +11,7 @@ from deskhand.providers.contract import ComputerSpec
 from deskhand.providers.options import check_option, positive
 from deskhand.providers.orgo.api import NAME
 
-__all__ = ["DEFAULT_TTL", "creation_body"]
+__all__ = ["DEFAULT_TTL", "creation_body", "idle_minutes"]
 
 DEFAULT_TTL: Final = 3600.0
 """Idle seconds after which a computer stops by itself where nobody says otherwise."""
@@ -47,9 +47,17 @@ def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Map
         body["resolution"] = f"{width}x{height}x{_DEPTH}"
     if spec.image is not None:
         body["image"] = spec.image
-    ttl = DEFAULT_TTL if spec.ttl is None else positive("ttl", spec.ttl)
-    body["auto_stop_minutes"] = math.ceil(ttl / 60)
+    body["auto_stop_minutes"] = idle_minutes(DEFAULT_TTL if spec.ttl is None else spec.ttl)
     return body
+
+
+def idle_minutes(ttl: float) -> int:
+    """Return a time in whole minutes.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    return math.ceil(positive("ttl", ttl) / 60)
 
 
 def _checked(options: Mapping[str, object]) -> dict[str, str]:

@@ -194,9 +194,17 @@ async def test_idle_time_that_was_asked_for_is_asked_for_of_copies_too() -> None
     async with miosa() as hosted:
         computer = await hosted.create(spec=ComputerSpec(ttl=600))
         assert (computer.idle.seconds, computer.idle.is_wanted) == (600, True)
-        hosted.simulator.fail(403, route="set_auto_stop")
+        await computer.extend(1800)
+        assert hosted.simulator.computers[computer.info.id].auto_stop == 1800
+        twin = await computer.clone("twin")
+        assert hosted.simulator.computers[twin.info.id].auto_stop == 1800
+        await twin.destroy()
+        hosted.simulator.fail(403, route="set_auto_stop", times=2)
         with pytest.raises(PermissionDeniedError):
             await computer.clone("twin")
+        with pytest.raises(PermissionDeniedError):
+            await computer.extend(60)
+        assert computer.idle.seconds == 1800
         assert [*hosted.simulator.computers] == [computer.info.id]
 
 

@@ -13,7 +13,7 @@ from deskhand.providers import Capability
 from deskhand.providers.orgo import OrgoComputer, OrgoProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.models import FakeAnthropic, FakeTurn, ModelView
-from deskhand.testing.simulators import ORGO_ROUTES, OrgoDialect
+from deskhand.testing.simulators import ORGO_ROUTES, OrgoDialect, OrgoPlan
 from deskhand.tools import computer_tools
 from tests.providers.orgo.parts import orgo, simulated
 
@@ -34,6 +34,7 @@ LOST: dict[str, dict[Capability, set[str]]] = {
     "start": {Capability.PAUSE: set()},
     "stop": {Capability.PAUSE: set()},
     "clone": {Capability.CLONE: set()},
+    "get_auto_stop": {Capability.EXTEND: set()},
     "chat": {Capability.PROMPT: set()},
 }
 """What each route's removal takes along, without xdotool: capabilities and their tools."""
@@ -130,6 +131,17 @@ async def test_question_for_a_route_is_understood_however_it_is_answered() -> No
         lambda path: httpx2.Response(204, headers={"allow": odd.get(path.rsplit("/", 1)[1], "GET, POST")})
     )
     assert every - few == {Capability.DRAG, Capability.SCREENSHOT, Capability.REGION}
+
+
+async def test_idle_time_that_the_plan_fixes_cannot_be_extended() -> None:
+    """The vendor tells beforehand; where only setting it is missing, that is learnt when it is tried."""
+    async with orgo(plan=OrgoPlan(auto_stop_configurable=False)) as hosted:
+        assert Capability.EXTEND not in (await hosted.create()).capabilities
+    async with orgo(without=("set_auto_stop",)) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(UnsupportedError):
+            await computer.extend(60)
+        assert Capability.EXTEND not in computer.capabilities
 
 
 async def test_plan_without_clones_is_learnt_at_the_first_refusal() -> None:

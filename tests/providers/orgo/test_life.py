@@ -13,11 +13,12 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     ProtocolError,
     ProviderError,
     QuotaError,
 )
-from deskhand.providers import Capability, ComputerStatus
+from deskhand.providers import Capability, ComputerSpec, ComputerStatus
 from deskhand.providers.orgo import OrgoProvider
 from deskhand.testing.simulators import OrgoDialect
 from tests.providers.orgo.parts import orgo, shell_only
@@ -79,6 +80,24 @@ async def test_computer_that_has_failed_is_not_waited_for() -> None:
         hosted.simulator.respond(body, route="get", content_type="application/json")
         with anyio.fail_after(10), pytest.raises(ProviderError, match="has failed"):
             await computer.stop()
+
+
+async def test_idle_time_is_extended() -> None:
+    """In whole minutes, in place of what was said before; a refusal of the plan is told."""
+    async with orgo() as hosted:
+        computer = await hosted.create(spec=ComputerSpec(ttl=60))
+        await computer.extend(601)
+        assert hosted.simulator.computers[computer.info.id].settings.auto_stop_minutes == 11
+        await hosted.simulator.pass_time(10)
+        assert (await computer.refresh()).status is ComputerStatus.RUNNING
+        await hosted.simulator.pass_time(11)
+        assert (await computer.refresh()).status is ComputerStatus.STOPPED
+        for wrong in (0, -1, float("nan"), float("inf")):
+            with pytest.raises(InvalidInputError):
+                await computer.extend(wrong)
+        hosted.simulator.fail(403, route="set_auto_stop", message="Your plan does not allow changing auto-stop.")
+        with pytest.raises(PermissionDeniedError, match="auto-stop"):
+            await computer.extend(60)
 
 
 async def test_copy_has_the_files_and_is_owned() -> None:
