@@ -8,8 +8,7 @@ import math
 import re
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Final
@@ -18,18 +17,15 @@ import anyio
 import anyio.to_thread
 
 from deskhand.errors import DeadlineExceededError, DeskhandError, PayloadTooLargeError, ProtocolError, ProviderError
-from deskhand.logs import package_logger
-from deskhand.providers.actions import InputAction, Type, Wait
+from deskhand.providers.actions import InputAction, Wait
 from deskhand.providers.composition import done_in_part
 from deskhand.providers.contract import Capability, ExecResult, ExternalComputer, Region, Screen
 from deskhand.providers.needs import INPUT, capabilities_for, check_points
 from deskhand.providers.pictures import check_region, formed, image_format, size_of
-from deskhand.providers.spare_keys import is_worth_it, lines_typing, restoring, saving, spare_keys
-from deskhand.providers.xdotool import calls, failure, let_go, place, seconds
+from deskhand.providers.spare_keys import lines_of
+from deskhand.providers.xdotool import failure, let_go, place, seconds
 
 __all__ = ["ShellDesktop"]
-
-_log = package_logger(__name__)
 
 _PATIENCE: Final = 30.0
 """Seconds that a command of ours may take beyond what the action takes."""
@@ -269,7 +265,7 @@ class ShellDesktop(ExternalComputer):
             await anyio.sleep(action.duration)
             return
         check_points(action, self._found().screen)
-        async with self._turn, self._lines_of(action) as lines:
+        async with self._turn, lines_of(action, self._run, self._tidy, self) as lines:
             for number, line in enumerate(lines):
                 try:
                     await self._xdotool(line, seconds(action))
@@ -287,23 +283,6 @@ class ShellDesktop(ExternalComputer):
     def _turn(self) -> anyio.Lock:
         """Held by what is performed: two texts at once would each bind the spare keys and save the other's keymap."""
         return anyio.Lock()
-
-    @asynccontextmanager
-    async def _lines_of(self, action: InputAction) -> AsyncIterator[Iterable[str]]:
-        """Give the lines that perform an action; the keymap is as it was after that, however it ends."""
-        plain = (f"exec xdotool {call}" for call in calls(action))
-        if not (isinstance(action, Type) and is_worth_it(action.text)):
-            yield plain
-            return
-        path = f"/tmp/deskhand-{secrets.token_hex(8)}.xkb"  # noqa: S108 (nobody can guess it)
-        spare = dict[str, int]()
-        try:
-            saved = await self._run(saving(path))
-            spare = spare_keys(_lines(saved)) if saved.ok else {}
-            yield lines_typing(action.text, path, spare) if spare else plain
-        finally:
-            if not await self._tidy(restoring(path)) and spare:
-                _log.warning("the keymap of %s may not be as it was before typing: it could not be put back", self)
 
     async def _xdotool(self, line: str, seconds: float) -> None:
         result = await self._run(line, seconds)

@@ -7,13 +7,19 @@ letters in it, and sent as it was when the text is typed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
-from deskhand.providers.actions import Type
+from deskhand.logs import package_logger
+from deskhand.providers.actions import InputAction, Type
+from deskhand.providers.contract import ExecResult
 from deskhand.providers.xdotool import calls
 
-__all__ = ["is_worth_it", "lines_typing", "restoring", "saving", "spare_keys"]
+__all__ = ["lines_of"]
+
+_log = package_logger(__name__)
 
 _FEW: Final = 4
 """Letters that are typed sooner one by one."""
@@ -48,39 +54,53 @@ _NAMED: Final = re.compile(r" *<([^>]+)> = (\d+);")
 _USED: Final = re.compile(r" *key +<([^>]+)>")
 
 
-def is_worth_it(text: str) -> bool:
+@asynccontextmanager
+async def lines_of(
+    action: InputAction,
+    run: Callable[[str], Awaitable[ExecResult]],
+    tidy: Callable[[str], Awaitable[bool]],
+    computer: object,
+) -> AsyncIterator[Iterable[str]]:
+    """Give the lines that perform an action by xdotool; the keymap is as it was after that, however it ends.
+
+    A text with more than a few letters that have no key gets them bound at once, where the computer has ``xkbcomp``.
+
+    Args:
+        action: The action.
+        run: Runs a line on the computer, where there is its display.
+        tidy: Runs one although something failed or nobody waits any more, raises nothing, and tells whether it worked.
+        computer: Whose keymap it is, as a warning says it.
+    """
+    plain = (f"exec xdotool {call}" for call in calls(action))
+    if not (isinstance(action, Type) and _is_worth_it(action.text)):
+        yield plain
+        return
+    path = f"/tmp/deskhand-{secrets.token_hex(8)}.xkb"  # noqa: S108 (nobody can guess it)
+    spare = dict[str, int]()
+    try:
+        saved = await run(_SAVE.format(path=path).strip())
+        spare = _spare_keys(saved) if saved.ok else {}
+        yield _lines_typing(action.text, path, spare) if spare else plain
+    finally:
+        if not await tidy(_RESTORE.format(path=path, settling=_SETTLING).strip()) and spare:
+            _log.warning("the keymap of %s may not be as it was before typing: it could not be put back", computer)
+
+
+def _is_worth_it(text: str) -> bool:
     """Whether a text has so many letters without a key that binding them at once is quicker."""
     return sum(not letter.isascii() for letter in text) > _FEW
 
 
-def saving(path: str) -> str:
-    """Return the line that saves the keymap there, and prints what `spare_keys` reads."""
-    return _SAVE.format(path=path).strip()
-
-
-def restoring(path: str) -> str:
-    """Return the line that puts the saved keymap back, where there is one, and removes all that was written.
-
-    It fails where the keymap is another one after that.
-    """
-    return _RESTORE.format(path=path, settling=_SETTLING).strip()
-
-
-def spare_keys(lines: Sequence[str]) -> dict[str, int]:
-    """Return the keys that have nothing on them, by name, from what `saving` printed."""
+def _spare_keys(saved: ExecResult) -> dict[str, int]:
+    """Return the keys that have nothing on them, by name, from what saving the keymap printed."""
+    lines = (saved.output if saved.stdout is None else saved.stdout).splitlines()
     named = {found[1]: int(found[2]) for line in lines if (found := _NAMED.match(line))}
     used = {found[1] for line in lines if (found := _USED.match(line))}
     return {name: code for name, code in named.items() if name not in used}
 
 
-def lines_typing(text: str, path: str, spare: Mapping[str, int]) -> Iterator[str]:
-    """Yield the lines that type a text, each with as many letters bound as there are spare keys.
-
-    Args:
-        text: The text.
-        path: Where the keymap is saved.
-        spare: The keys that letters may be bound to; at least one.
-    """
+def _lines_typing(text: str, path: str, spare: Mapping[str, int]) -> Iterator[str]:
+    """Yield the lines that type a text, each with as many letters bound as there are spare keys."""
     for piece, letters in _pieces(text, len(spare)):
         bound = dict(zip(letters, spare.items(), strict=False))
         keys = (

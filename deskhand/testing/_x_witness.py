@@ -2,7 +2,8 @@
 
 It shares no code with what it checks: blocking calls, its own window, which the window manager treats like any other,
 and the keyboard map looked up as applications do it, when an event is read. A line ``sync`` on its standard input is
-answered when everything sent before has arrived: it sends a button of its own behind it, and waits for that.
+answered when everything sent before has arrived: it sends a button of its own behind it, and waits for that. Nothing is
+written before that: a full pipe would have it read the next events later, under another keyboard map than they came.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class Witness:
         self._window = self._connection.generate_id()
         self._down: dict[int, tuple[str, str]] = {}
         self._markers = 0
+        self._unsaid: list[str] = []
         self._keysyms: list[int] = []
         self._per = 0
 
@@ -202,6 +204,8 @@ class Witness:
         self._core.GetInputFocus().reply()
         self._drain()
         self._take_focus()
+        sys.stdout.writelines(self._unsaid)
+        self._unsaid.clear()
         say(kind="synced")
 
     def _drain(self) -> None:
@@ -216,15 +220,16 @@ class Witness:
                 self._markers += kind == "button_up"
                 continue
             name, text = self._named(kind, event)
-            say(
-                kind=kind,
-                name=name,
-                text=text if kind == "key_down" else "",
-                x=event.root_x,
-                y=event.root_y,
-                modifiers=[modifier for bit, modifier in _MODIFIERS.items() if event.state & bit],
-                time=event.time / 1000,
-            )
+            received = {
+                "kind": kind,
+                "name": name,
+                "text": text if kind == "key_down" else "",
+                "x": event.root_x,
+                "y": event.root_y,
+                "modifiers": [modifier for bit, modifier in _MODIFIERS.items() if event.state & bit],
+                "time": event.time / 1000,
+            }
+            self._unsaid.append(json.dumps(received) + "\n")
 
     def _named(self, kind: str, event: Any) -> tuple[str, str]:
         if kind == "motion":

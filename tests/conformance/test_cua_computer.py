@@ -20,9 +20,7 @@ SHELL = frozenset({Capability.EXEC, Capability.FILES})
 ATTACHED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 HOSTED = ATTACHED | {Capability.PAUSE, Capability.LIVE_VIEW}
 ALONE = [case for case in CASES if case.ends_computer]
-ENDLESS = {"type_many_different_characters"}
-"""Cases that take long, and are about xdotool alone."""
-IN_TURN = [case for case in CASES if not case.ends_computer and case.name not in ENDLESS]
+IN_TURN = [case for case in CASES if not case.ends_computer]
 without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
@@ -62,7 +60,7 @@ async def test_cua_computer_conforms() -> None:
 @without_x_skipped
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_cua_computer_conforms_case_by_case(case: Case) -> None:
-    """The same on a machine for each case, those that take long among them."""
+    """The same on a machine for each case."""
     async with a_target() as target:
         assert await case.run(target) is verdict_of(case, HOSTED)
 

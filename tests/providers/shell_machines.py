@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import anyio
+import pytest
 
 from deskhand import ComputerSpec
 from deskhand.providers import (
@@ -24,6 +27,23 @@ from deskhand.providers import (
 from deskhand.providers.local import LocalComputer, LocalProvider
 
 SCREEN = Screen(1000, 700)
+without_xvfb_skipped = pytest.mark.skipif(
+    shutil.which("Xvfb") is None or shutil.which("xkbcomp") is None, reason="Xvfb is not installed"
+)
+
+
+def symbols(display: str, xauthority: str | Path | None = None) -> list[str]:
+    """Return what is on every key of a display."""
+    env = os.environ | ({} if xauthority is None else {"XAUTHORITY": str(xauthority)})
+    dumping = ["xkbcomp", "-xkb", display, "-"]
+    dumped = subprocess.run(dumping, env=env, capture_output=True, text=True, check=True).stdout
+    lines = dumped[dumped.index("xkb_symbols") : dumped.index("xkb_geometry")].splitlines()
+    return [line.strip() for line in lines[1:] if "key <" in line or "modifier_map" in line]
+
+
+def left_keymaps() -> set[Path]:
+    """Return the keymaps that were saved and not removed."""
+    return {*Path("/tmp").glob("deskhand-*.xkb*")}
 
 
 class ShellMachine(ShellDesktop):

@@ -6,12 +6,9 @@ import base64
 import logging
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -57,12 +54,12 @@ from tests.providers.shell_machines import (
     StreamMachine,
     a_bare_machine,
     a_machine,
+    left_keymaps,
+    symbols,
+    without_xvfb_skipped,
 )
 
 without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
-without_xvfb_skipped = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or shutil.which("xkbcomp") is None, reason="Xvfb is not installed"
-)
 SEEN = {Capability.SCREENSHOT, Capability.REGION}
 USED = INPUT | {Capability.CURSOR}
 ACTIONS: list[InputAction] = [
@@ -385,18 +382,6 @@ LETTERS = (
     + "漢字漢字 Привет, мир. ÑñÑñ\n"
 )
 """Of many scripts, with letters that come twice, and more of them than a keyboard has spare keys for."""
-
-
-def symbols(display: str) -> list[str]:
-    """Return what is on every key of a display."""
-    dumped = subprocess.run(["xkbcomp", "-xkb", display, "-"], capture_output=True, text=True, check=True).stdout
-    lines = dumped[dumped.index("xkb_symbols") : dumped.index("xkb_geometry")].splitlines()
-    return [line.strip() for line in lines[1:] if "key <" in line or "modifier_map" in line]
-
-
-def left_keymaps() -> set[Path]:
-    """Return the keymaps that were saved and not removed."""
-    return {*Path("/tmp").glob("deskhand-*.xkb*")}
 
 
 @pytest.mark.needs_x

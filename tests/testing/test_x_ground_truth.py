@@ -14,6 +14,7 @@ from deskhand.providers.local.display import Display
 from deskhand.testing.received import GroundTruth, Received, typed_text
 from deskhand.testing.x_ground_truth import x_ground_truth
 from tests.providers.local.screens import a_display, needs_x
+from tests.providers.shell_machines import a_bare_machine, without_xvfb_skipped
 
 pytestmark = needs_x
 
@@ -63,6 +64,16 @@ async def test_truth_reads_keys_as_an_application_does() -> None:
             ("ctrl", "", frozenset()),
             ("s", "", frozenset({"ctrl"})),
         ]
+
+
+@without_xvfb_skipped
+async def test_truth_that_nobody_asks_for_long_is_read_as_it_came() -> None:
+    """Whatever has gathered meanwhile, a key types what was on it when it was struck."""
+    async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
+        struck = await machine.exec("exec xdotool key --delay 0" + " a" * 3000, env={"DISPLAY": display})
+        assert struck.ok
+        await machine.type("漢字かな交じり文")  # by keys that have nothing on them before and after
+        assert typed_text(await truth.events()) == "a" * 3000 + "漢字かな交じり文"
 
 
 async def test_truth_of_a_display_that_is_not_there_is_a_typed_error() -> None:

@@ -91,7 +91,7 @@ class CuaComputer(HostedComputer):
         self._machine = machine
         self._commands = CuaCommands(server)
         self._files: CuaFiles = CuaFiles(server, self._commands)
-        self._hands = Hands(server, self._commands)
+        self._hands = Hands(server, self._commands, f"the cua computer {info.id}")
         self._decoders = anyio.CapacityLimiter(IMAGES_AT_ONCE)
 
     @property

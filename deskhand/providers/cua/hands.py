@@ -28,13 +28,14 @@ from deskhand.providers.actions import (
     Wait,
 )
 from deskhand.providers.composition import done_in_part
-from deskhand.providers.contract import Capability, Screen
+from deskhand.providers.contract import Capability, ExecResult, Screen
 from deskhand.providers.cua.api import NAME
 from deskhand.providers.cua.commands import CuaCommands
 from deskhand.providers.cua.keys import key_names
 from deskhand.providers.cua.server import CuaServer
 from deskhand.providers.needs import capabilities_for, check_points
-from deskhand.providers.xdotool import INSTALL_HINT, calls, failure, let_go, seconds
+from deskhand.providers.spare_keys import lines_of
+from deskhand.providers.xdotool import INSTALL_HINT, failure, let_go, seconds
 
 __all__ = ["Hands"]
 
@@ -65,13 +66,15 @@ class Hands:
     Args:
         server: The computer's server.
         commands: Runs commands on the computer.
+        computer: Whose hands these are, as a warning says it.
 
     Attributes:
         has_xdotool: Whether xdotool works on the server's display.
     """
 
-    def __init__(self, server: CuaServer, commands: CuaCommands) -> None:
+    def __init__(self, server: CuaServer, commands: CuaCommands, computer: str) -> None:
         self.has_xdotool = False
+        self._computer = computer
         self._server = server
         self._commands = commands
         self._turn = anyio.Lock()
@@ -121,35 +124,46 @@ class Hands:
 
     async def _compose(self, action: InputAction) -> None:
         """Perform an action in one call of xdotool, several for a long text."""
-        for number, words in enumerate(calls(action)):
-            try:
-                await self._xdotool(words, seconds(action))
-            except DeskhandError as error:
-                if error.effect != "no":
-                    await self._server.in_background(lambda: self._release_by_xdotool(action))
-                if number:
-                    done_in_part(error)
-                raise
-            except anyio.get_cancelled_exc_class():
-                await self._server.in_background(lambda: self._release_by_xdotool(action))
-                raise
+        async with lines_of(action, self._run, self._tidy, self._computer) as lines:
+            for number, line in enumerate(lines):
+                try:
+                    await self._xdotool(line, seconds(action))
+                except DeskhandError as error:
+                    if error.effect != "no":
+                        await self._release_by_xdotool(action)
+                    if number:
+                        done_in_part(error)
+                    raise
+                except anyio.get_cancelled_exc_class():
+                    await self._release_by_xdotool(action)
+                    raise
 
     async def _release_by_xdotool(self, action: InputAction) -> None:
         if words := let_go(action):
-            with suppress(DeskhandError):
-                await self._xdotool(words, 0.0)
+            await self._tidy(f"exec xdotool {words}")
 
-    async def _xdotool(self, words: str, seconds: float) -> None:
-        """Run xdotool.
+    async def _xdotool(self, line: str, seconds: float) -> None:
+        """Run a line of xdotool's.
 
         Raises:
             ProviderError: If it fails.
         """
-        result = await self._commands.run(
-            f"exec xdotool {words}", timeout=seconds + _PATIENCE, env={"LC_ALL": "C.UTF-8"}
-        )
+        result = await self._run(line, seconds)
         if not result.ok:
             raise failure(result, NAME)
+
+    async def _run(self, line: str, seconds: float = 0.0) -> ExecResult:
+        return await self._commands.run(line, timeout=seconds + _PATIENCE, env={"LC_ALL": "C.UTF-8"})
+
+    async def _tidy(self, line: str) -> bool:
+        """Run what has to be done although nobody waits any more, and return whether it was."""
+        done: list[bool] = []
+
+        async def run() -> None:
+            done.append((await self._run(line)).ok)
+
+        await self._server.in_background(run)
+        return done == [True]
 
 
 def _is_better_by_xdotool(action: InputAction) -> bool:

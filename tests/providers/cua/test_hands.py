@@ -7,8 +7,12 @@ import pytest
 
 from deskhand.errors import DeskhandError, InvalidInputError, OutcomeUnknownError, UnsupportedError
 from deskhand.providers import Click, Drag, HoldKey, InputAction, Key, MouseDown, MouseUp, Move, Scroll, Type
+from deskhand.providers.local import LocalComputer
 from deskhand.testing import FakeComputer
+from deskhand.testing.received import typed_text
+from deskhand.testing.x_ground_truth import x_ground_truth
 from tests.providers.cua.parts import cua
+from tests.providers.shell_machines import symbols, without_xvfb_skipped
 
 SENT: dict[str, tuple[InputAction, list[tuple[str, dict[str, object]]]]] = {
     "left": (Click(5, 6), [("left_click", {"x": 5, "y": 6})]),
@@ -157,3 +161,30 @@ async def test_actions_at_once_do_not_mix() -> None:
         assert isinstance(behind, FakeComputer)
         clicks = {action for action in behind.performed if isinstance(action, Click)}
     assert clicks == {Click(5, 5, modifiers=("ctrl",)), Click(7, 7)}
+
+
+@pytest.mark.needs_x
+@without_xvfb_skipped
+async def test_letters_without_a_key_are_bound_at_once_where_there_is_xdotool() -> None:
+    """One by one a program that is busy for a moment would miss some; the keymap is as it was, also when cancelled."""
+    text = "Übermut kostet 3 €, naïve Cafés und ein Ω. " * 3
+    async with cua(None) as hosted:
+        computer = await hosted.create()
+        machine = hosted.simulator.machines[computer.info.id].hardware.machine
+        assert isinstance(machine, LocalComputer)
+        assert machine.x_access is not None
+        before = symbols(*machine.x_access)
+        async with x_ground_truth(*machine.x_access) as truth:
+            await computer.type(text)
+            assert typed_text(await truth.events()) == text
+            assert symbols(*machine.x_access) == before
+            await truth.clear()
+            async with anyio.create_task_group() as group:
+                group.start_soon(computer.type, text * 9)
+                while not typed_text(await truth.events()):
+                    await anyio.lowlevel.checkpoint()
+                bound = {*symbols(*machine.x_access)} - {*before}
+                group.cancel_scope.cancel()
+            assert (text * 9).startswith(typed_text(await truth.events()))
+            assert len(bound) == len({letter for letter in text if not letter.isascii()})
+            assert symbols(*machine.x_access) == before
