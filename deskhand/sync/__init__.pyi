@@ -1142,6 +1142,7 @@ class E2BProvider(HostedProvider):
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
+        domain: str | None = None,
         sandbox_url: str | None = None,
         timeout: float | None = None,
         http_client: OwnClient | None = None,

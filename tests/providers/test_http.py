@@ -405,3 +405,17 @@ async def test_client_that_is_not_open_says_so() -> None:
     client = HttpClient(provider="vendor", base_url=BASE, key=SecretStr(KEY))
     with pytest.raises(ConflictError, match="not open"):
         await client.call(READ, "/thing")
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "asked"),
+    [(503, "false", 1), (503, "", 3), (409, "true", 3), (409, "TRUE ", 3), (409, "", 1), (409, "perhaps", 1)],
+)
+async def test_header_tells_whether_to_try_again(status: int, word: str, asked: int) -> None:
+    """What E2B's API says of a request counts, whatever its status is; what must not arrive twice is sent once."""
+    script = Script(answer(status, should_retry=word))
+    error = await failing(script, READ)
+    assert (len(script.requests), error.retryable) == (asked, asked > 1)
+    script = Script(answer(status, should_retry=word))
+    await failing(script, CLICK)
+    assert len(script.requests) == 1

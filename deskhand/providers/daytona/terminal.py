@@ -1,7 +1,7 @@
 """Daytona's terminal: a WebSocket whose binary frames are output, and whose text frames are the server's own words.
 
 A server that sent output as text could not be told from one that speaks of itself. So its words are taken for such only
-where they stand: the greeting as the first frame, the exit as the last. What else comes as text is output.
+where they stand: the greeting as the first text, the exit as the last frame. What else comes as text is output.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ __all__ = ["open_socket", "open_terminal"]
 
 _FIRST: Final = 10.0
 """Seconds for the server's greeting."""
+_MOST_EARLY: Final = 1 << 20
+"""Bytes of output that may come before it."""
 _MOST_CELLS: Final = 999
 _NORMAL: Final = 1000
 """The code of the close after a shell that has ended, whatever else that tells."""
@@ -54,6 +56,7 @@ class DaytonaTerminal(Terminal):
         self._socket = socket
         self._exit_code: int | None = None
         self._held: bytes | None = None
+        self._early = bytearray()
         self._ended = False
         self._is_exit_told = False
 
@@ -73,7 +76,7 @@ class DaytonaTerminal(Terminal):
 
         with anyio.move_on_after(_FIRST):
             try:
-                words = _words(await self._socket.recv())
+                words = _words(await self._first())
             except ConnectionClosed as closed:
                 raise ConnectionLostError(
                     "daytona's terminal closed before it began", provider=NAME, effect="no"
@@ -94,12 +97,21 @@ class DaytonaTerminal(Terminal):
                     )
         raise ProtocolError("daytona's terminal does not say that it is there", provider=NAME)
 
+    async def _first(self) -> str | bytes:
+        """Return the first frame that is no output: a shell may be faster than the greeting."""
+        while isinstance(frame := await self._socket.recv(), bytes) and len(self._early) < _MOST_EARLY:
+            self._early += frame
+        return frame
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over what it shows, until the shell has ended.
 
         Raises:
             ConnectionLostError: If the connection broke before that.
         """
+        early, self._early = bytes(self._early), bytearray()
+        if early:
+            yield early
         while not self._ended:
             for data in await self._next():
                 yield data

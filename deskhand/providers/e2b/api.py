@@ -24,12 +24,14 @@ from deskhand.errors import (
 )
 from deskhand.providers.answers import JsonObject, moment, number
 from deskhand.providers.contract import ComputerInfo, ComputerStatus, Specs
-from deskhand.providers.e2b.connect import Connect
+from deskhand.providers.e2b.connect import PORT, Connect
 from deskhand.providers.http import Failure, FailureRow, HttpClient, Operation
 from deskhand.providers.shell_commands import Background
 
 __all__ = [
     "DAEMON_ROWS",
+    "DOMAIN",
+    "DOMAINS",
     "KEY_HINT",
     "NAME",
     "NAMED",
@@ -38,7 +40,6 @@ __all__ = [
     "STATUSES",
     "E2BApi",
     "computer_info",
-    "domain_of",
 ]
 
 NAME: Final = "e2b"
@@ -131,12 +132,13 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
 }
 _SECRET: Final = re.compile(r"(?i)password|token|secret")
 _MIB: Final = 1 << 20
-_DOMAIN: Final = re.compile(r"[a-z0-9.-]+", re.ASCII | re.IGNORECASE)
-_SHARED: Final = frozenset({"e2b.app", "e2b.dev", "e2b.pro"})
+DOMAINS: Final = re.compile(r"[a-z0-9.-]+", re.ASCII | re.IGNORECASE)
+_SHARED: Final = frozenset(
+    {"e2b.app", "e2b.dev", "e2b.pro", "e2b-staging.dev", "e2b-tango.dev", "e2b-juliett.dev", "foxtrot-2.e2b.dev"}
+)
 """Domains that have one address for all sandboxes; elsewhere each has its own."""
-_PORT: Final = 49_983
-"""Where the daemon listens."""
-
+_MOST_PAGES: Final = 500
+"""Pages of a list, of a hundred sandboxes each."""
 _MOST: Final = 1e9
 """More cores or MiB than this no machine has."""
 
@@ -149,10 +151,19 @@ class E2BApi:
         daemons: The client of all daemons, without a key.
         sandbox_url: Where the daemons are; where their domain says where not given.
         background: Does something to its end, whatever becomes of whoever asked for it.
+        domain: The domain of a sandbox of which none is told.
     """
 
-    def __init__(self, http: HttpClient, daemons: HttpClient, sandbox_url: str | None, background: Background) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        daemons: HttpClient,
+        sandbox_url: str | None,
+        background: Background,
+        domain: str = DOMAIN,
+    ) -> None:
         self.http = http
+        self._domain = domain
         self.in_background = background
         self.missing: set[str] = set()
         self._daemons = daemons
@@ -165,12 +176,23 @@ class E2BApi:
 
     def daemon(self, fields: Mapping[str, JsonValue]) -> Connect:
         """Return what speaks to the daemon inside of a sandbox."""
-        sandbox_id, token, domain = str(fields.get("sandboxID")), fields.get("envdAccessToken"), domain_of(fields)
+        sandbox_id, token, domain = str(fields.get("sandboxID")), fields.get("envdAccessToken"), self.domain_of(fields)
         base = self._sandbox_url or (
-            f"https://sandbox.{domain}" if domain in _SHARED else f"https://{_PORT}-{sandbox_id}.{domain}"
+            f"https://sandbox.{domain}" if domain in _SHARED else f"https://{PORT}-{sandbox_id}.{domain}"
         )
         secret = SecretStr(token if isinstance(token, str) else "")
-        return Connect(self._daemons, base.rstrip("/"), sandbox_id, _PORT, secret)
+        return Connect(self._daemons, base.rstrip("/"), sandbox_id, secret, fields.get("envdVersion"))
+
+    def domain_of(self, fields: Mapping[str, JsonValue]) -> str:
+        """Return the domain below which a sandbox's ports are.
+
+        Raises:
+            ProtocolError: If it is none.
+        """
+        domain = fields.get("domain") or self._domain
+        if not isinstance(domain, str) or not DOMAINS.fullmatch(domain):
+            raise ProtocolError(f"e2b names {domain!r} as a domain", provider=NAME)
+        return domain
 
     async def act(self, operation: str, sandbox_id: str, route: str, body: Mapping[str, object]) -> bytes:
         """Use a route of a sandbox's life, and return the answer.
@@ -183,6 +205,8 @@ class E2BApi:
         try:
             reply = await self.http.ask(OPERATIONS[operation], prefix + self.path(sandbox_id, route), body)
         except (NotFoundError, UnsupportedError) as error:
+            if isinstance(error, NotFoundError) and "template" in error.message.lower():
+                raise  # what it was made of is gone, and not the route
             self.missing.add(route)
             raise UnsupportedError(
                 f"e2b has no way to {operation} here: {error.message}",
@@ -219,7 +243,7 @@ class E2BApi:
             query["metadata"] = urlencode({quote(name): quote(value) for name, value in metadata.items()})
         found: list[JsonObject] = []
         seen: set[str] = set()
-        while True:
+        for _ in range(_MOST_PAGES):
             path = f"/v2/sandboxes?{urlencode(query)}"
             page, headers = await self.http.call_list(OPERATIONS["list sandboxes"], path)
             found += [one for one in page if isinstance(one, dict)]
@@ -230,6 +254,7 @@ class E2BApi:
                 raise ProtocolError("e2b lists the same page again and again", provider=NAME, effect="no")
             seen.add(more)
             query["nextToken"] = more
+        raise ProtocolError("e2b's list of sandboxes has no end", provider=NAME, effect="no")
 
     async def find(self, name: str) -> JsonObject | None:
         """Return the sandbox whose metadata holds a name."""
@@ -238,18 +263,6 @@ class E2BApi:
             if isinstance(metadata, dict) and metadata.get(NAMED) == name and one.get("sandboxID"):
                 return one
         return None
-
-
-def domain_of(fields: Mapping[str, JsonValue]) -> str:
-    """Return the domain below which a sandbox's ports are.
-
-    Raises:
-        ProtocolError: If it is none.
-    """
-    domain = fields.get("domain") or DOMAIN
-    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
-        raise ProtocolError(f"e2b names {domain!r} as a domain", provider=NAME)
-    return domain
 
 
 def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:

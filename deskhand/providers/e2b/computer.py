@@ -34,7 +34,7 @@ from deskhand.providers.contract import (
     Screen,
     Terminal,
 )
-from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi, computer_info, domain_of
+from deskhand.providers.e2b.api import NAME, OPERATIONS, E2BApi, computer_info
 from deskhand.providers.e2b.desktop import VIEWER_PORT, bring_up, has_viewer, start_viewer
 from deskhand.providers.e2b.files import Files
 from deskhand.providers.e2b.processes import Processes
@@ -92,7 +92,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
         self._wanted_screen = screen
         self._made_with: Mapping[str, object] = made_with or {}
         self._is_owned = self._is_new = made_with is not None
-        self._be(computer_info(fields), domain_of(fields), Processes(api, api.daemon(fields)))
+        self._be(computer_info(fields), api.domain_of(fields), Processes(api, api.daemon(fields)))
         self._has_viewer = False
         self._missing: set[Capability] = set()
 

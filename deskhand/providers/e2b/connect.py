@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -15,8 +17,12 @@ from pydantic_core import from_json, to_json
 from deskhand.errors import DeskhandError, ProtocolError
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.http import HttpClient, Operation, Stream
+from deskhand.providers.http.forms import file_form
 
-__all__ = ["Connect", "Messages"]
+__all__ = ["PORT", "Connect", "Messages"]
+
+PORT: Final = 49_983
+"""Where the daemon listens in a sandbox."""
 
 _TYPE: Final = "application/connect+json"
 _HEAD: Final = struct.Struct(">BI")
@@ -47,6 +53,13 @@ _STATUSES: Final[Mapping[str, int]] = MappingProxyType(
 )
 """The HTTP status for each code that may end a stream, whose own status is always 200."""
 
+_WITH_A_USER: Final = (0, 4, 0)
+"""The first version of the daemon that has a user where nobody names one."""
+_BARE_BYTES: Final = (0, 5, 7)
+"""The first version that takes a file as it is, and not as a form alone."""
+_USER: Final = "user"
+_VERSION: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+
 
 class Connect:
     """Speaks to one daemon.
@@ -55,15 +68,23 @@ class Connect:
         http: The client, which sends no key of its own.
         base: Where it is.
         sandbox_id: The sandbox that it is in, by which a shared address tells it from others.
-        port: Where it listens in there.
         token: What opens it.
+        version: Its version, which a template keeps from when it was built; the newest where it is not told.
     """
 
-    def __init__(self, http: HttpClient, base: str, sandbox_id: str, port: int, token: SecretStr) -> None:
+    def __init__(
+        self, http: HttpClient, base: str, sandbox_id: str, token: SecretStr, version: JsonValue = None
+    ) -> None:
         self._http = http
         self._base = base
-        self._headers = [("e2b-sandbox-id", sandbox_id), ("e2b-sandbox-port", str(port))]
+        self._headers = [("e2b-sandbox-id", sandbox_id), ("e2b-sandbox-port", str(PORT))]
+        self._query: dict[str, str] = {}
         self._token = token
+        told = _numbers(version)
+        self._takes_bytes = told >= _BARE_BYTES
+        if told < _WITH_A_USER:
+            self._headers.append(("authorization", f"Basic {b64encode(f'{_USER}:'.encode()).decode()}"))
+            self._query["username"] = _USER
 
     def _sent(self, *more: tuple[str, str]) -> list[tuple[str, str]]:
         secret = self._token.get_secret_value()
@@ -87,12 +108,15 @@ class Connect:
 
     async def put(self, operation: Operation, route: str, content: bytes, **query: str) -> bytes:
         """Send bytes to a route of the daemon, and return its answer."""
-        headers = self._sent(("content-type", "application/octet-stream"))
-        reply = await self._http.ask(operation, self._url(route, query), content=content, headers=headers)
+        kind = ("content-type", "application/octet-stream")
+        if not self._takes_bytes:
+            content, kind = file_form(None, content)
+        reply = await self._http.ask(operation, self._url(route, query), content=content, headers=self._sent(kind))
         return reply.data
 
     def _url(self, route: str, query: Mapping[str, str]) -> str:
-        return f"{self._base}{route}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        every = {**query, **self._query} if query else {}
+        return f"{self._base}{route}" + (f"?{urlencode(every, quote_via=quote)}" if every else "")
 
     @asynccontextmanager
     async def stream(
@@ -137,6 +161,12 @@ class Connect:
             if kind != _TYPE:
                 raise self._http.protocol(operation, stream.headers, f"{kind[:100]} in place of a stream")
             yield Messages(self._http, operation, stream)
+
+
+def _numbers(version: JsonValue) -> tuple[int, ...]:
+    """Return a version to compare; the newest that makes a difference where it is none."""
+    found = _VERSION.match(version) if isinstance(version, str) else None
+    return tuple(int(part) for part in found.groups()) if found else _BARE_BYTES
 
 
 class Messages:

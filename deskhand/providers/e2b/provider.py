@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from deskhand.errors import (
     ComputerGoneError,
+    ConfigError,
     DeskhandError,
     NotFoundError,
     ProtocolError,
@@ -22,7 +23,17 @@ from deskhand.errors import (
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import ComputerInfo, ComputerSpec, Screen
 from deskhand.providers.creation import create_once, unique_name
-from deskhand.providers.e2b.api import DAEMON_ROWS, KEY_HINT, NAME, OPERATIONS, ROWS, E2BApi, computer_info
+from deskhand.providers.e2b.api import (
+    DAEMON_ROWS,
+    DOMAIN,
+    DOMAINS,
+    KEY_HINT,
+    NAME,
+    OPERATIONS,
+    ROWS,
+    E2BApi,
+    computer_info,
+)
 from deskhand.providers.e2b.computer import E2BComputer
 from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, restoration_body, seconds_of
 from deskhand.providers.hosted import HostedProvider, oldest_first
@@ -32,8 +43,6 @@ from deskhand.retry import Clock
 
 __all__ = ["E2BProvider"]
 
-BASE_URL: Final = "https://api.e2b.app"
-SANDBOX_URL: Final = "https://sandbox.e2b.app"
 CONSOLE: Final = "https://e2b.dev/dashboard"
 
 _LOOKS: Final = (0.0, 0.5, 1.0, 2.0)
@@ -49,7 +58,8 @@ class E2BProvider(HostedProvider):
 
     Args:
         api_key: The key; ``E2B_API_KEY`` where not given.
-        base_url: Where the API is; ``E2B_API_URL``, else E2B's own.
+        base_url: Where the API is; ``E2B_API_URL``, else that of the domain.
+        domain: Whose API it is, and below what its sandboxes are; ``E2B_DOMAIN``, else E2B's own.
         sandbox_url: Where all sandboxes are; ``E2B_SANDBOX_URL``, else where E2B says for each.
         timeout: The longest that a request may take in seconds, where a shorter time does not hold anyway.
         http_client: A client of the caller's own, which is left open.
@@ -63,6 +73,7 @@ class E2BProvider(HostedProvider):
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
+        domain: str | None = None,
         sandbox_url: str | None = None,
         timeout: float | None = None,
         http_client: OwnClient | None = None,
@@ -70,9 +81,12 @@ class E2BProvider(HostedProvider):
         super().__init__()
         secret = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
         inside = sandbox_url or os.environ.get("E2B_SANDBOX_URL") or None
+        domain = domain or os.environ.get("E2B_DOMAIN") or DOMAIN
+        if not DOMAINS.fullmatch(domain):
+            raise ConfigError(f"{domain!r} is no domain", hint="such as e2b.app; see E2B_DOMAIN", provider=NAME)
         self._http = HttpClient(
             provider=NAME,
-            base_url=base_url or os.environ.get("E2B_API_URL") or BASE_URL,
+            base_url=base_url or os.environ.get("E2B_API_URL") or f"https://api.{domain}",
             key=SecretStr((secret or os.environ.get("E2B_API_KEY") or "").strip()),
             key_header="x-api-key",
             rows=ROWS,
@@ -81,13 +95,13 @@ class E2BProvider(HostedProvider):
         )
         self._daemons = HttpClient(
             provider=NAME,
-            base_url=inside or SANDBOX_URL,
+            base_url=inside or f"https://sandbox.{domain}",
             key=SecretStr(""),  # each sandbox has a token of its own
             rows=DAEMON_ROWS,
             timeout=timeout,
             http_client=http_client,
         )
-        self._api = E2BApi(self._http, self._daemons, inside, self._in_background)
+        self._api = E2BApi(self._http, self._daemons, inside, self._in_background, domain)
         self._kin: Kin[E2BComputer] = Kin(self._clone, self._restore, self._succeed)
         self._clock = Clock()
 

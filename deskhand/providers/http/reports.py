@@ -34,6 +34,7 @@ __all__ = ["Deadline", "Reports", "origin_of"]
 _NAMED: Final = re.compile(r"(//|^)\S*@")
 """A name and a password before a host."""
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]+")
+_WORDS: Final = {"true": True, "false": False}
 _USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -75,7 +76,7 @@ class Reports:
             fields,
             self._request_id(headers, fields),
             None if wait is None else self._clock.wall() + wait,
-            retryable if isinstance(retryable := _scope(fields).get("retryable"), bool) else None,
+            _retryable(headers, fields),
         )
         return failure_of(answer, operation, self._provider, self._rows)
 
@@ -194,6 +195,12 @@ def _scope(fields: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     """Return the object that tells of an error: the one under ``error``, or the whole answer."""
     nested = fields.get("error")
     return nested if isinstance(nested, dict) else fields
+
+
+def _retryable(headers: Mapping[str, str], fields: Mapping[str, JsonValue]) -> bool | None:
+    """Return whether the same request may succeed later, where the error or a header says so."""
+    told = _scope(fields).get("retryable")
+    return told if isinstance(told, bool) else _WORDS.get(headers.get("should-retry", "").strip().lower())
 
 
 def _said(fields: Mapping[str, JsonValue]) -> tuple[JsonValue, JsonValue]:

@@ -15,7 +15,9 @@ __all__ = ["CLOSE", "connect_socket"]
 
 _OPEN: Final = 15.0
 CLOSE: Final = 5.0
-"""Seconds for a socket to be closed in order."""
+"""Seconds for a socket to be closed."""
+_IN_ORDER: Final = 4.0
+"""Seconds of those in which the other side may answer to that: then the connection is cut."""
 _LARGEST: Final = 4 << 20
 _PING: Final = 20.0
 """Seconds between two pings, and for the answer to one."""
@@ -53,7 +55,7 @@ async def connect_socket(
         additional_headers=headers,
         subprotocols=None if protocol is None else [Subprotocol(protocol)],
         open_timeout=_OPEN,
-        close_timeout=CLOSE,
+        close_timeout=_IN_ORDER,
         max_size=_LARGEST,
         compression=None,
         ping_interval=_PING,

@@ -160,6 +160,16 @@ async def test_command_that_cannot_be_run_is_no_success() -> None:
         assert result.error is not None
 
 
+@pytest.mark.parametrize(("told", "code"), [('"code": 3', 3), ('"exitCode": 4, "code": 0', 4), ('"exitCode": 0', 0)])
+async def test_exit_code_of_an_older_daemon_is_read(told: str, code: int) -> None:
+    """It has another name there, which the vendor's package reads too; it is no 0."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        answer = f'{{{told}, "result": "out"}}'.encode()
+        hosted.simulator.respond(answer, route="execute", content_type="application/json")
+        assert (await computer.exec("true")).exit_code == code
+
+
 async def test_command_whose_end_cannot_be_asked_for_is_no_success() -> None:
     """It may have run: that the question is unknown is no refusal of the command."""
     async with daytona(shell_only, without=("session_command",)) as hosted:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import pytest
 import websockets.asyncio.server
+import websockets.exceptions
 
 from deskhand.errors import (
     AuthError,
@@ -75,6 +76,27 @@ async def test_output_that_looks_like_the_servers_words_is_output(is_binary: boo
         await socket.close(1000, json.dumps({"exitCode": 7}))
 
     assert await shown(play) == ("".join([*texts, "end"]).encode(), 7)
+
+
+async def test_output_may_come_before_the_greeting() -> None:
+    """A shell is at work before the server has greeted: what it shows meanwhile is kept, within bounds."""
+
+    async def play(socket: websockets.asyncio.server.ServerConnection) -> None:
+        await socket.send(b"prompt ")
+        await socket.send(b"$ ")
+        await socket.send(CONNECTED)
+        await socket.send(b"more")
+        await socket.close(1000, json.dumps({"exitCode": 0}))
+
+    assert await shown(play) == (b"prompt $ more", 0)
+
+    async def flood(socket: websockets.asyncio.server.ServerConnection) -> None:
+        with suppress(websockets.exceptions.ConnectionClosed):
+            while True:
+                await socket.send(bytes(1 << 16))
+
+    with pytest.raises(ProtocolError):
+        await shown(flood)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import httpx2
 import pytest
 
 from deskhand.errors import (
@@ -13,6 +14,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     OutcomeUnknownError,
+    ProtocolError,
     QuotaError,
     UnsupportedError,
 )
@@ -222,3 +224,59 @@ async def test_preview_address_is_below_the_sandboxs_domain() -> None:
         assert await computer.preview_url(3000, "/a b?c=1") == f"https://3000-{computer.info.id}.e2b.app/a%20b?c=1"
         with pytest.raises(InvalidInputError):
             await computer.preview_url(0)
+
+
+@pytest.mark.parametrize("daemon", ["0.3.5", "0.5.6", "0.5.7"])
+async def test_older_daemons_are_spoken_to_as_they_need_it(daemon: str) -> None:
+    """A template keeps the daemon that it was built with: one is told the user, and gets files as a form."""
+    async with e2b(shell_only, plan=E2BPlan(daemon=daemon)) as hosted:
+        computer = await hosted.create()
+        content = bytes(range(256)) * 300
+        await computer.write_file("a folder/ünï code", content)
+        assert await computer.read_bytes("a folder/ünï code") == content
+        assert [one.path for one in await computer.list_dir("a folder")] == ["a folder/ünï code"]
+        assert (await computer.exec("cat; whoami >/dev/null", stdin=b"given")).output == "given"
+        await computer.delete("a folder", recursive=True)
+        copy = await computer.clone("twin")
+        assert (await copy.exec("echo twin")).output == "twin\n"
+        await computer.stop()
+        await computer.start()
+        await computer.write_file("again", "x")
+        kinds = {asked.headers["content-type"].partition(";")[0] for asked in hosted.simulator.asked("write_file")}
+        assert kinds == {"application/octet-stream" if daemon == "0.5.7" else "multipart/form-data"}
+
+
+async def test_domain_of_another_installation_is_where_all_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its API, its sandboxes and their ports; the key goes to no other."""
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append((f"{request.url.scheme}://{request.url.host}", request.headers.get("x-api-key", "")))
+        if request.url.path == "/sandboxes/i1":
+            return httpx2.Response(200, json={"sandboxID": "i1", "state": "running", "envdAccessToken": "t"})
+        return httpx2.Response(200, json={})
+
+    for domain, daemons in (("e2b.pro", "https://sandbox.e2b.pro"), ("mine.test", "https://49983-i1.mine.test")):
+        monkeypatch.setenv("E2B_DOMAIN", domain)
+        async with (
+            httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as own,
+            E2BProvider(api_key="e2b_x", http_client=own) as provider,
+        ):
+            asked.clear()
+            with pytest.raises(ProtocolError):
+                await provider.get("i1")  # nothing there speaks the daemon's protocol
+            assert asked[0] == (f"https://api.{domain}", "e2b_x")
+            assert asked[1] == (daemons, "")
+    with pytest.raises(ConfigError, match="no domain"):
+        E2BProvider(api_key="e2b_x", domain="https://e2b.pro")
+
+
+async def test_template_that_is_gone_takes_no_route_along() -> None:
+    """A copy needs what its sandbox was made of: without that there is no copy, and the way to copies stays."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        hosted.simulator.fail(404, route="fork", message="template 'desktop' not found")
+        with pytest.raises(NotFoundError, match="template"):
+            await computer.clone("twin")
+        assert Capability.CLONE in computer.capabilities
+        assert (await (await computer.clone("twin")).exec("echo twin")).ok

@@ -35,11 +35,18 @@ class E2BPlan:
         sandboxes: Sandboxes that run at once.
         longest: Seconds that a sandbox may be kept from now on.
         templates: Names of the templates that there are; ``desktop`` alone has programs for a screen.
+        daemon: The version of the daemon in all templates, which is that of when a template was built: one before 0.5.7
+            takes files as a form alone, and one before 0.4.0 has to be told the user.
     """
 
     sandboxes: int = 20
     longest: int = 86_400
     templates: tuple[str, ...] = ("base", "desktop", "code-interpreter-v1")
+    daemon: str = DAEMON_VERSION
+
+    def is_before(self, *version: int) -> bool:
+        """Tells whether the daemon is of an earlier version."""
+        return tuple(int(part) for part in self.daemon.split(".")) < version
 
 
 def timestamp(seconds: float) -> str:
@@ -56,6 +63,7 @@ class SimulatedSandbox:
         metadata: What its creator noted.
         env: Variables of all its processes.
         auto_pause: Whether it is paused, rather than ended, when its time is up.
+        daemon: The version of its daemon.
         id: Its id.
         token: What opens the daemon inside of it.
         state: What it is doing.
@@ -71,6 +79,7 @@ class SimulatedSandbox:
     open_machine: InitVar[Machine]
     tasks: InitVar[anyio.abc.TaskGroup]
     auto_pause: bool = False
+    daemon: str = DAEMON_VERSION
     id: str = field(default_factory=lambda: f"i{secrets.token_hex(10)}")
     token: SecretStr = field(default_factory=lambda: SecretStr(secrets.token_hex(32)))
     client_id: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -132,7 +141,7 @@ class SimulatedSandbox:
             "alias": self.template,
             "sandboxID": self.id,
             "clientID": self.client_id,
-            "envdVersion": DAEMON_VERSION,
+            "envdVersion": self.daemon,
             "envdAccessToken": self.token.get_secret_value(),
             "domain": DOMAIN,
         }
@@ -150,7 +159,7 @@ class SimulatedSandbox:
             "memoryMB": 1024,
             "diskSizeMB": 10_240,
             "state": self.state,
-            "envdVersion": DAEMON_VERSION,
+            "envdVersion": self.daemon,
             "metadata": {**self.metadata},
         }
 

@@ -85,7 +85,11 @@ class Sandboxes:
     def _new(
         self, template: str, metadata: dict[str, str], env: dict[str, str], *, auto_pause: bool
     ) -> SimulatedSandbox:
-        made = SimulatedSandbox(template, metadata, env, self._open_machine, self._tasks, auto_pause=auto_pause)
+        made = SimulatedSandbox(
+            *(template, metadata, env, self._open_machine, self._tasks),
+            auto_pause=auto_pause,
+            daemon=self._account.plan.daemon,
+        )
         self._account.sandboxes[made.id] = made
         return made
 

@@ -29,6 +29,8 @@ __all__ = ["E2BSimulator"]
 
 FILES = frozenset({"read_file", "write_file", "health"})
 """Routes of the daemon that are no calls of its protocol: their errors have the shape of the API's."""
+OF_A_USER = frozenset({"start", "stat", "list_dir", "make_dir", "move", "remove"})
+"""Calls that are somebody's."""
 
 _SEED = {"create": (0.15, 0.35), "start": (0.02, 0.06), "connect": (0.1, 0.3)}
 _OTHER = (0.02, 0.08)
@@ -89,9 +91,22 @@ class E2BSimulator(Simulator):
         del path
         headers = connection.headers
         if route.name in DAEMON:
-            return self._account.inside(headers.get("e2b-sandbox-id", ""), headers.get("x-access-token", ""))
+            inside = self._account.inside(headers.get("e2b-sandbox-id", ""), headers.get("x-access-token", ""))
+            self._check_form(connection, route.name)
+            return inside
         self._account.authenticate(headers.get("x-api-key", ""))
         return None
+
+    def _check_form(self, connection: HTTPConnection, route: str) -> None:
+        """Checks that a request has what an older daemon needs."""
+        plan, headers = self._account.plan, connection.headers
+        if plan.is_before(0, 4, 0):
+            is_named = headers.get("authorization", "").startswith("Basic ") if route in OF_A_USER else True
+            if not is_named or (route in FILES - {"health"} and not connection.query_params.get("username")):
+                raise ApiError(401, "no user specified")
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        if plan.is_before(0, 5, 7) and route == "write_file" and not is_form:
+            raise ApiError(500, "error parsing multipart form: request Content-Type isn't multipart/form-data")
 
     def error_body(self, error: ApiError, route: str | None, request_id: str) -> Json:
         """Returns an error as the API writes it, or the daemon."""
