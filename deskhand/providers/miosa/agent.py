@@ -10,7 +10,7 @@ from urllib.parse import quote
 import anyio
 from pydantic import JsonValue
 
-from deskhand.errors import DeadlineExceededError, DeskhandError, InvalidInputError, ProtocolError, ProviderError
+from deskhand.errors import DeskhandError, InvalidInputError, ProtocolError, ProviderError
 from deskhand.providers.answers import text
 from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.envelope import unwrapped
@@ -21,11 +21,12 @@ __all__ = ["SESSIONS", "prompt_agent"]
 SESSIONS: Final = "control/sessions"
 
 _DEADLINE: Final = 1800.0
-_GOING_ON: Final = frozenset({"pending", "running"})
+_GOING_ON: Final = frozenset({"pending", "running", "paused", None})
+"""What a session is doing that has not ended; an answer that does not say it is no end either."""
 
 
 async def prompt_agent(api: MiosaApi, computer_id: str, goal: str) -> str:
-    """Give a goal to the agent and return what it says in the end; whoever does not wait any more ends its session.
+    """Give a goal to the agent and return what it says in the end; its session ends with whoever waits for it.
 
     Raises:
         InvalidInputError: If the goal is empty.
@@ -35,7 +36,8 @@ async def prompt_agent(api: MiosaApi, computer_id: str, goal: str) -> str:
     """
     if not goal.strip():
         raise InvalidInputError("the goal is empty")
-    session = unwrapped(await api.act("start its agent", computer_id, SESSIONS, {"goal": goal}), "session")
+    with anyio.CancelScope(shield=True):  # an agent whose session nobody was told of could not be ended
+        session = unwrapped(await api.act("start its agent", computer_id, SESSIONS, {"goal": goal}), "session")
     session_id = text(session.get("id"))
     if session_id is None:
         raise ProtocolError("miosa tells no id of its agent's session", provider=NAME)
@@ -51,11 +53,13 @@ async def prompt_agent(api: MiosaApi, computer_id: str, goal: str) -> str:
         with suppress(DeskhandError):  # it has ended meanwhile, or ends with its computer
             await api.http.ask(OPERATIONS["stop its agent"], path)
 
+    is_over = False
     try:
         await until("the end of miosa's agent", look, deadline=_DEADLINE, provider=NAME)
-    except (DeadlineExceededError, anyio.get_cancelled_exc_class()):
-        await api.in_background(cancel)
-        raise
+        is_over = True
+    finally:
+        if not is_over:
+            await api.in_background(cancel)
     return _answer(session)
 
 

@@ -64,7 +64,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("expose a port", repetition="repeatable"),
         Operation("list ports", "GET", "read"),
         Operation("make a page of the screen", "GET", "read"),
-        Operation("start its agent"),
+        Operation("start its agent", deadline=15.0),
         Operation("ask its agent", "GET", "read"),
         Operation("stop its agent", "DELETE", "repeatable"),
     )

@@ -37,7 +37,8 @@ async def prompt_agent(api: HostApi, host_id: str, goal: str) -> str:
     """
     if not goal.strip():
         raise InvalidInputError("the goal is empty")
-    session = _session(await api.act("prompt its agent", host_id, f"{AGENT}/dispatch", {"task": goal}))
+    with anyio.CancelScope(shield=True):  # an agent whose session nobody was told of could not be stopped
+        session = _session(await api.act("prompt its agent", host_id, f"{AGENT}/dispatch", {"task": goal}))
     where = f"{AGENT}/sessions/{quote(_id_of(session), safe='')}"
     is_over = False
     try:

@@ -46,7 +46,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("list tunnels", "GET", "read"),
         Operation("open a tunnel"),
         Operation("close a tunnel", "DELETE", "repeatable"),
-        Operation("prompt its agent"),
+        Operation("prompt its agent", deadline=15.0),
         Operation("tell how its agent fares", "GET", "read"),
         Operation("stop its agent", "DELETE", "repeatable"),
     )

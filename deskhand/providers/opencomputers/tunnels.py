@@ -40,6 +40,7 @@ class Tunnels:
         self._api = api
         self._access = access
         self._opened: dict[tuple[str, int], JsonObject] = {}
+        self._in_doubt: set[tuple[str, str]] = set()
         self._opening = anyio.Lock()
 
     async def url(self, host_id: str, port: int, path: str) -> str:
@@ -65,14 +66,19 @@ class Tunnels:
         """Open a tunnel under a name of its own, by which it is found where its answer is lost."""
         slug = f"deskhand-{secrets.token_hex(8)}"
         body = {"target_port": port, "auth_mode": self._access, "slug": slug}
+        self._in_doubt.add((host_id, slug))  # until it is told, though whoever asked for it may be cancelled
         try:
             tunnel = unwrapped(await self._api.act("open a tunnel", host_id, TUNNELS, body), "tunnel")
             if text(tunnel.get("id")) is None:
                 raise ProtocolError(f"{NAME} tells no id of a tunnel", provider=NAME)
         except DeskhandError as error:
-            if error.effect == "no" or (found := await self._find(host_id, slug)) is None:
+            if error.effect == "no":
+                self._in_doubt.discard((host_id, slug))
                 raise
-            return found
+            if (found := await self._find(host_id, slug)) is None:
+                raise
+            tunnel = found
+        self._in_doubt.discard((host_id, slug))
         return tunnel
 
     async def _find(self, host_id: str, slug: str) -> JsonObject | None:
@@ -84,12 +90,19 @@ class Tunnels:
         return None
 
     async def aclose(self) -> None:
-        """Close what was opened here, as far as that can be done in some seconds."""
+        """Close what was opened here, and what may have been, as far as that can be done in some seconds."""
         opened, self._opened = self._opened, {}
+        in_doubt, self._in_doubt = self._in_doubt, set()
         with anyio.move_on_after(_CLOSING):
             async with anyio.create_task_group() as tasks:
                 for (host_id, _), tunnel in opened.items():
                     tasks.start_soon(self._close, host_id, tunnel)
+                for host_id, slug in in_doubt:
+                    tasks.start_soon(self._close_if_there, host_id, slug)
+
+    async def _close_if_there(self, host_id: str, slug: str) -> None:
+        if (found := await self._find(host_id, slug)) is not None:
+            await self._close(host_id, found)
 
     async def _close(self, host_id: str, tunnel: Mapping[str, JsonValue]) -> None:
         where = self._api.path(host_id, f"{TUNNELS}/{quote(str(tunnel['id']), safe='')}")

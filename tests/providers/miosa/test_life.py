@@ -282,6 +282,17 @@ async def test_agent_is_prompted_and_ended_when_nobody_waits() -> None:
         with anyio.move_on_after(0.5):
             await computer.prompt("think")
         assert len(simulator.asked("cancel_session")) == 1
+        simulator.slow(delay=0.3, route="start_session")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(computer.prompt, "think")
+            await simulator.until_asked("start_session", times=3)
+            tasks.cancel_scope.cancel()
+        assert len(simulator.asked("cancel_session")) == 2
+        simulator.respond(b'{"id": "s", "goal": "think"}', content_type="application/json", route="start_session")
+        simulator.fail(403, route="get_session")
+        with pytest.raises(PermissionDeniedError):
+            await computer.prompt("think")
+        assert len(simulator.asked("cancel_session")) == 3
 
 
 async def test_held_keys_are_let_go_of_when_a_click_fails() -> None:

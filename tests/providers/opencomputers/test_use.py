@@ -162,6 +162,28 @@ async def test_a_tunnel_whose_answer_was_lost_is_found_by_its_name() -> None:
     assert not hosted.simulator.computers[computer.info.id].tunnels
 
 
+async def test_a_tunnel_that_nobody_waited_for_is_closed_too() -> None:
+    """Whoever asked for it was cancelled before its answer, or could not find out whether it is there."""
+    async with opencomputers() as hosted:
+        computer = await hosted.borrow()
+        hosted.simulator.slow(delay=30, route="create_tunnel")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(computer.preview_url, 3000)
+            await hosted.simulator.until_asked("create_tunnel")
+            tasks.cancel_scope.cancel()
+        hosted.simulator.drop(route="create_tunnel", after_effect=True)
+        hosted.simulator.fail(500, route="list_tunnels", times=3)
+        with pytest.raises(OutcomeUnknownError):
+            await computer.preview_url(3001)
+        hosted.simulator.fail(422, route="create_tunnel", message="the slug is taken")
+        with pytest.raises(InvalidInputError):
+            await computer.preview_url(3002)
+        assert len(hosted.simulator.computers[computer.info.id].tunnels) == 2
+        before = len(hosted.simulator.asked("list_tunnels"))
+    assert not hosted.simulator.computers[computer.info.id].tunnels
+    assert len(hosted.simulator.asked("list_tunnels")) == before + 2
+
+
 async def test_a_missing_route_takes_its_capability_when_it_is_used() -> None:
     """Where asking changes something nobody asks before: the first use tells."""
     async with opencomputers(without=("create_tunnel", "dispatch")) as hosted:
@@ -228,6 +250,14 @@ async def test_the_vendors_agent_is_waited_for_and_stopped_with_whoever_waits() 
                 await computer.prompt("for ever")
             assert scope.cancelled_caught
             (session,) = host.sessions.values()
+            await session.ended.wait()
+            assert session.status == "canceled"
+            simulator.slow(delay=0.3, route="dispatch")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(computer.prompt, "for ever, too")
+                await simulator.until_asked("dispatch", times=2)
+                tasks.cancel_scope.cancel()
+            (_, session) = host.sessions.values()
             await session.ended.wait()
             assert session.status == "canceled"
 
