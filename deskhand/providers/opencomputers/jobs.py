@@ -7,12 +7,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote
 
+import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import (
     ComputerGoneError,
     ConflictError,
     ConnectionLostError,
+    DeskhandError,
     InvalidInputError,
     NotFoundError,
     ProtocolError,
@@ -208,8 +210,19 @@ async def list_jobs(api: HostApi, host_id: str, limit: int) -> list[HostJob]:
         raise InvalidInputError(f"the limit is {limit}; it must be 1 to {_MOST_LISTED}", provider=NAME)
     answer = await api.act("list jobs", host_id, f"{JOBS}?limit={limit}", of=JOBS)
     found: dict[str, HostJob] = {}
+    unclear: list[HostJob] = []
     for row in listed(answer, JOBS, provider=NAME):
-        job_id = text(row.get("job_id"))
+        job_id, status = text(row.get("job_id")), row.get("status")
         if job_id is not None and job_id not in found:  # the first entry is the latest
-            found[job_id] = HostJob(api, host_id, {"id": job_id, "state": row.get("status")})
+            found[job_id] = job = HostJob(api, host_id, {"id": job_id, "state": status})
+            if status not in get_args(JobState):  # it is the entry's own word, which is no job's
+                unclear.append(job)
+    async with anyio.create_task_group() as tasks:
+        for job in unclear:
+            tasks.start_soon(_settle, job)
     return [*found.values()]
+
+
+async def _settle(job: HostJob) -> None:
+    with suppress(DeskhandError):  # nobody can tell: it counts as on its way
+        await job.refresh()

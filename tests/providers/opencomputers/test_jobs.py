@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import anyio
 import pytest
 
@@ -16,6 +18,7 @@ from deskhand.errors import (
 )
 from deskhand.providers import Capability
 from deskhand.providers.opencomputers import OpenComputersProvider
+from deskhand.testing.simulators import OpenComputersDialect
 from tests.providers.opencomputers.parts import opencomputers, shell_only
 
 
@@ -100,14 +103,17 @@ async def test_job_whose_time_is_up_says_so() -> None:
         assert await job.wait() == "timeout"
 
 
-async def test_jobs_are_listed_newest_first_each_once() -> None:
-    """The vendor lists what happened to them."""
-    async with opencomputers(shell_only) as hosted:
+@pytest.mark.parametrize("rows", ["states", "events"])
+async def test_jobs_are_listed_newest_first_each_once(rows: Literal["states", "events"]) -> None:
+    """The vendor lists what happened to them; of one whose state it does not say so, that is asked for."""
+    async with opencomputers(shell_only, dialect=OpenComputersDialect(rows=rows)) as hosted:
         computer = await hosted.borrow()
         first, second = await computer.start_job("true"), await computer.start_job("sleep 60")
         await first.wait()
+        asked = len(hosted.simulator.asked("get_job"))
         listed = await computer.jobs(3)
         assert [(job.id, job.state) for job in listed] == [(second.id, "running"), (first.id, "succeeded")]
+        assert len(hosted.simulator.asked("get_job")) - asked == {"states": 0, "events": 2}[rows]
         await listed[0].cancel()
         with pytest.raises(InvalidInputError):
             await computer.jobs(101)

@@ -17,10 +17,12 @@ class OpenComputersDialect:
         status_field: What a host's state is called.
         agents: ``connected``: somebody starts the agent of a new host on a machine while its registration is answered;
             ``pending``: nobody does until a test does.
+        rows: What the list of what happened to jobs says of each: the job's state, or what happened to it.
         revoked: Whether a host that was revoked is still listed as such.
     """
 
     registered: Literal["flat", "nested", "both"] = "both"
     status_field: Literal["status", "state", "both"] = "both"
     agents: Literal["connected", "pending"] = "connected"
+    rows: Literal["states", "events"] = "states"
     revoked: Literal["listed", "gone"] = "listed"

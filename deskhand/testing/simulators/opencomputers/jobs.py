@@ -21,6 +21,7 @@ from deskhand.providers import ExternalComputer
 from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer
 
 from .account import Account, CodedError, HostCall, events_answer, no_content, plain_fields, timestamp
+from .dialect import OpenComputersDialect
 from .host import SimulatedHost
 
 __all__ = ["Job", "Jobs"]
@@ -144,11 +145,13 @@ class Jobs:
 
     Args:
         account: Whose hosts they are.
+        dialect: How what happened to them is told.
         tasks: Where jobs run.
     """
 
-    def __init__(self, account: Account, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, account: Account, dialect: OpenComputersDialect, tasks: anyio.abc.TaskGroup) -> None:
         self._account = account
+        self._dialect = dialect
         self._tasks = tasks
 
     async def execute(self, call: HostCall) -> Answer:
@@ -187,8 +190,8 @@ class Jobs:
         for job in reversed(self._account.host(call.path["id"]).jobs.values()):
             if job.is_over:
                 kind = "job.done" if job.state == "succeeded" else "job.failed"
-                rows.append(_row(job, kind, job.ended_at))
-            rows.append(_row(job, "job.dispatched", job.inserted_at))
+                rows.append(self._row(job, kind, job.ended_at))
+            rows.append(self._row(job, "job.dispatched", job.inserted_at))
         return json_answer({"jobs": rows[: int(limit)]})
 
     async def get(self, call: HostCall) -> Answer:
@@ -208,6 +211,18 @@ class Jobs:
         job.scope.cancel()
         await job.ended.wait()
         return no_content()
+
+    def _row(self, job: Job, kind: str, at: str | None) -> Json:
+        return {
+            "id": str(uuid.uuid4()),
+            "job_id": job.id,
+            "kind": kind,
+            "status": job.state if self._dialect.rows == "states" else kind.removeprefix("job."),
+            "dispatched_at": job.inserted_at,
+            "completed_at": job.ended_at,
+            "event_at": at,
+            "payload": {},
+        }
 
     def _find(self, call: HostCall) -> Job:
         job = self._account.host(call.path["id"]).jobs.get(call.path["job"])
@@ -247,19 +262,6 @@ def _variables(given: JsonValue) -> dict[str, str]:
             raise ApiError(422, "env must be a list of name and value")
         variables[name] = value
     return variables
-
-
-def _row(job: Job, kind: str, at: str | None) -> Json:
-    return {
-        "id": str(uuid.uuid4()),
-        "job_id": job.id,
-        "kind": kind,
-        "status": job.state,
-        "dispatched_at": job.inserted_at,
-        "completed_at": job.ended_at,
-        "event_at": at,
-        "payload": {},
-    }
 
 
 async def _run(host: SimulatedHost, machine: ExternalComputer, job: Job) -> None:

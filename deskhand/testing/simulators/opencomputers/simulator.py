@@ -110,7 +110,7 @@ class OpenComputersSimulator(Simulator):
     def _handlers(self, tasks: anyio.abc.TaskGroup) -> Mapping[str, Handler]:
         account = self._account
         hosts = self._hosts = Hosts(account, self.dialect, self._machine, tasks, lambda: self.origin)
-        jobs, files = Jobs(account, tasks), HostFileSystem(account)
+        jobs, files = Jobs(account, self.dialect, tasks), HostFileSystem(account)
         tunnels, agent = TunnelRoutes(account), AgentRoutes(account, self._agent, tasks)
         return {
             "list_hosts": hosts.listing,
