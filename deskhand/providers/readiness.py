@@ -115,7 +115,8 @@ async def until_status(
         info = await ask()
         status = info.raw.get(field)
         if info.status is ComputerStatus.DESTROYED:
-            raise ComputerGoneError(f"the {info.provider} computer {info.id} is gone", provider=info.provider)
+            said = f"the {info.provider} computer {info.id} is gone{_reason(info)}"
+            raise ComputerGoneError(said, provider=info.provider)
         if status in words:
             return
         if status in failed:

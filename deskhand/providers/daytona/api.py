@@ -161,6 +161,11 @@ _SHOWN: Final = (
     *("autoDeleteInterval", "autoDestroyAt", "createdAt", "updatedAt", "daemonVersion", "toolboxProxyUrl"),
 )
 """What is kept of an answer: its variables may hold secrets."""
+_ENDS: Final = (
+    ("queueTimedOutAt", "it waited too long for a machine to run on"),
+    ("spotEvictedAt", "it was ended to make room for others"),
+)
+"""What is told for a day of a sandbox that Daytona ended by itself, and what that means."""
 _GIB: Final = 1 << 30
 _MOST: Final = 10**6
 """More cores or GiB than this no machine has."""
@@ -316,6 +321,9 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
     """Read what Daytona says of a sandbox, alone or in a list."""
     labels = fields.get("labels")
     memory, disk, cpus = (number(fields.get(name), most=_MOST) or None for name in ("memory", "disk", "cpu"))
+    raw = {name: fields[name] for name in _SHOWN if name in fields}
+    if not raw.get("errorReason") and (why := next((why for name, why in _ENDS if fields.get(name)), None)):
+        raw["errorReason"] = why
     return ComputerInfo(
         id=text(fields.get("id")) or "",
         name=text(fields.get("name")) or text(fields.get("id")) or "",
@@ -330,5 +338,5 @@ def computer_info(fields: Mapping[str, JsonValue]) -> ComputerInfo:
         ),
         created_at=moment(fields.get("createdAt")),
         metadata={name: str(value) for name, value in labels.items()} if isinstance(labels, dict) else {},
-        raw={name: fields[name] for name in _SHOWN if name in fields},
+        raw=raw,
     )

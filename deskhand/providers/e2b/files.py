@@ -14,7 +14,14 @@ import anyio
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from deskhand.errors import DeskhandError, FileMissingError, InvalidInputError, PayloadTooLargeError, ProtocolError
+from deskhand.errors import (
+    DeskhandError,
+    FileMissingError,
+    InvalidInputError,
+    PayloadTooLargeError,
+    ProtocolError,
+    ProviderError,
+)
 from deskhand.providers.answers import JsonObject
 from deskhand.providers.contract import FileInfo
 from deskhand.providers.e2b.api import MAX_FILE, NAME, OPERATIONS, E2BApi
@@ -56,7 +63,9 @@ class Files:
             await self._put(beside, content)
             is_put = True
             if mode not in {None, _PLAIN}:
-                await self._processes.run(f"chmod {mode:o} -- {shlex.quote(beside)}")
+                changed = await self._processes.run(f"chmod {mode:o} -- {shlex.quote(beside)}")
+                if not changed.ok:  # who could not read the file before could then
+                    raise ProviderError(f"{path} cannot have its mode {mode:o} again", provider=NAME, effect="no")
             await self._call("move a file", "Move", {"source": beside, "destination": place})
             is_moved = True
         finally:

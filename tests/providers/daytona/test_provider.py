@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 
 from deskhand.errors import (
     AuthError,
+    ComputerGoneError,
     ConfigError,
     DeskhandError,
     InvalidInputError,
@@ -175,6 +177,24 @@ async def test_sandbox_that_fails_to_start_is_told_with_its_reason_and_ended() -
         with pytest.raises(ProviderError, match="no runner is free"):
             await hosted.create()
         assert not hosted.simulator.computers
+
+
+@pytest.mark.parametrize(("when", "why"), [("queueTimedOutAt", "waited too long"), ("spotEvictedAt", "make room")])
+async def test_sandbox_that_the_vendor_ended_by_itself_is_told_with_its_reason(when: str, why: str) -> None:
+    """It is found for a day afterwards, and says what became of it."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        told = {"id": "box", "name": "box", "toolboxProxyUrl": "http://vendor.test/toolbox", "state": "pending_build"}
+        if request.method == "POST":
+            return httpx2.Response(200, json=told)
+        return httpx2.Response(200, json={**told, "state": "destroyed", when: "2026-01-01T00:00:00Z"})
+
+    async with (
+        httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as own,
+        DaytonaProvider(api_key="dtn_x", base_url="http://vendor.test/api", http_client=own) as provider,
+    ):
+        with pytest.raises(ComputerGoneError, match=why):
+            await provider.create(name="box")
 
 
 async def test_limits_and_credit_are_quotas() -> None:

@@ -12,7 +12,14 @@ import anyio
 import httpx2
 import pytest
 
-from deskhand.errors import ConnectionLostError, DeskhandError, InvalidInputError, OutcomeUnknownError, ProtocolError
+from deskhand.errors import (
+    ConnectionLostError,
+    DeskhandError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    ProtocolError,
+    ProviderError,
+)
 from deskhand.providers.e2b import E2BComputer, E2BProvider
 from tests.providers.e2b.parts import e2b, simulated
 from tests.providers.orgo.parts import shell_only
@@ -213,3 +220,18 @@ async def test_a_command_that_does_not_begin_is_not_waited_for_longer_than_it_ma
             await computer.exec("true", timeout=0.05)
         assert hosted.simulator.asked("send_signal")
         assert (await computer.exec("echo on")).output == "on\n"
+
+
+async def test_file_whose_mode_cannot_be_kept_is_left_as_it_is() -> None:
+    """What only its owner may read does not become readable to all."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        assert (await computer.exec("umask 077; printf old > private")).ok
+        hosted.simulator.respond(STARTED + ENDED, route="start", content_type="application/connect+json")
+        with pytest.raises(ProviderError, match="mode 600") as caught:
+            await computer.write_file("private", "new")
+        assert caught.value.effect == "no"
+        assert await computer.read_bytes("private") == b"old"
+        assert (await computer.exec("ls -A | grep -c deskhand-")).output == "0\n"
+        await computer.write_file("private", "new")
+        assert (await computer.exec("stat -c %a private; cat private")).output == "600\nnew"
