@@ -111,6 +111,7 @@ EXECS: list[tuple[str, Mapping[str, object]]] = [
     ("exec", {"cmd": "true", "stream": "no"}),
     ("jobs", {"cmd": "true"}),
     ("jobs", {"command": "true", "timeout_ms": 5}),
+    ("jobs", {"command": "true", "timeout": 1.0}),
     ("tunnels", {}),
     ("tunnels", {"target_port": 0}),
     ("tunnels", {"target_port": "80"}),

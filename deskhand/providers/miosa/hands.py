@@ -103,7 +103,7 @@ class Hands:
         """Return where the pointer is."""
         answer = unwrapped(await self._api.act("tell where the pointer is", self._computer_id, "desktop/cursor"))
         x, y = number(answer.get("x")), number(answer.get("y"))
-        if x is None or y is None:
+        if x is None or y is None or not (x.is_integer() and y.is_integer()):
             raise ProtocolError("miosa does not tell where the pointer is", provider=NAME, effect="no")
         return int(x), int(y)
 

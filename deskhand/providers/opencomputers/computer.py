@@ -254,7 +254,7 @@ class OpenComputersComputer(HostedComputer, ShellDesktop):
             command: A line for bash.
             cwd: The folder that it starts in.
             env: Further variables; the vendor passes them on.
-            timeout: Seconds after which the vendor ends it.
+            timeout: Seconds after which the vendor ends it, rounded up to whole ones.
 
         Raises:
             OutcomeUnknownError: If nobody can tell whether it was started; it is not started again.

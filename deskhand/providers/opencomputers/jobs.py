@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, Literal, TypeAlias, cast, get_args
@@ -196,7 +197,8 @@ async def start_job(
     if not command.strip():
         raise InvalidInputError("the command is empty", provider=NAME)
     check_command(command, env)
-    body: dict[str, object] = {"command": "bash", "args": ["-c", command], "timeout": checked_timeout(timeout)}
+    seconds = math.ceil(checked_timeout(timeout))  # the vendor counts whole ones
+    body: dict[str, object] = {"command": "bash", "args": ["-c", command], "timeout": seconds}
     if cwd is not None:
         body["cwd"] = cwd
     if env:

@@ -117,7 +117,7 @@ async def _is_there(api: OrgoApi, path: str, method: str) -> bool:
         return method in {name.strip().upper() for name in allowed.split(",")}
     if path.endswith(f"/{_SHARED}"):
         status, _ = await api.http.probe(OPERATIONS["ask for no move"], path, {})
-        return status != 404
+        return status not in {404, 405}
     return True
 
 

@@ -176,7 +176,14 @@ async def test_pointer_that_is_nowhere_ends_what_needs_its_place() -> None:
     """A button is pressed where the pointer is: where nobody tells, nothing is pressed."""
     async with miosa() as hosted:
         computer = await hosted.create()
-        for body in (b"{}", b'{"x": 1}', b'{"x": "1", "y": 2}', b'{"x": -5, "y": 2}', b'{"x": true, "y": 2}'):
+        for body in (
+            b"{}",
+            b'{"x": 1}',
+            b'{"x": "1", "y": 2}',
+            b'{"x": -5, "y": 2}',
+            b'{"x": true, "y": 2}',
+            b'{"x": 0.5, "y": 0}',
+        ):
             hosted.simulator.respond(body, route="cursor", content_type="application/json")
             with pytest.raises(ProtocolError) as caught:
                 await computer.mouse_down()

@@ -133,6 +133,13 @@ async def test_question_for_a_route_is_understood_however_it_is_answered() -> No
     assert every - few == {Capability.DRAG, Capability.SCREENSHOT, Capability.REGION}
 
 
+async def test_path_where_something_else_is_moved_tells_nothing_of_the_pointer() -> None:
+    """A server that only moves computers there refuses the method."""
+    async with simulated() as simulator, OrgoProvider(api_key=simulator.key, base_url=simulator.base_url) as provider:
+        simulator.fail(405, route="mouse_move")
+        assert Capability.MOVE not in (await provider.create(name="box")).capabilities
+
+
 async def test_idle_time_that_the_plan_fixes_cannot_be_extended() -> None:
     """The vendor tells beforehand; where only setting it is missing, that is learnt when it is tried."""
     async with orgo(plan=OrgoPlan(auto_stop_configurable=False)) as hosted:

@@ -44,7 +44,7 @@ _EXEC = {
 _JOB = {
     "command": Field("string", required=True),
     **_COMMON,
-    "timeout": Field("number", low=0.001, high=LONGEST_TIMEOUT_MS / 1000),
+    "timeout": Field("integer", low=1, high=LONGEST_TIMEOUT_MS / 1000),
 }
 
 
@@ -174,9 +174,7 @@ class Jobs:
         body = plain_fields(call.body, _JOB)
         host = self._account.host(call.path["id"])
         timeout = body.get("timeout")
-        job = self._new(
-            host, str(body["command"]), body, timeout if isinstance(timeout, int | float) else USUAL_TIMEOUT
-        )
+        job = self._new(host, str(body["command"]), body, timeout if isinstance(timeout, int) else USUAL_TIMEOUT)
         self._begin(host, job)
         where = f"/api/v1/opencomputers/hosts/{host.id}/exec/{job.id}"
         return json_answer({"job": job.as_json(), "links": {"self": where, "stream": f"{where}/stream"}}, 202)
