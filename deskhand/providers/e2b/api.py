@@ -81,6 +81,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 """What is asked of E2B. Commands and what is typed are sent once."""
 
 _AGAIN: Final = "try again in a moment"
+_REFUSED: Final = "no machine takes a sandbox of this template: build it anew, or name another as spec.image"
 _TIMES: Final = "see the plan's longest time at https://e2b.dev/pricing, and give a shorter ttl"
 
 ROWS: Final = (
@@ -107,8 +108,13 @@ ROWS: Final = (
         "maximum number of concurrent",
         Failure(QuotaError, "no", hint="the plan allows no more at once: destroy one, or pause one"),
     ),
+    FailureRow(500, "sandbox_create_failed", Failure(OverloadedError, "no", True, _AGAIN)),
+    FailureRow(500, "sandbox_create_refused", Failure(ProviderError, "no", False, _REFUSED)),
+    FailureRow(503, "sandbox_create_refused", Failure(ProviderError, "no", False, _REFUSED)),
     FailureRow(503, "sandbox_capacity_unavailable", Failure(OverloadedError, "no", True, _AGAIN)),
     FailureRow(503, "sandbox_placement_timeout", Failure(OverloadedError, None, True, _AGAIN)),
+    FailureRow(503, "", Failure(OverloadedError, None, True, _AGAIN), is_bare=True),
+    FailureRow(503, "", Failure(OverloadedError, "no", True, _AGAIN)),  # the vendor's package says so of every 503
 )
 """What the API's errors mean where the status alone does not tell."""
 

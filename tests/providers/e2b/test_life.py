@@ -14,6 +14,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     OutcomeUnknownError,
+    OverloadedError,
     ProtocolError,
     QuotaError,
     UnsupportedError,
@@ -280,3 +281,19 @@ async def test_template_that_is_gone_takes_no_route_along() -> None:
             await computer.clone("twin")
         assert Capability.CLONE in computer.capabilities
         assert (await (await computer.clone("twin")).exec("echo twin")).ok
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, ""), (503, "sandbox_capacity_unavailable"), (500, "sandbox_create_failed")]
+)
+async def test_creation_that_was_refused_for_now_is_no_doubt(status: int, code: str) -> None:
+    """It is asked for again, and nobody is looked for; at last the next provider may be asked."""
+    async with e2b(shell_only) as hosted:
+        extra = {"error_code": code} if code else {}
+        hosted.simulator.fail(status, route="create", message="not now", extra=extra)
+        await hosted.create()
+        assert (len(hosted.simulator.asked("create")), hosted.simulator.asked("list")) == (2, [])
+        hosted.simulator.fail(status, route="create", message="not now", extra=extra, times=3)
+        with pytest.raises(OverloadedError) as caught:
+            await hosted.create()
+        assert (caught.value.effect, hosted.simulator.asked("list")) == ("no", [])

@@ -36,6 +36,9 @@ _CREATE = {
     "allow_internet_access": Field("boolean"),
     "secure": Field("boolean"),
     "network": Field("object"),
+    "mcp": Field("object"),
+    "iam": Field("object"),
+    "volumeMounts": Field("array"),
 }
 
 
@@ -107,6 +110,8 @@ class Sandboxes:
             raise ApiError(400, "state must be running or paused")
         wanted = {unquote(name): unquote(value) for name, value in parse_qsl(call.query.get("metadata", ""))}
         limit = _number(call.query.get("limit", str(MOST_LISTED)))
+        if not 1 <= limit <= MOST_LISTED:
+            raise ApiError(400, f"limit must be between 1 and {MOST_LISTED}")
         start = (
             _number(base64.urlsafe_b64decode(call.query["nextToken"]).decode()) if call.query.get("nextToken") else 0
         )
