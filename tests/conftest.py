@@ -10,10 +10,21 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deskhand.providers.local.xserver import available_server
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 _FOREIGN = ("ANTHROPIC_", "OPENAI_", "ORGO_", "MIOSA_", "E2B_", "DAYTONA_", "DESKHAND_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs an X server where none is installed."""
+    if available_server() is not None:
+        return
+    for item in items:
+        if item.get_closest_marker("needs_x") is not None:
+            item.add_marker(pytest.mark.skip(reason="neither Xvnc nor Xvfb is installed"))
 
 
 @pytest.fixture(autouse=True)

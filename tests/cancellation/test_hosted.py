@@ -29,7 +29,7 @@ from deskhand.testing.simulators import (
     made_up_machine,
 )
 from tests.cancellation.injector import Mode, inject, open_descriptors
-from tests.providers.orgo.parts import Behind, shell_only
+from tests.providers.behind import Behind, shell_only
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,8 @@ from deskhand.providers.local import LocalProvider
 from deskhand.providers.local.computer import LocalComputer
 from deskhand.providers.local.folder import folders_root
 from tests.cancellation.injector import Mode, explore, explore_pairs, inject, open_descriptors, pairs_of
-from tests.providers.local.screens import needs_x
 
-pytestmark = [*needs_x, pytest.mark.slow]
+pytestmark = [pytest.mark.needs_x, pytest.mark.slow]
 
 Act = Callable[[LocalComputer], Coroutine[object, object, object]]
 

@@ -22,7 +22,7 @@ from deskhand.testing.simulators import MiosaSimulator, OrgoDialect, OrgoSimulat
 from tests.cli.program import Ended, Program
 from tests.cli.test_signals import appears
 from tests.cli.testbed import TestbedComputer, TestbedProvider
-from tests.providers.orgo.parts import shell_only
+from tests.providers.behind import shell_only
 
 NAMES = [metric.name for metric in METRICS]
 

@@ -9,19 +9,16 @@ import pytest
 
 from deskhand.providers import INPUT, Capability
 from deskhand.providers.cua import CuaProvider
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.testing import FakeComputer
 from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
-from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.cua.parts import Behind, cua, simulated
+from tests.conformance.targets import ALONE, IN_TURN, run_in_turn, verdict_of, watched
+from tests.providers.behind import Behind
+from tests.providers.cua.parts import cua, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.FILES})
 ATTACHED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 HOSTED = ATTACHED | {Capability.PAUSE, Capability.LIVE_VIEW}
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
+LACKING = frozenset(Capability) - HOSTED
 
 
 @asynccontextmanager
@@ -30,39 +27,27 @@ async def a_target(behind: Behind | None = None) -> AsyncIterator[Target]:
     async with cua(behind) as hosted:
         computer = await hosted.create()
         machine = hosted.simulator.machines[computer.info.id].hardware.machine
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
-
-
-def verdict_of(case: Case, capabilities: frozenset[Capability]) -> Verdict:
-    """Return what a case is to show of a computer with these capabilities."""
-    return Verdict.VERIFIED if case.needs <= capabilities else Verdict.UNSUPPORTED
+        async with watched(computer, machine) as target:
+            yield target
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@without_x_skipped
 async def test_cua_computer_conforms() -> None:
     """A desktop behind a computer server does what each case says, and input arrives on it as asked for."""
     async with a_target() as target:
         assert target.computer.capabilities == HOSTED
-        for case in IN_TURN:
-            assert await case.run(target) is verdict_of(case, HOSTED), case.name
+        await run_in_turn(target, IN_TURN, LACKING)
 
 
 @pytest.mark.needs_x
 @pytest.mark.long
-@without_x_skipped
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_cua_computer_conforms_case_by_case(case: Case) -> None:
     """The same on a machine for each case."""
     async with a_target() as target:
-        assert await case.run(target) is verdict_of(case, HOSTED)
+        assert await case.run(target) is verdict_of(case, LACKING)
 
 
 @pytest.mark.slow
@@ -75,12 +60,11 @@ async def test_cua_computer_ends(case: Case) -> None:
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 @pytest.mark.parametrize("case", [case for case in ALONE if case.needs], ids=str)
 async def test_cua_computer_goes_on(case: Case) -> None:
     """What is stopped and started again is as every computer is; there are neither copies nor snapshots."""
     async with a_target() as target:
-        assert await case.run(target) is verdict_of(case, HOSTED)
+        assert await case.run(target) is verdict_of(case, LACKING)
 
 
 @pytest.mark.slow

@@ -10,23 +10,18 @@ import pytest
 from deskhand import ComputerSpec
 from deskhand.providers import INPUT, Capability, Screen
 from deskhand.providers.daytona import DaytonaProvider
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.testing import FakeComputer
-from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
+from deskhand.testing.conformance import WIRE_CASES, Case, Target, Verdict, Wire
 from deskhand.testing.simulators import DaytonaDialect
-from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.daytona.parts import Behind, daytona, machine_of, simulated
-from tests.providers.orgo.parts import shell_only
+from tests.conformance.targets import ALONE, IN_TURN, run_in_turn, verdict_of, watched
+from tests.providers.behind import Behind, shell_only
+from tests.providers.daytona.parts import daytona, machine_of, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
 LIFE = frozenset({Capability.EXTEND, Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 DESKTOP = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = frozenset({Capability.SHELL, Capability.RESIZE, Capability.PROMPT})
 """What no sandbox of Daytona has."""
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 @asynccontextmanager
@@ -37,29 +32,17 @@ async def a_target(
     async with daytona(behind, dialect=dialect, without=without) as hosted:
         computer = await hosted.create("conformance", ComputerSpec(screen=Screen(1280, 800)))
         machine = machine_of(hosted.simulator, computer)
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
-
-
-async def run_in_turn(target: Target, cases: list[Case], lacking: frozenset[Capability] = LACKING) -> None:
-    """Run cases one after the other on one sandbox."""
-    for case in cases:
-        wanted = Verdict.UNSUPPORTED if case.needs & lacking else Verdict.VERIFIED
-        assert await case.run(target) is wanted, case.name
+        async with watched(computer, machine) as target:
+            yield target
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 async def test_daytona_computer_conforms() -> None:
     """A hosted desktop does what each case says, and input arrives on it as asked for."""
     async with a_target() as target:
         assert target.computer.capabilities == SHELL | LIFE | DESKTOP
-        await run_in_turn(target, IN_TURN)
+        await run_in_turn(target, IN_TURN, LACKING)
 
 
 @pytest.mark.slow
@@ -68,7 +51,7 @@ async def test_daytona_computer_without_a_desktop_conforms() -> None:
     dialect = DaytonaDialect(computer_use=False, terminal_output="text", log_end="open", toolbox_url="asked")
     async with a_target(shell_only, dialect=dialect) as target:
         assert target.computer.capabilities == SHELL | LIFE
-        await run_in_turn(target, [case for case in IN_TURN if case.needs <= SHELL])
+        await run_in_turn(target, [case for case in IN_TURN if case.needs <= SHELL], LACKING)
 
 
 @pytest.mark.slow
@@ -76,7 +59,7 @@ async def test_daytona_computer_without_a_desktop_conforms() -> None:
 async def test_daytona_computer_ends_as_every_computer_does(case: Case) -> None:
     """A case that ends the computer, or makes another of it, has one for itself."""
     async with a_target(shell_only) as target:
-        await run_in_turn(target, [case])
+        assert await case.run(target) is verdict_of(case, LACKING)
 
 
 LOST: dict[str, frozenset[Capability]] = {

@@ -10,12 +10,10 @@ import pytest
 from deskhand import ComputerSpec
 from deskhand.providers import INPUT, Capability, Screen
 from deskhand.providers.e2b import E2BProvider
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
-from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
-from deskhand.testing.x_ground_truth import x_ground_truth
+from deskhand.testing.conformance import WIRE_CASES, Case, Target, Verdict, Wire
+from tests.conformance.targets import ALONE, IN_TURN, run_in_turn, verdict_of, watched
+from tests.providers.behind import Behind, shell_only
 from tests.providers.e2b.parts import e2b, simulated
-from tests.providers.orgo.parts import Behind, shell_only
 
 SHELL = frozenset(
     {Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS}
@@ -24,9 +22,6 @@ SHELL = frozenset(
 DESKTOP = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = {Capability.SHELL, Capability.RESIZE}
 """What no sandbox of E2B has."""
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 @asynccontextmanager
@@ -35,17 +30,12 @@ async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = (
     async with e2b(behind, without=without) as hosted:
         computer = await hosted.create("conformance", ComputerSpec(screen=Screen(1280, 800)))
         machine = hosted.simulator.computers[computer.info.id].machine
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
+        async with watched(computer, machine) as target:
+            yield target
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 async def test_e2b_computer_conforms() -> None:
     """A sandbox is seen and used as every case says, one after the other: input arrives on its desktop as asked for.
 
@@ -53,11 +43,7 @@ async def test_e2b_computer_conforms() -> None:
     """
     async with a_target() as target:
         assert target.computer.capabilities == DESKTOP
-        for case in IN_TURN:
-            if case.needs and case.needs <= SHELL:
-                continue
-            wanted = Verdict.UNSUPPORTED if case.needs & LACKING else Verdict.VERIFIED
-            assert await case.run(target) is wanted, case.name
+        await run_in_turn(target, [case for case in IN_TURN if not case.needs or case.needs - SHELL], LACKING)
 
 
 @pytest.mark.parametrize("case", ALONE, ids=str)
@@ -73,9 +59,7 @@ async def test_e2b_computer_without_a_desktop_conforms() -> None:
     """Of a template without the programs for a screen there are shell and files, as everywhere."""
     async with a_target(shell_only) as target:
         assert target.computer.capabilities == SHELL
-        for case in IN_TURN:
-            verdict = await case.run(target)
-            assert verdict is (Verdict.VERIFIED if case.needs <= SHELL else Verdict.UNSUPPORTED), case.name
+        await run_in_turn(target, IN_TURN, frozenset(Capability) - SHELL)
 
 
 @pytest.mark.parametrize("case", WIRE_CASES, ids=str)
@@ -88,12 +72,11 @@ async def test_e2b_computer_tells_what_fails(case: Case) -> None:
     ):
         computer = await provider.create(name="conformance")
         lacking = case.needs - computer.capabilities
-        assert await case.run(Target(computer, wire=wire)) is (Verdict.UNSUPPORTED if lacking else Verdict.VERIFIED)
+        assert await case.run(Target(computer, wire=wire)) is verdict_of(case, lacking)
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 async def test_e2b_desktop_tells_what_fails() -> None:
     """The same with a screen to look at, which was brought up before the way to it fails."""
     async with e2b(None) as hosted, Wire(hosted.simulator.base_url) as wire:

@@ -10,18 +10,16 @@ import pytest
 from deskhand import ComputerSpec
 from deskhand.providers import Capability, Screen
 from deskhand.providers.local import LocalProvider
-from deskhand.providers.local.xserver import available_server
 from deskhand.testing.conformance import CASES, DESKTOP, SHELL_AND_FILES, Case, Target, Verdict
 from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.conformance.targets import ALONE
 
 SMALL, LARGE = Screen(1280, 800), Screen(1920, 1080)
 REPETITIONS = 3
 WITHOUT_A_SCREEN = SHELL_AND_FILES | {Capability.PORTS}
 LACKING = frozenset({Capability.RESIZE, Capability.PAUSE, Capability.CLONE, Capability.SNAPSHOT})
 """What a local desktop has not, or not with every X server."""
-ALONE = [case for case in CASES if case.ends_computer]
 TOGETHER = [case for case in CASES if not case.ends_computer and not case.needs_truth]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 CATALOGUE = [case for case in CASES if case.needs_truth]
 
 
@@ -47,7 +45,6 @@ async def run_catalogue(target: Target) -> None:
 
 @pytest.mark.parametrize("case", [*ALONE, *TOGETHER], ids=str)
 @pytest.mark.needs_x
-@without_x_skipped
 async def test_local_desktop_conforms(case: Case) -> None:
     """A local desktop does what a case says, verified."""
     async with a_target() as target:
@@ -59,7 +56,6 @@ async def test_local_desktop_conforms(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CATALOGUE, ids=str)
 @pytest.mark.needs_x
-@without_x_skipped
 async def test_local_desktop_gets_its_input(case: Case) -> None:
     """Every kind of input arrives on the desktop as asked for."""
     async with a_target() as target:
@@ -67,7 +63,6 @@ async def test_local_desktop_gets_its_input(case: Case) -> None:
 
 
 @pytest.mark.needs_x
-@without_x_skipped
 async def test_large_local_desktop_gets_its_input() -> None:
     """The whole catalogue of input arrives on one large desktop, one case after the other."""
     async with a_target(LARGE) as target:
@@ -76,7 +71,6 @@ async def test_large_local_desktop_gets_its_input() -> None:
 
 @pytest.mark.parametrize("screen", [SMALL, LARGE], ids=["1280x800", "1920x1080"])
 @pytest.mark.needs_x
-@without_x_skipped
 @pytest.mark.long
 async def test_local_desktop_gets_its_input_again_and_again(screen: Screen) -> None:
     """The whole catalogue arrives three times over, on one desktop, without a flake, at two sizes."""

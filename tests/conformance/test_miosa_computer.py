@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from deskhand.providers import INPUT, Capability
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.providers.miosa import MiosaProvider
 from deskhand.testing import FakeComputer
-from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
-from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.miosa.parts import Behind, miosa, shell_only, simulated
+from deskhand.testing.conformance import WIRE_CASES, Case, Target, Verdict, Wire
+from tests.conformance.targets import ALONE, IN_TURN, run_in_turn, watched
+from tests.providers.behind import Behind, shell_only
+from tests.providers.miosa.parts import miosa, simulated
 
 LIFE = frozenset(
     {Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE, Capability.PROMPT, Capability.PORTS, Capability.EXTEND}
@@ -25,9 +24,6 @@ DESKTOP = INPUT | SCREEN | {Capability.CURSOR, Capability.LIVE_VIEW}
 HOSTED = SHELL | DESKTOP | LIFE
 LACKING = frozenset({Capability.SHELL, Capability.RESIZE})
 """What no computer of MIOSA has."""
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 @asynccontextmanager
@@ -36,25 +32,13 @@ async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = (
     async with miosa(behind, without=without) as hosted:
         computer = await hosted.create("conformance")
         machine = hosted.simulator.computers[computer.info.id].machine
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
-
-
-async def run_in_turn(target: Target, cases: Iterable[Case], lacking: frozenset[Capability]) -> None:
-    """Run cases one after the other on one computer."""
-    for case in cases:
-        wanted = Verdict.UNSUPPORTED if case.needs & lacking else Verdict.VERIFIED
-        assert await case.run(target) is wanted, case.name
+        async with watched(computer, machine) as target:
+            yield target
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@without_x_skipped
 async def test_miosa_computer_conforms() -> None:
     """A cloud computer does what every case says, and input arrives on it as asked for."""
     async with a_target() as target:

@@ -13,12 +13,12 @@ from deskhand.providers.miosa import MiosaProvider
 from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
 from deskhand.testing.simulators import MIOSA_ROUTES, MiosaDialect
 from deskhand.tools import computer_tools
-from tests.providers.miosa.parts import miosa, shell_only, simulated
+from tests.conformance.targets import ALONE, IN_TURN, run_in_turn, verdict_of
+from tests.providers.behind import shell_only
+from tests.providers.miosa.parts import miosa, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES, Capability.TERMINAL, Capability.PORTS})
 SANDBOX = SHELL | {Capability.EXTEND, Capability.PAUSE, Capability.SNAPSHOT, Capability.CLONE}
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
 
 
 @asynccontextmanager
@@ -34,9 +34,7 @@ async def test_miosa_sandbox_conforms() -> None:
     """Shell, files and ports are as everywhere, and what needs a screen is refused."""
     async with a_target() as target:
         assert target.computer.capabilities == SANDBOX
-        for case in IN_TURN:
-            verdict = await case.run(target)
-            assert verdict is (Verdict.VERIFIED if case.needs <= SANDBOX else Verdict.UNSUPPORTED), case.name
+        await run_in_turn(target, IN_TURN, frozenset(Capability) - SANDBOX)
 
 
 @pytest.mark.parametrize("case", ALONE, ids=str)
@@ -55,9 +53,7 @@ async def test_miosa_sandbox_is_the_same_to_an_older_server(terminal: str) -> No
     untold = {"exec_stream_follows_the_output", "terminal_interrupts_and_ends"}  # which stream, which exit code
     assert untold <= {case.name for case in streamed}
     async with a_target(dialect=dialect) as target:
-        for case in streamed:
-            if case.name not in untold:
-                assert await case.run(target) is Verdict.VERIFIED, case.name
+        await run_in_turn(target, [case for case in streamed if case.name not in untold], ())
 
 
 LOST: dict[str, frozenset[Capability]] = {
@@ -112,4 +108,4 @@ async def test_miosa_sandbox_tells_what_fails(case: Case) -> None:
     ):
         computer = await provider.create(name="conformance")
         lacking = case.needs - computer.capabilities
-        assert await case.run(Target(computer, wire=wire)) is (Verdict.UNSUPPORTED if lacking else Verdict.VERIFIED)
+        assert await case.run(Target(computer, wire=wire)) is verdict_of(case, lacking)

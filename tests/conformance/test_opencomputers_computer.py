@@ -8,22 +8,19 @@ from contextlib import asynccontextmanager
 import pytest
 
 from deskhand.providers import INPUT, Capability
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.providers.opencomputers import OpenComputersProvider
 from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
 from deskhand.testing.simulators import OpenComputersSimulator
-from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.opencomputers.parts import Behind, opencomputers, shell_only
+from tests.conformance.targets import IN_TURN, run_in_turn, watched
+from tests.providers.behind import Behind, shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 SHELL = frozenset({Capability.EXEC, Capability.EXEC_STREAM, Capability.FILES})
 SEEN = INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
 BESIDE = frozenset({Capability.PORTS, Capability.PROMPT})
 WHOLE = SHELL | SEEN | BESIDE
-IN_TURN = [case for case in CASES if not case.ends_computer]
 SLOW = ("type_many_different_characters", "type_five_hundred_characters")
 """Cases that are about what `ShellDesktop` does, which has them in its own tests."""
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 @asynccontextmanager
@@ -32,34 +29,24 @@ async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = (
     async with opencomputers(behind, without=without) as hosted:
         computer = await hosted.borrow("conformance")
         machine = hosted.simulator.computers[computer.info.id].machine
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
+        async with watched(computer, machine) as target:
+            yield target
 
 
-async def run_in_turn(target: Target, capabilities: frozenset[Capability], cases: list[Case]) -> None:
+async def check(target: Target, capabilities: frozenset[Capability], cases: list[Case]) -> None:
     """Run cases one after the other on one machine that can do just that, whatever screen it may find beside it."""
     capabilities |= target.computer.capabilities & SEEN
     assert target.computer.capabilities == capabilities
-    wrong = {}
-    for case in cases:
-        wanted = Verdict.VERIFIED if case.needs <= capabilities else Verdict.UNSUPPORTED
-        if await case.run(target) is not wanted:
-            wrong[case.name] = wanted
-    assert not wrong
+    await run_in_turn(target, cases, frozenset(Capability) - capabilities)
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 async def test_opencomputers_computer_conforms() -> None:
     """A machine with a desktop does what every case says, and input arrives on it as asked for."""
     async with a_target() as target:
         assert target.computer.capabilities >= SEEN
-        await run_in_turn(target, WHOLE, [case for case in IN_TURN if case.name not in SLOW])
+        await check(target, WHOLE, [case for case in IN_TURN if case.name not in SLOW])
 
 
 @pytest.mark.slow
@@ -90,12 +77,11 @@ async def test_opencomputers_computer_without_a_route_says_so(route: str) -> Non
     told = "byte_for_byte", "tools_are_those"
     cases = [case for case in IN_TURN if case.needs & LOST[route] or any(name in case.name for name in told)]
     async with a_target(shell_only, without=(route,)) as target:
-        await run_in_turn(target, left, cases)
+        await check(target, left, cases)
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 async def test_opencomputers_computer_tells_what_fails() -> None:
     """Whatever the vendor or the way to it does wrong is told, in time, and nothing is done twice."""
     async with OpenComputersSimulator() as simulator, Wire(simulator.base_url) as wire:

@@ -9,22 +9,18 @@ import pytest
 
 from deskhand import ComputerSpec
 from deskhand.providers import INPUT, Capability, Screen
-from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.providers.orgo import OrgoProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.conformance import CASES, WIRE_CASES, Case, Target, Verdict, Wire
 from deskhand.testing.simulators import OrgoDialect
-from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.orgo.parts import Behind, orgo, shell_only, simulated
+from tests.conformance.targets import IN_TURN, run_in_turn, verdict_of, watched
+from tests.providers.behind import Behind, shell_only
+from tests.providers.orgo.parts import orgo, simulated
 
 SHELL = frozenset({Capability.EXEC, Capability.FILES, Capability.TERMINAL})
 HOSTED = SHELL | INPUT | {Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR, Capability.LIVE_VIEW}
 LACKING = {Capability.EXEC_STREAM, Capability.SHELL, Capability.RESIZE, Capability.PORTS, Capability.SNAPSHOT}
 """What no computer of Orgo has."""
-ALONE = [case for case in CASES if case.ends_computer]
-IN_TURN = [case for case in CASES if not case.ends_computer]
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 @asynccontextmanager
@@ -33,28 +29,18 @@ async def a_target(behind: Behind | None = None, *, without: tuple[str, ...] = (
     async with orgo(behind, without=without) as hosted:
         computer = await hosted.create("conformance", ComputerSpec(screen=Screen(1280, 800)))
         machine = hosted.simulator.computers[computer.info.id].machine
-        access = machine.x_access if isinstance(machine, LocalComputer) else None
-        if access is None:
-            yield Target(computer)
-            return
-        async with x_ground_truth(*access) as truth:
-            yield Target(computer, truth)
-
-
-def verdict_of(case: Case) -> Verdict:
-    """Return what a case is to show."""
-    return Verdict.UNSUPPORTED if case.needs & LACKING else Verdict.VERIFIED
+        async with watched(computer, machine) as target:
+            yield target
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_orgo_computer_conforms(case: Case) -> None:
     """A hosted desktop does what a case says, and input arrives on it as asked for."""
     async with a_target() as target:
         assert target.computer.capabilities >= HOSTED
-        assert await case.run(target) is verdict_of(case)
+        assert await case.run(target) is verdict_of(case, LACKING)
 
 
 LOST: dict[str, frozenset[Capability]] = {
@@ -80,33 +66,29 @@ LOST: dict[str, frozenset[Capability]] = {
 """What a hosted desktop cannot do any more when a route is removed; Python is then run by commands."""
 
 
-async def run_in_turn(route: str, cases: list[Case]) -> None:
+async def run_without(route: str, cases: list[Case]) -> None:
     """Run cases one after the other on a desktop whose vendor lacks a route."""
     async with a_target(without=(route,)) as target:
         everything = HOSTED | {Capability.PAUSE, Capability.CLONE, Capability.PROMPT, Capability.EXTEND}
         assert target.computer.capabilities == everything - LOST[route]
-        for case in cases:
-            lacking = case.needs & (LACKING | LOST[route])
-            assert await case.run(target) is (Verdict.UNSUPPORTED if lacking else Verdict.VERIFIED), case.name
+        await run_in_turn(target, cases, LACKING | LOST[route])
 
 
 @pytest.mark.needs_x
 @pytest.mark.slow
-@without_x_skipped
 @pytest.mark.parametrize("route", sorted(LOST))
 async def test_orgo_computer_without_a_route_says_so(route: str) -> None:
     """A route that is removed takes its capabilities and their tools along, and nothing else; what is left works."""
     told = [case for case in IN_TURN if not case.needs]
-    await run_in_turn(route, [*told, *(case for case in IN_TURN if case.needs & LOST[route])])
+    await run_without(route, [*told, *(case for case in IN_TURN if case.needs & LOST[route])])
 
 
 @pytest.mark.needs_x
 @pytest.mark.long
-@without_x_skipped
 @pytest.mark.parametrize("route", sorted(LOST))
 async def test_orgo_computer_without_a_route_conforms(route: str) -> None:
     """Whatever a removed route leaves does all that it says."""
-    await run_in_turn(route, IN_TURN)
+    await run_without(route, IN_TURN)
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from deskhand.providers import INPUT, Capability
-from deskhand.providers.local.xserver import available_server
-from deskhand.testing.conformance import CASES, Case, Target, Verdict, keyboard, life, pointer, screen
+from deskhand.testing.conformance import Case, Target, keyboard, life, pointer, screen
 from deskhand.testing.x_ground_truth import x_ground_truth
+from tests.conformance.targets import ALONE, run_in_turn
 from tests.providers.shell_machines import FilesMachine, ShellMachine, a_bare_machine, a_machine
 
 DESKTOP = INPUT | {Capability.EXEC, Capability.SCREENSHOT, Capability.REGION, Capability.CURSOR}
@@ -24,16 +24,13 @@ MANAGED: dict[str, tuple[type[ShellMachine], list[Case]]] = {
 }
 pytestmark = [pytest.mark.needs_x, pytest.mark.slow]
 with_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 
 
 async def check(cases: list[Case], target: Target) -> None:
     """Run cases one after the other; what is about something that a shell does not give must be said to be missing."""
     capabilities = target.computer.capabilities
     assert capabilities >= DESKTOP
-    for case in cases:
-        wanted = Verdict.VERIFIED if case.needs <= capabilities else Verdict.UNSUPPORTED
-        assert await case.run(target) is wanted, case.name
+    await run_in_turn(target, cases, frozenset(Capability) - capabilities)
 
 
 @with_xvfb
@@ -44,7 +41,6 @@ async def test_desktop_through_a_plain_shell_conforms(group: str) -> None:
         await check(BARE[group], Target(machine, truth))
 
 
-@without_x_skipped
 @pytest.mark.parametrize("group", MANAGED)
 async def test_desktop_through_a_shell_conforms(group: str) -> None:
     """On a desktop with a window manager and applications likewise."""
@@ -55,8 +51,7 @@ async def test_desktop_through_a_shell_conforms(group: str) -> None:
             await check(cases, Target(machine, truth))
 
 
-@without_x_skipped
-@pytest.mark.parametrize("case", [case for case in CASES if case.ends_computer], ids=str)
+@pytest.mark.parametrize("case", ALONE, ids=str)
 async def test_desktop_through_a_shell_ends_as_others_do(case: Case) -> None:
     """What is asked of it afterwards is refused as everywhere."""
     async with a_machine() as (machine, _):

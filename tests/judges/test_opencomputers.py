@@ -12,7 +12,7 @@ import pytest
 
 from deskhand.testing.simulators import OpenComputersDialect, OpenComputersSimulator
 from tests.judges.environments import judge
-from tests.providers.opencomputers.parts import shell_only
+from tests.providers.behind import shell_only
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 

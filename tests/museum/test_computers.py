@@ -31,7 +31,8 @@ from tests.museum import (
 )
 from tests.museum.folder_computer import FolderComputer
 from tests.museum.plain_computer import PlainComputer
-from tests.providers.orgo.parts import shell_only, simulated
+from tests.providers.behind import shell_only
+from tests.providers.orgo.parts import simulated
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,12 @@ from deskhand.errors import DeskhandError
 from deskhand.providers import ExternalComputer
 from deskhand.testing.simulators import made_up_machine
 from deskhand.testing.simulators.faults import FaultControls
+from tests.providers.behind import shell_only
 from tests.providers.cua.parts import cua
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
-from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 pytestmark = pytest.mark.slow
 

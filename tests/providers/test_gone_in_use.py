@@ -9,9 +9,9 @@ import pytest
 
 from deskhand.errors import ComputerGoneError, DeskhandError
 from deskhand.providers import ComputerSpec, ComputerStatus, ExternalComputer
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
-from tests.providers.orgo.parts import shell_only
 
 End = Callable[[], Awaitable[None]]
 

@@ -12,7 +12,6 @@ import pytest
 from deskhand.errors import DeskhandError, InvalidInputError
 from deskhand.providers import Click, ComputerSpec, Drag, ExternalComputer, HoldKey, InputAction, Key, Screen, Scroll
 from deskhand.providers.local import LocalComputer
-from deskhand.providers.local.xserver import available_server
 from deskhand.testing.received import GroundTruth
 from deskhand.testing.simulators import DaytonaSimulator, E2BSimulator
 from deskhand.testing.x_ground_truth import x_ground_truth
@@ -22,7 +21,6 @@ from tests.providers.e2b.parts import e2b
 pytestmark = [
     pytest.mark.needs_x,
     pytest.mark.slow,
-    pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed"),
 ]
 
 PRESSING: tuple[InputAction, ...] = (

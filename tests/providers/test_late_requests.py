@@ -11,9 +11,9 @@ from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.e2b import E2BProvider
 from deskhand.testing.conformance import Wire
 from deskhand.testing.conformance.wire import Answer, Forward, Request
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import simulated as simulated_daytona
 from tests.providers.e2b.parts import simulated as simulated_e2b
-from tests.providers.orgo.parts import shell_only
 
 CLEAN_UP = 10.0
 

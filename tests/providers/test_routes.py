@@ -12,9 +12,9 @@ from deskhand.errors import ComputerGoneError, UnsupportedError
 from deskhand.providers import Capability, Region
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import DAYTONA_ROUTES, E2B_ROUTES
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import Daytona, daytona
 from tests.providers.e2b.parts import Hosted, e2b
-from tests.providers.orgo.parts import shell_only
 
 Use = Callable[[Any], Awaitable[object]]
 

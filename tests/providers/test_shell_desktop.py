@@ -43,7 +43,6 @@ from deskhand.providers import (
     Wait,
 )
 from deskhand.providers.local import LocalProvider
-from deskhand.providers.local.xserver import available_server
 from deskhand.testing import FakeComputer
 from deskhand.testing.received import typed_text
 from deskhand.testing.x_ground_truth import x_ground_truth
@@ -59,7 +58,6 @@ from tests.providers.shell_machines import (
     without_xvfb_skipped,
 )
 
-without_x_skipped = pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed")
 SEEN = {Capability.SCREENSHOT, Capability.REGION}
 USED = INPUT | {Capability.CURSOR}
 ACTIONS: list[InputAction] = [
@@ -366,7 +364,6 @@ async def test_picture_that_nobody_waits_for_is_removed() -> None:
 
 @pytest.mark.parametrize("text", ["--help", "-n", "key Return", "--args 2 -- x", "$(x) `y` %s", "ÀÑÞßÿ ÑÑ", "\t\n\n"])
 @pytest.mark.needs_x
-@without_x_skipped
 async def test_text_that_looks_like_something_else_is_typed(text: str) -> None:
     """Options, commands, expansions and letters that X pairs are text."""
     async with a_machine() as (machine, behind):
@@ -420,7 +417,6 @@ async def test_cancelled_typing_leaves_the_keymap_as_it_was(after: int) -> None:
 
 
 @pytest.mark.needs_x
-@without_x_skipped
 @pytest.mark.parametrize("broken", ["return 127", '[ "$1" != -w ] && command xkbcomp "$@"'], ids=["missing", "refused"])
 async def test_letters_are_typed_one_by_one_where_the_keymap_cannot_be_sent(broken: str) -> None:
     """Without the program, and with a server that takes no keymap."""
@@ -485,7 +481,6 @@ async def test_action_waits_until_another_has_let_go() -> None:
 
 
 @pytest.mark.needs_x
-@without_x_skipped
 @pytest.mark.parametrize(
     ("broken", "is_told"),
     [
@@ -534,7 +529,6 @@ async def test_few_letters_without_a_key_are_one_command() -> None:
 
 
 @pytest.mark.needs_x
-@without_x_skipped
 async def test_display_is_found_by_its_name() -> None:
     """The named one alone is looked at, and forgotten where it is none."""
     async with a_machine() as (machine, behind):

@@ -11,10 +11,10 @@ import pytest
 
 from deskhand.errors import NotFoundError, OutcomeUnknownError, PermissionDeniedError, UnsupportedError
 from deskhand.providers import Capability, ComputerSpec
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
-from tests.providers.orgo.parts import shell_only
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
 

@@ -17,11 +17,12 @@ from deskhand.testing.simulators import (
     RecordedRequest,
     made_up_machine,
 )
+from tests.providers.behind import shell_only
 from tests.providers.cua.parts import cua
 from tests.providers.daytona.parts import daytona
 from tests.providers.e2b.parts import e2b
 from tests.providers.miosa.parts import miosa
-from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 # A test sees a computer by its capabilities alone; some things that vendors do are no part of the contract.
 Use = Callable[[Any], Awaitable[object]]

@@ -12,7 +12,7 @@ import pytest
 
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import E2BSimulator
-from tests.providers.orgo.parts import shell_only
+from tests.providers.behind import shell_only
 
 OCTETS = {"content-type": "application/octet-stream"}
 STREAM = {"content-type": "application/connect+json"}

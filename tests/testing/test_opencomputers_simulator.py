@@ -12,7 +12,7 @@ import pytest
 
 from deskhand.testing.simulators import OpenComputersDialect, OpenComputersSimulator
 from deskhand.testing.simulators.opencomputers.host import SimulatedHost
-from tests.providers.opencomputers.parts import shell_only
+from tests.providers.behind import shell_only
 
 
 class Client:

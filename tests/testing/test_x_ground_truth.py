@@ -13,10 +13,10 @@ from deskhand.providers.actions import Click, Key, Move, Scroll, Type
 from deskhand.providers.local.display import Display
 from deskhand.testing.received import GroundTruth, Received, typed_text
 from deskhand.testing.x_ground_truth import x_ground_truth
-from tests.providers.local.screens import a_display, needs_x
+from tests.providers.local.screens import a_display
 from tests.providers.shell_machines import a_bare_machine, without_xvfb_skipped
 
-pytestmark = needs_x
+pytestmark = pytest.mark.needs_x
 
 
 @asynccontextmanager

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from deskhand.providers import ExternalComputer
 from deskhand.providers.cua import CuaComputer, CuaProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import CuaSimulator
-
-Behind = Callable[[], AbstractAsyncContextManager[ExternalComputer]]
+from tests.providers.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,7 @@ from deskhand.providers import ComputerSpec, ExternalComputer
 from deskhand.providers.daytona import DaytonaComputer, DaytonaProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import DaytonaDialect, DaytonaPlan, DaytonaSimulator
-from tests.providers.orgo.parts import Behind
-
-__all__ = ["Behind", "Daytona", "daytona", "machine_of", "simulated"]
+from tests.providers.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.daytona.request import settings_told
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona, simulated
-from tests.providers.orgo.parts import shell_only
 
 
 async def test_stopped_sandbox_keeps_its_disk_and_says_that_it_is_off() -> None:

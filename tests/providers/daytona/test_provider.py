@@ -20,8 +20,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus, Screen
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.testing.simulators import DaytonaDialect, DaytonaPlan
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona, simulated
-from tests.providers.orgo.parts import shell_only
 
 GIB = 1 << 30
 

@@ -22,8 +22,8 @@ from deskhand.providers.daytona import DaytonaComputer
 from deskhand.providers.daytona.streams import Demultiplexer
 from deskhand.testing.simulators import DaytonaDialect
 from deskhand.testing.simulators.front import Breakage
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona
-from tests.providers.orgo.parts import shell_only
 
 LARGE = 32 << 20
 

@@ -26,8 +26,8 @@ from deskhand.providers import Capability, Terminal
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.testing.simulators.front import Breakage
+from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona
-from tests.providers.orgo.parts import shell_only
 
 Play = Callable[[websockets.asyncio.server.ServerConnection], Awaitable[None]]
 CONNECTED = '{"type":"control","status":"connected"}'

@@ -10,7 +10,7 @@ from deskhand.providers import ComputerSpec
 from deskhand.providers.e2b import E2BComputer, E2BProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import E2BPlan, E2BSimulator
-from tests.providers.orgo.parts import Behind
+from tests.providers.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)

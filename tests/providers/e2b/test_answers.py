@@ -9,8 +9,8 @@ from pydantic_core import to_json
 from deskhand.errors import DeskhandError, ProtocolError, ProviderError
 from deskhand.providers import ComputerStatus
 from deskhand.providers.e2b import E2BProvider
+from tests.providers.behind import shell_only
 from tests.providers.e2b.parts import e2b
-from tests.providers.orgo.parts import shell_only
 
 JSON = "application/json"
 NONSENSE = (b"<html>Sign in</html>", b"", b'{"sandboxID": ', b"null", b'"x"', b'{"sandboxID": NaN}')

@@ -31,8 +31,8 @@ from deskhand.errors import (
 )
 from deskhand.providers import ComputerStatus
 from deskhand.providers.e2b import E2BComputer
+from tests.providers.behind import shell_only
 from tests.providers.e2b.parts import e2b
-from tests.providers.orgo.parts import shell_only
 
 Kind = type[DeskhandError]
 

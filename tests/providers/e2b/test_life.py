@@ -22,8 +22,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus
 from deskhand.providers.e2b import E2BProvider
 from deskhand.testing.simulators import E2BPlan
+from tests.providers.behind import shell_only
 from tests.providers.e2b.parts import e2b, simulated
-from tests.providers.orgo.parts import shell_only
 
 
 async def test_lost_answer_to_create_never_leaves_two() -> None:

@@ -21,8 +21,8 @@ from deskhand.errors import (
     ProviderError,
 )
 from deskhand.providers.e2b import E2BComputer, E2BProvider
+from tests.providers.behind import shell_only
 from tests.providers.e2b.parts import e2b, simulated
-from tests.providers.orgo.parts import shell_only
 from tests.providers.terminals import until
 from tests.providers.test_http_stream import Pieces
 

@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from deskhand.providers.contract import Screen
 from deskhand.providers.local.display import Display, open_display
-from deskhand.providers.local.xserver import available_server
 
 SCREEN = Screen(1000, 700)
-needs_x = [
-    pytest.mark.needs_x,
-    pytest.mark.skipif(available_server() is None, reason="neither Xvnc nor Xvfb is installed"),
-]
 
 Event = dict[str, Any]
 

@@ -19,11 +19,11 @@ from deskhand.providers.actions import Click, Drag, Key, MouseButton, Type
 from deskhand.providers.contract import Screen
 from deskhand.providers.local.desktop import DESKTOP_ENVIRONMENT, DESKTOP_PROGRAMS, write_desktop_files
 from deskhand.providers.local.display import Display, open_display
-from tests.providers.local.screens import a_display, a_logger, needs_x
+from tests.providers.local.screens import a_display, a_logger
 
 PROGRAMS = ("openbox", "tint2", "xterm", "l3afpad", "pcmanfm")
 pytestmark = [
-    *needs_x,
+    pytest.mark.needs_x,
     pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"needs {', '.join(PROGRAMS)}"),
 ]
 

@@ -18,9 +18,9 @@ from deskhand.providers.actions import Click, HoldKey, Type
 from deskhand.providers.contract import Screen
 from deskhand.providers.local import xserver
 from deskhand.providers.local.display import Display, open_display
-from tests.providers.local.screens import a_display, needs_x
+from tests.providers.local.screens import a_display
 
-pytestmark = needs_x
+pytestmark = pytest.mark.needs_x
 
 OWNER = """
 import anyio, pathlib, sys

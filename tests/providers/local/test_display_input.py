@@ -27,9 +27,9 @@ from deskhand.providers.keys import NAMED_KEYS
 from deskhand.providers.local.display import Display
 from deskhand.providers.local.keyboard import send
 from deskhand.providers.local.keymap import key_keysym
-from tests.providers.local.screens import Event, Logger, a_display, a_logger, needs_x
+from tests.providers.local.screens import Event, Logger, a_display, a_logger
 
-pytestmark = needs_x
+pytestmark = pytest.mark.needs_x
 
 ESCAPE = 0xFF1B
 CAPS_LOCK, SHIFT, CONTROL, ALT = 2, 1, 4, 8

@@ -21,9 +21,9 @@ from deskhand.providers.contract import Region, Screen
 from deskhand.providers.local import encode
 from deskhand.providers.local.display import Display
 from deskhand.providers.local.encode import FrameEncoder
-from tests.providers.local.screens import SCREEN, a_display, a_logger, client_environment, needs_x
+from tests.providers.local.screens import SCREEN, a_display, a_logger, client_environment
 
-pytestmark = needs_x
+pytestmark = pytest.mark.needs_x
 
 WINDOW_MASK = x.CW.BackPixel | x.CW.OverrideRedirect
 

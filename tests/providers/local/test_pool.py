@@ -10,10 +10,9 @@ import pytest
 from deskhand.providers import ComputerSpec, ComputerStatus, Screen
 from deskhand.providers.local import LocalProvider
 from tests.providers.local.machines import folders, own_folders, processes_with
-from tests.providers.local.screens import needs_x
 
 __all__ = ["own_folders"]
-pytestmark = [*needs_x, pytest.mark.usefixtures("own_folders")]
+pytestmark = [pytest.mark.needs_x, pytest.mark.usefixtures("own_folders")]
 
 
 async def until_booted(count: int) -> set[str]:

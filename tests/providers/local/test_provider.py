@@ -24,7 +24,6 @@ from deskhand.providers import Capability, ComputerSpec, ComputerStatus, Screen,
 from deskhand.providers.local import LocalProvider, xserver
 from tests.cancellation.injector import run_once
 from tests.providers.local.machines import folders, own_folders, path_without, processes_with
-from tests.providers.local.screens import needs_x
 
 __all__ = ["own_folders"]
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -46,12 +45,9 @@ async def until_nothing_is_left(computer_id: str) -> None:
             await anyio.sleep(0.02)
 
 
-def with_marks(marks: list[pytest.MarkDecorator]) -> object:
-    """Return one parameter with marks."""
-    return pytest.param(True, marks=marks, id="desktop")
-
-
-@pytest.mark.parametrize("desktop", [with_marks(needs_x), pytest.param(False, id="no-desktop")])
+@pytest.mark.parametrize(
+    "desktop", [pytest.param(True, marks=pytest.mark.needs_x, id="desktop"), pytest.param(False, id="no-desktop")]
+)
 async def test_created_computer_is_owned_and_leaves_nothing(desktop: bool) -> None:
     """It is there under its id, and leaving the provider ends its processes and removes its folder."""
     async with LocalProvider() as local:
@@ -192,7 +188,7 @@ async def test_without_x_server_there_is_a_shell_and_the_fix(tmp_path: Path, mon
         assert await computer.settle() == 0
 
 
-@pytest.mark.parametrize("mark", [pytest.param(None, marks=needs_x, id="x")])
+@pytest.mark.parametrize("mark", [pytest.param(None, marks=pytest.mark.needs_x, id="x")])
 async def test_three_desktops_side_by_side_are_apart(mark: None) -> None:
     """Each has its own screen, pointer and home folder, and none sees another's."""
     del mark
@@ -230,7 +226,7 @@ anyio.run(main)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sandbox", ["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("desktop", [pytest.param("desktop", marks=needs_x), "no-desktop"])
+@pytest.mark.parametrize("desktop", [pytest.param("desktop", marks=pytest.mark.needs_x), "no-desktop"])
 async def test_owner_killed_leaves_no_process_and_the_next_start_cleans_up(
     sandbox: str, desktop: str, tmp_path: Path
 ) -> None:

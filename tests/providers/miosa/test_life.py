@@ -23,7 +23,8 @@ from deskhand.providers import Capability, ComputerStatus
 from deskhand.providers.miosa import MiosaProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import MiosaDialect, MiosaPlan, MiosaSimulator
-from tests.providers.miosa.parts import miosa, shell_only, simulated
+from tests.providers.behind import shell_only
+from tests.providers.miosa.parts import miosa, simulated
 
 HOST = "01234567-89ab-cdef-0123-456789abcdef"
 

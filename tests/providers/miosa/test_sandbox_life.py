@@ -22,7 +22,8 @@ from deskhand.providers import Capability, ComputerStatus
 from deskhand.providers.miosa import MiosaComputer, MiosaProvider, MiosaSandbox
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import MiosaDialect, MiosaPlan
-from tests.providers.miosa.parts import miosa, shell_only, simulated
+from tests.providers.behind import shell_only
+from tests.providers.miosa.parts import miosa, simulated
 
 MEGABYTE = 1 << 20
 

@@ -21,7 +21,8 @@ from deskhand.errors import (
 )
 from deskhand.providers import Capability, ExecChunk, ExternalComputer
 from deskhand.testing.simulators import MiosaDialect
-from tests.providers.miosa.parts import miosa, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.miosa.parts import miosa
 
 CONTENTS = {
     "empty": b"",

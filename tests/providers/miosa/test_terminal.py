@@ -28,7 +28,8 @@ from deskhand.providers import Capability
 from deskhand.providers.http import HttpClient
 from deskhand.providers.miosa.api import MiosaApi
 from deskhand.providers.miosa.sockets import open_terminal
-from tests.providers.miosa.parts import miosa, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.miosa.parts import miosa
 from tests.providers.terminals import runs_a_shell, until
 
 FRAMES = '{"type":"exit","code":9}\n{"type":"error","message":"no"}\n{"type":"stdout","data":"x"}\n\x1b[2J\x00\n'

@@ -19,7 +19,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability
 from deskhand.providers.opencomputers import OpenComputersProvider
 from deskhand.testing.simulators import OpenComputersDialect
-from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 
 async def test_job_outlives_whoever_started_it() -> None:

@@ -27,7 +27,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability, ComputerStatus
 from deskhand.providers.opencomputers import OpenComputersProvider
 from deskhand.testing.simulators import OpenComputersDialect
-from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 PENDING = OpenComputersDialect(agents="pending")
 

@@ -20,7 +20,8 @@ from deskhand.providers import Capability
 from deskhand.providers.opencomputers import OpenComputersProvider
 from deskhand.testing.simulators import OpenComputersSimulator
 from deskhand.testing.simulators.opencomputers.host import SimulatedHost
-from tests.providers.opencomputers.parts import opencomputers, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.opencomputers.parts import opencomputers
 
 
 async def test_output_is_data_alone() -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from deskhand.providers import ComputerSpec, ExternalComputer
-from deskhand.providers.local import LocalProvider
+from deskhand.providers import ComputerSpec
 from deskhand.providers.orgo import OrgoComputer, OrgoProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import OrgoDialect, OrgoPlan, OrgoSimulator
-
-Behind = Callable[[], AbstractAsyncContextManager[ExternalComputer]]
-
-
-@asynccontextmanager
-async def shell_only() -> AsyncIterator[ExternalComputer]:
-    """Give a real machine without a desktop."""
-    async with LocalProvider() as provider:
-        yield await provider.create(name="behind", desktop=False)
+from tests.providers.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability, ComputerSpec, ComputerStatus
 from deskhand.providers.orgo import OrgoProvider
 from deskhand.testing.simulators import OrgoDialect
-from tests.providers.orgo.parts import orgo, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.orgo.parts import orgo
 
 
 async def test_stopped_computer_keeps_its_disk_and_says_that_it_is_off() -> None:

@@ -18,7 +18,8 @@ from deskhand.providers import Click
 from deskhand.providers.orgo import OrgoProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import OrgoDialect, OrgoSimulator
-from tests.providers.orgo.parts import orgo, shell_only, simulated
+from tests.providers.behind import shell_only
+from tests.providers.orgo.parts import orgo, simulated
 
 Loss = Callable[[OrgoSimulator], None]
 LOSSES: dict[str, Loss] = {

@@ -19,7 +19,8 @@ from deskhand.errors import (
     QuotaError,
 )
 from deskhand.testing.simulators import OrgoSimulator
-from tests.providers.orgo.parts import orgo, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.orgo.parts import orgo
 
 CONTENTS = {
     "a heredoc's end": b"cat <<EOF\n$HOME `id`\nEOF\n_EOF_\n'EOF'\n",

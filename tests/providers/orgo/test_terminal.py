@@ -22,7 +22,8 @@ from deskhand.errors import (
 from deskhand.providers import Capability
 from deskhand.providers.orgo.terminal import open_terminal
 from deskhand.testing.simulators import OrgoDialect
-from tests.providers.orgo.parts import orgo, shell_only
+from tests.providers.behind import shell_only
+from tests.providers.orgo.parts import orgo
 from tests.providers.terminals import runs_a_shell, until
 
 
