@@ -76,6 +76,11 @@ class _Fleet(abc.ABC, Generic[MachineT]):
     def _found(self, info: ComputerInfo) -> MachineT:
         """Return one that was there, borrowed."""
 
+    def _copied(self, original: MachineT) -> dict[str, JsonValue]:
+        """Return what a request for a copy says of the original, so that the copy has it too."""
+        del original
+        return {}
+
     def _info(self, fields: Mapping[str, JsonValue], metadata: Mapping[str, str] | None = None) -> ComputerInfo:
         return computer_info(fields, metadata, source=self._api.source)
 
@@ -125,8 +130,8 @@ class _Fleet(abc.ABC, Generic[MachineT]):
         owner, unique, key = self._owned(), unique_name(name), self._directory.key()
 
         async def send() -> JsonObject:
-            here = original.info.id
-            return await self._api.act("clone a computer", here, self.clone_route, {"name": unique}, headers=key)
+            body = {"name": unique, **self._copied(original)}
+            return await self._api.act("clone a computer", original.info.id, self.clone_route, body, headers=key)
 
         async def begin() -> MachineT:
             found = self._directory.once(unique, send, lambda: self._directory.named(unique), has_key=bool(key))
@@ -198,13 +203,17 @@ class Sandboxes(_Fleet[MiosaSandbox]):
     def _body(self, name: str, spec: ComputerSpec, options: Mapping[str, object]) -> tuple[dict[str, object], set[str]]:
         return sandbox_body(name, spec, options), {*SANDBOX_ATTRIBUTION}
 
+    def _copied(self, original: MiosaSandbox) -> dict[str, JsonValue]:
+        """Return for which user it is, and its time: of a fork they can be said, and need not be the original's."""
+        said = {"external_user_id": original.info.raw.get("external_user_id"), "timeout_sec": original.time}
+        return {name: value for name, value in said.items() if value}
+
     def _new(self, info: ComputerInfo, spec: ComputerSpec) -> MiosaSandbox:
         del spec
         return MiosaSandbox(info, self._api, self._kin, is_owned=True)
 
     def _copy(self, info: ComputerInfo, original: MiosaSandbox) -> MiosaSandbox:
-        del original
-        return MiosaSandbox(info, self._api, self._kin, is_owned=True)
+        return MiosaSandbox(info, self._api, self._kin, is_owned=True, time=original.time)
 
     def _found(self, info: ComputerInfo) -> MiosaSandbox:
         return MiosaSandbox(info, self._api, self._kin)

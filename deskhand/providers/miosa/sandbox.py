@@ -77,9 +77,24 @@ class MiosaSandbox(MiosaMachine):
 
     _kin: Kin[MiosaSandbox]
 
-    def __init__(self, info: ComputerInfo, api: MiosaApi, kin: Kin[MiosaSandbox], *, is_owned: bool = False) -> None:
+    def __init__(
+        self,
+        info: ComputerInfo,
+        api: MiosaApi,
+        kin: Kin[MiosaSandbox],
+        *,
+        is_owned: bool = False,
+        time: int | None = None,
+    ) -> None:
         self._kin = kin
+        self._wanted_time = time
         super().__init__(info, api, is_owned=is_owned)
+
+    @property
+    def time(self) -> int | None:
+        """Seconds after which MIOSA ends one that nobody uses, as far as it is known."""
+        told = self._info.raw.get("timeout_sec")
+        return told if isinstance(told, int) and told > 0 else None
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -108,6 +123,7 @@ class MiosaSandbox(MiosaMachine):
                 return
             try:
                 await until(f"the miosa sandbox {self._info.id}", self._is_up, provider=NAME)
+                await self._keep_time()
             except DeskhandError as error:
                 failure = error
                 tasks.cancel_scope.cancel()
@@ -128,6 +144,17 @@ class MiosaSandbox(MiosaMachine):
             with suppress(UnsupportedError):
                 await self._commands.plain("look around", ":")  # refused, for now, by one that is not ready
         return True
+
+    async def _keep_time(self) -> None:
+        """Give it the time of what it was made from, where MIOSA gave it another."""
+        wanted, self._wanted_time = self._wanted_time, None
+        if wanted is not None and wanted != self.time:
+            with suppress(UnsupportedError):
+                await self._set_time(wanted)
+
+    async def _set_time(self, seconds: int) -> None:
+        await self._api.do("set its time", self._info.id, "extend", {"timeout_sec": seconds})
+        self._info = replace(self._info, raw={**self._info.raw, "timeout_sec": seconds})
 
     # Shell
 
@@ -193,7 +220,7 @@ class MiosaSandbox(MiosaMachine):
         self._check(Capability.EXTEND)
         seconds = whole_seconds(ttl)
         async with self._noticing():
-            await self._api.do("set its time", self._info.id, "extend", {"timeout_sec": seconds})
+            await self._set_time(seconds)
 
     async def stop(self) -> None:
         """Pause it with its memory, or stop it where its runtime cannot pause; wait until it is. Its disk is kept."""

@@ -385,6 +385,21 @@ async def test_fork_goes_on_from_where_the_original_is() -> None:
         assert await sandbox.read_file("file") == "mine"
 
 
+async def test_copy_has_the_user_and_the_time_of_the_original() -> None:
+    """They are said to a vendor who may give it neither; the time is the one that was said last."""
+    async with miosa(dialect=MiosaDialect(forks="plain")) as hosted:
+        sandbox = await hosted.sandbox(spec=ComputerSpec(ttl=900), external_user_id="u1")
+        await sandbox.extend(1800)
+        twin = hosted.simulator.sandboxes[(await sandbox.clone("twin")).info.id]
+        assert (twin.whose["external_user_id"], twin.timeout) == ("u1", 1800)
+        await sandbox.restore(await sandbox.snapshot("now"))
+        assert hosted.simulator.sandboxes[sandbox.info.id].timeout == 1800
+        await sandbox.restore(await sandbox.snapshot("then"))
+        assert hosted.simulator.sandboxes[sandbox.info.id].timeout == 1800
+        bare = hosted.simulator.sandboxes[(await (await hosted.sandbox()).clone("bare")).info.id]
+        assert (bare.whose, bare.timeout) == ({}, 3600)
+
+
 @pytest.mark.parametrize("is_listed", [True, False])
 async def test_fork_whose_answer_was_lost_is_there_once(is_listed: bool) -> None:
     """It is found by its name, or asked for again with the same key."""

@@ -27,6 +27,8 @@ class MiosaDialect:
         events: Whether the events of a streamed command have names; older servers send their data alone.
         terminal: How a sandbox's terminal shows something: in frames of JSON, as text, or as bytes; only frames tell
             the exit code.
+        forks: Whether a copy of a sandbox has the original's user and time where the request names none, and what is
+            made of a snapshot its time.
         restores: Whether a sandbox's snapshot is restored onto another machine, or in place.
         checkpoint: Seconds after a pause until what is saved of it then is saved, and it can be resumed.
         models: How models answer where a stream is asked for: by events, or with the whole in one piece all the same.
@@ -43,6 +45,7 @@ class MiosaDialect:
     begins: Literal["creating", "provisioning"] = "creating"
     events: Literal["named", "bare"] = "named"
     terminal: Literal["frames", "text", "bytes"] = "frames"
+    forks: Literal["inherit", "plain"] = "inherit"
     restores: Literal["another", "in_place"] = "another"
     checkpoint: float = 0.0
     models: Literal["events", "whole"] = "events"

@@ -48,6 +48,7 @@ _FORK: Mapping[str, Field] = {
     "timeout_sec": _SECONDS,
     **ENVIRONMENT,
 }
+USUAL_TIME = 300
 
 
 class SandboxLife:
@@ -99,7 +100,7 @@ class SandboxLife:
             metadata=dict(body.get("metadata", {})),
             env=env,
             tags=[*body.get("tags", [])],
-            timeout=body.get("timeout_sec", 300),
+            timeout=body.get("timeout_sec", USUAL_TIME),
             persistent=body.get("persistent", False),
             always_on=body.get("always_on", False),
         )
@@ -198,16 +199,19 @@ class SandboxLife:
         sandbox.on()
         name = checked_name(body.get("name", f"{sandbox.name} (fork)"))
         self._check_plan()
+        inherits = self._dialect.forks == "inherit"
+        user = body.get("external_user_id", sandbox.whose.get("external_user_id") if inherits else None)
+        whose = {owner: named for owner, named in sandbox.whose.items() if owner != "external_user_id"}
         twin = self._new(
             name,
             sandbox.tenant,
             template_id=body.get("template_id", sandbox.template_id),
             size=sandbox.size,
             shape=sandbox.shape,
-            whose=sandbox.whose,
+            whose=whose if user is None else {**whose, "external_user_id": user},
             metadata=dict(body.get("metadata", sandbox.metadata)),
             env=env,
-            timeout=body.get("timeout_sec", sandbox.timeout),
+            timeout=body.get("timeout_sec", sandbox.timeout if inherits else USUAL_TIME),
             persistent=sandbox.persistent,
         )
         twin.hardware.disk = disk if disk is not None else await sandbox.hardware.save()
@@ -253,7 +257,8 @@ class SandboxLife:
             return self._described(origin)
         self._check_plan()
         name, tenant = f"{origin.name} (restored)", origin.tenant
-        sandbox = self._new(name, tenant, whose=origin.whose, env=dict(origin.env), timeout=origin.timeout)
+        timeout = origin.timeout if self._dialect.forks == "inherit" else USUAL_TIME
+        sandbox = self._new(name, tenant, whose=origin.whose, env=dict(origin.env), timeout=timeout)
         sandbox.hardware.disk = snapshot.disk
         self._tasks.start_soon(self._on, sandbox)
         return self._described(sandbox, 201)
