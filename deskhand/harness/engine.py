@@ -8,44 +8,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskStatus
-from pydantic import JsonValue
 from typing_extensions import TypeVar
 
-from deskhand.errors import ConflictError, InvalidInputError, NotFoundError, RunStoppedError
+from deskhand.errors import ConflictError, NotFoundError, RunStoppedError
 from deskhand.harness.across import LogStream
-from deskhand.harness.approvals import Approvals, OnApproval
+from deskhand.harness.approvals import OnApproval
 from deskhand.harness.base import Harness
 from deskhand.harness.blobs import BlobStore, MemoryBlobs
-from deskhand.harness.budget import BudgetLike, Purse, as_budgets
+from deskhand.harness.budget import BudgetLike
 from deskhand.harness.context import RunContext
 from deskhand.harness.ending import GRACE, Ending, ending_of, finish
-from deskhand.harness.events import EventBase, RunStarted
+from deskhand.harness.events import EventBase
 from deskhand.harness.frames import FrameLimits
-from deskhand.harness.history import History
-from deskhand.harness.lag import Lag
 from deskhand.harness.log import EventLog, MemoryLog
+from deskhand.harness.order import Order, Shared, announce, prepare
 from deskhand.harness.past import Past, read_past
-from deskhand.harness.policy import OwnPolicy, strictest
+from deskhand.harness.policy import OwnPolicy
 from deskhand.harness.recovery import restore, settle_all, too_often
 from deskhand.harness.run import Continued, LiveRun, OpenRun, Run
 from deskhand.harness.secrets import Secrets
 from deskhand.harness.seeing import Seeing
-from deskhand.harness.state import ComputerState, RunState
-from deskhand.harness.stream import Feed
-from deskhand.harness.stuck import Stuck, Watch
-from deskhand.ids import new_id
+from deskhand.harness.state import RunState
+from deskhand.harness.stuck import Stuck
 from deskhand.providers.contract import ComputerSpec, ExternalComputer
-from deskhand.providers.lookup import open_computer
-from deskhand.redaction import Redactor
-from deskhand.tools.computer import computer_tools
 from deskhand.tools.registry import Tool, ToolRegistry
 
 __all__ = ["Engine", "open_run"]
@@ -54,32 +46,6 @@ OutputT = TypeVar("OutputT", default=str)
 DepsT = TypeVar("DepsT", default=object)
 
 _RESIZERS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What a run was asked to be."""
-
-    computer: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer] | ComputerSpec
-    goal: str
-    harness_name: str
-    model: str | None = None
-    frame_limits: FrameLimits = field(default_factory=FrameLimits)
-    own_tools: ToolRegistry | Sequence[Tool] | None = None
-    tools: ToolRegistry | Sequence[Tool] | None = None
-    deps: object = None
-    user: str | None = None
-    workspace: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    provider: str | Sequence[str] = "local"
-    policy: OwnPolicy | None = None
-    budget: BudgetLike = None
-    secrets: Secrets | None = None
-    history: Continued = None
-    settings: Mapping[str, JsonValue] = field(default_factory=dict)
-    run_id: str | None = None
-    driven_again: bool = False
-    stuck: Stuck = field(default_factory=Stuck.off)
 
 
 class Engine:
@@ -109,13 +75,17 @@ class Engine:
         stuck: Stuck | None = None,
     ) -> None:
         self._given_log = log
-        self._on_approval = on_approval
-        self._policy = policy
-        self._budget = budget
-        self._secrets = secrets
-        self._seeing = seeing or Seeing()
-        self._stuck = stuck
         self._blobs: BlobStore = blobs or MemoryBlobs()
+        self._share = partial(
+            Shared,
+            blobs=self._blobs,
+            on_approval=on_approval,
+            policy=policy,
+            budget=budget,
+            secrets=secrets,
+            seeing=seeing or Seeing(),
+            stuck=stuck,
+        )
         self._live: dict[str, LiveRun] = {}
         self._streams: WeakSet[LogStream] = WeakSet()
         self._failures: list[Exception] = []
@@ -126,7 +96,7 @@ class Engine:
         async with AsyncExitStack() as stack:
             log = self._given_log
             self._log: EventLog = log if log is not None else await stack.enter_async_context(MemoryLog())
-            self._limiter = anyio.CapacityLimiter(_RESIZERS)
+            self._shared = self._share(log=self._log, limiter=anyio.CapacityLimiter(_RESIZERS))
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             self._stack = stack.pop_all()
             self._open = True
@@ -209,7 +179,7 @@ class Engine:
             ConflictError: If a computer is in use by another run, or the engine was left or not yet entered.
             NotFoundError: If the log no longer holds the run that is to be continued.
         """
-        order = _Order(
+        order = Order(
             computer=computer,
             goal=goal,
             harness_name=harness.name,
@@ -275,7 +245,7 @@ class Engine:
         past = await read_past(self._log, run_id, ends=True)
         _check_recoverable(run_id, past, harness.name)
         assert past.started is not None  # noqa: S101 (read_past sees to it)
-        order = _Order(
+        order = Order(
             computer=computer,
             goal=past.started.data.goal,
             harness_name=harness.name,
@@ -316,7 +286,7 @@ class Engine:
         secrets: Secrets | None = None,
     ) -> AsyncIterator[OpenRun]:
         """Open a run whose loop is the block; takes what `start` takes, and the size limits of its frames."""
-        order = _Order(
+        order = Order(
             computer=computer,
             goal=goal,
             harness_name="open_run",
@@ -387,14 +357,14 @@ class Engine:
         """List the runs that live in this engine, oldest first."""
         return [Run(run_id, self._log, live) for run_id, live in self._live.items()]
 
-    async def _begin(self, order: _Order, drive: Callable[[LiveRun], Awaitable[object]]) -> LiveRun:
+    async def _begin(self, order: Order, drive: Callable[[LiveRun], Awaitable[object]]) -> LiveRun:
         if not self._open:
             raise ConflictError("the engine is closed", hint="start runs inside its async with block")
         return cast("LiveRun", await self._tasks.start(self._own, order, drive))
 
     async def _own(
         self,
-        order: _Order,
+        order: Order,
         drive: Callable[[LiveRun], Awaitable[object]],
         *,
         task_status: TaskStatus[LiveRun] = anyio.TASK_STATUS_IGNORED,
@@ -403,9 +373,9 @@ class Engine:
         live: LiveRun | None = None
         try:
             async with AsyncExitStack() as stack:
-                live = LiveRun(await self._prepare(order, stack), anyio.Event(), self._tasks.start_soon)
+                live = LiveRun(await prepare(order, self._shared, stack), anyio.Event(), self._tasks.start_soon)
                 if order.run_id is None:
-                    self._announce(order, live.state)
+                    announce(order, live.state)
                 else:
                     drive = await self._take_up(order, live.state) or drive
                 self._live[live.state.run_id] = live
@@ -440,55 +410,7 @@ class Engine:
             with anyio.CancelScope(shield=True):
                 await finish(live, ending)
 
-    async def _prepare(self, order: _Order, stack: AsyncExitStack) -> RunState:
-        """Lease the computers and open the run's feed."""
-        run_id = order.run_id or new_id("run")
-        given = order.computer
-        if isinstance(given, ComputerSpec):
-            given = await stack.enter_async_context(open_computer(order.provider, spec=given))
-        states: dict[str, ComputerState] = {}
-        for key, computer in _named(given).items():
-            await stack.enter_async_context(computer.lease(run_id))
-            tools = computer_tools(computer)
-            for more in (order.own_tools, order.tools):
-                if more is not None:
-                    tools = tools.merged(more if isinstance(more, ToolRegistry) else ToolRegistry(more))
-            watch = Watch(order.stuck if self._stuck is None else self._stuck)
-            states[key] = ComputerState(key, computer, tools, anyio.Lock(), watch=watch)
-        history = await self._history(order.history)
-        given_secrets = [one for one in (self._secrets, order.secrets) if one is not None]
-        secrets = reduce(Secrets.merged, given_secrets) if given_secrets else None
-        lag = Lag()
-        return RunState(
-            run_id=run_id,
-            goal=order.goal,
-            feed=await Feed.open(self._log, run_id),
-            blobs=self._blobs,
-            computers=states,
-            limiter=self._limiter,
-            frame_limits=order.frame_limits,
-            approvals=Approvals(run_id, self._on_approval, lag),
-            lag=lag,
-            policy=strictest(self._policy, order.policy),
-            purse=Purse([*as_budgets(self._budget), *as_budgets(order.budget)]),
-            secrets=secrets,
-            seeing=self._seeing,
-            redactor=Redactor.from_environment(exact=secrets.values() if secrets else ()),
-            deps=order.deps,
-            history=history,
-            user=order.user,
-            workspace=order.workspace,
-        )
-
-    async def _history(self, given: Continued) -> History | None:
-        """Read the run that is to be continued."""
-        if given is None:
-            return None
-        if isinstance(given, Run):
-            return await given.record()
-        return await History.read(self._log, self._blobs, given)
-
-    async def _take_up(self, order: _Order, state: RunState) -> Callable[[LiveRun], Awaitable[object]] | None:
+    async def _take_up(self, order: Order, state: RunState) -> Callable[[LiveRun], Awaitable[object]] | None:
         """Bring a recovered run to where its log ends; return what to do instead of driving it, if it died too often.
 
         Raises:
@@ -512,51 +434,6 @@ class Engine:
             raise error
 
         return give_up
-
-    def _announce(self, order: _Order, state: RunState) -> None:
-        first = next(iter(state.computers.values()))
-        state.emit(
-            RunStarted,
-            {
-                "goal": order.goal,
-                "harness": order.harness_name,
-                "model": order.model,
-                "computers": list[JsonValue](state.computers),
-                "tools": list[JsonValue](first.tools.names),
-                "metadata": dict(order.metadata),
-                "budget": dict[str, JsonValue](state.purse.caps),
-                "continues": state.history.run_id if state.history is not None else None,
-                "settings": dict(order.settings) or None,
-            },
-        )
-        for computer in state.computers.values():
-            state.tell_status(computer)
-
-
-def _named(
-    given: ExternalComputer | Sequence[ExternalComputer] | Mapping[str, ExternalComputer],
-) -> dict[str, ExternalComputer]:
-    """Return the computers of a run by what it calls them: the names that they were given, or else their ids.
-
-    Raises:
-        InvalidInputError: If there is none, or one is given twice.
-    """
-    if isinstance(given, Mapping):
-        named = dict(given)
-        if not all(named):
-            raise InvalidInputError("a computer's name is empty", hint="give it one, or give the computers as a list")
-    else:
-        computers = [given] if isinstance(given, ExternalComputer) else list(given)
-        named = {computer.info.id: computer for computer in computers}
-        if len(named) < len(computers):
-            ids = ", ".join(computer.info.id for computer in computers)
-            raise InvalidInputError(
-                f"two of the computers have the same id: {ids}",
-                hint="name each once, or give them names: {name: computer}",
-            )
-    if not named:
-        raise InvalidInputError("a run needs at least one computer")
-    return named
 
 
 def _driver(harness: Harness[OutputT, DepsT]) -> Callable[[LiveRun], Awaitable[object]]:
