@@ -13,7 +13,8 @@ import pytest
 from deskhand import DirectoryBlobs, MemoryLog, RunContext, SqliteLog, open_run
 from deskhand.errors import ConflictError, ConnectionLostError, InvalidInputError, NotFoundError
 from deskhand.harness import Engine, LogEntry, OpenRun, Run
-from deskhand.harness import order
+from deskhand.harness import engine as engine_module
+from deskhand.harness import order as order_module
 from deskhand.harness import stream as stream_module
 from deskhand.harness.events import CustomEvent, RunStarted
 from deskhand.providers import Click, ComputerSpec, MouseDown, MouseUp, Screen
@@ -217,7 +218,7 @@ async def test_run_owns_the_computer_that_was_made_for_it(monkeypatch: pytest.Mo
         finally:
             closed.append(computer)
 
-    monkeypatch.setattr(order, "open_computer", opened)
+    monkeypatch.setattr(order_module, "open_computer", opened)
 
     async def drive(run: RunContext) -> str:
         return str((await run.look()).width)
@@ -245,7 +246,7 @@ async def test_computer_that_cannot_be_given_up_is_told_on_leaving(monkeypatch: 
         yield computer_with_screen()
         raise ConnectionLostError(f"{name} did not answer")
 
-    monkeypatch.setattr(order, "open_computer", opened)
+    monkeypatch.setattr(order_module, "open_computer", opened)
 
     async def main() -> None:
         async with Engine() as engine:

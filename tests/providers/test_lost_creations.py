@@ -57,7 +57,7 @@ ROUTES: Mapping[str, tuple[Open, str]] = {
 FOUND = {"miosa", "e2b", "daytona"}
 """Those whose computers are found by a name that no other has."""
 REFUSED = {("e2b", "503")}
-"""What means that nothing was done, and is sent again: with the key of the request, for the case that it is not true."""
+"""What means that nothing was done, and is sent again: with its request's key, for the case that it is not true."""
 
 
 def opened(vendor: str) -> AbstractAsyncContextManager[Any]:
