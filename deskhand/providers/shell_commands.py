@@ -128,14 +128,23 @@ class Marked:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        held: Mapping[str, str] | None = None,
     ) -> Marked:
         """Put a command into the lines that give it a folder, variables, an input and a mark.
+
+        Args:
+            provider: Whose computer it is for, as errors say it.
+            command: The command line.
+            cwd: Where it starts; the home folder where not given.
+            env: Further variables.
+            stdin: A redirection of its input, as shell text.
+            held: Of variables whose values are to be in no command line, the ones that the service sets in their place.
 
         Raises:
             InvalidInputError: If that cannot be sent.
         """
         token = secrets.token_hex(8)
-        return cls(_wrapped(provider, command, token, cwd=cwd, env=env or {}, stdin=stdin), token)
+        return cls(_wrapped(provider, command, token, cwd=cwd, env=env or {}, stdin=stdin, held=held or {}), token)
 
     def found_no_folder(self, code: int, output: str) -> bool:
         """Whether an end says that the folder is not there."""
@@ -271,7 +280,14 @@ def kept(output: str) -> tuple[str, int]:
 
 
 def _wrapped(
-    provider: str, command: str, token: str, *, cwd: str | None, env: Mapping[str, str], stdin: str | None
+    provider: str,
+    command: str,
+    token: str,
+    *,
+    cwd: str | None,
+    env: Mapping[str, str],
+    stdin: str | None,
+    held: Mapping[str, str],
 ) -> str:
     """Put a command into the lines that give it a folder, variables, an input and a mark.
 
@@ -289,11 +305,14 @@ def _wrapped(
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
             raise InvalidInputError(f"{name!r} cannot be a variable of a shell", hint="letters, digits and _")
-        lines.append(f"export {name}={shlex.quote(value)}")
+        lines.append(f"export {name}={shlex.quote(value)}" if name not in held else f'export {name}="${held[name]}"')
+    if held:
+        lines.append(f"unset {' '.join(held.values())}")
     mark = f"export DESKHAND_CALL={_MARK}{token}"
     lines.append(f"({mark}; eval -- {shlex.quote(command)}) {stdin or '</dev/null'} 2>&3 3>&-")
     line = "\n".join(lines)
-    if len(line.encode(errors="surrogateescape")) > LONGEST_COMMAND:
+    beside = "".join(env[name] for name in held)
+    if len((line + beside).encode(errors="surrogateescape")) > LONGEST_COMMAND:
         raise InvalidInputError(
             f"the command with all it needs is longer than {LONGEST_COMMAND} bytes",
             hint="write it to a file and run that",

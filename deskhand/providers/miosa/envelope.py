@@ -13,7 +13,7 @@ from deskhand.providers.answers import JsonObject
 
 __all__ = ["listed", "machine_in", "unwrapped", "without_secrets"]
 
-_SECRET: Final = re.compile(r"(?i)password|token|secret|host_key|api_key")
+_SECRET: Final = re.compile(r"(?i)password|token|secret|host_key|api_key|credential|^env$")
 
 
 def unwrapped(answer: Mapping[str, JsonValue], *within: str) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx2
 import pytest
+from pydantic import JsonValue
 
 from deskhand.errors import (
     AuthError,
@@ -163,4 +164,6 @@ def test_values_that_make_no_sense_are_none() -> None:
     assert number(-1) is None
     assert number(True) is None
     assert moment("yesterday") is None
-    assert without_secrets({"a": [{"vnc_password": "x", "b": 1}], "host_key": "y"}) == {"a": [{"b": 1}]}
+    told: dict[str, JsonValue] = {"a": [{"vnc_password": "x", "b": 1}], "host_key": "y", "credentials": ["c"]}
+    told |= {"env": {"DB": "z"}, "environment": "e"}
+    assert without_secrets(told) == {"a": [{"b": 1}], "environment": "e"}

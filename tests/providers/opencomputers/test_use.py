@@ -63,6 +63,21 @@ async def test_events_that_are_none_are_told(body: bytes) -> None:
             await computer.exec("true")
 
 
+async def test_what_variables_hold_is_in_no_command_that_the_vendor_keeps() -> None:
+    """It reaches the command all the same, under its own name alone; what is too long is refused."""
+    async with opencomputers(shell_only) as hosted:
+        computer = await hosted.borrow()
+        command = 'echo "$KEY $HOME"; env | grep -c -e DESKHAND_VALUE'
+        done = await computer.exec(command, env={"KEY": "it's \n a $ecret", "HOME": "/elsewhere"})
+        assert done.stdout == "it's \n a $ecret /elsewhere\n0\n"
+        jobs = [*hosted.simulator.computers[computer.info.id].jobs.values()]
+        assert not any("ecret" in word for job in jobs for word in (job.cmd, *job.args))
+        with pytest.raises(InvalidInputError, match="longer"):
+            await computer.exec("true", env={"KEY": "x" * 200_000})
+        with pytest.raises(InvalidInputError, match="variable"):
+            await computer.exec("true", env={"A-B": "x"})
+
+
 async def test_a_command_that_did_not_exit_by_itself_has_no_exit_code() -> None:
     """None is made up, and what has ended is not ended once more."""
     async with opencomputers(shell_only) as hosted:
