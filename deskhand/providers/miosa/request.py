@@ -47,6 +47,7 @@ _UNHONOURED: Final = {
 }
 """What MIOSA does not let one say when a computer is created, and what to do."""
 _PLACES: Final = ("miosa", "aws", "gcp", "opencomputers")
+_RUNTIMES: Final = ("standard", "soma", "auto")
 _TARGETS: Final = ("region_id", "pool_id", "host_id")
 _FALLBACKS: Final = ("deny", "miosa")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -90,7 +91,8 @@ _COMPUTER: Final[Mapping[str, _Kind]] = {**dict.fromkeys(ATTRIBUTION, _TEXT), **
 _OF_SANDBOX: Final[Mapping[str, _Kind]] = {
     **dict.fromkeys(SANDBOX_ATTRIBUTION, _TEXT),
     **_COMMON,
-    **dict.fromkeys(("region", "runtime_profile", "slug", "entrypoint"), _TEXT),
+    **dict.fromkeys(("region", "slug", "entrypoint"), _TEXT),
+    "runtime_profile": _Kind(f"one of {', '.join(_RUNTIMES)}", lambda value: value in _RUNTIMES),
     **dict.fromkeys(("github_repo_url", "github_branch", "github_clone_path"), _TEXT),
     **dict.fromkeys(("persistent", "always_on", "auto_start", "allow_provision"), _FLAG),
     **dict.fromkeys(("tags", "services"), _LIST),

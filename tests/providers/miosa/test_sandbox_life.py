@@ -166,6 +166,7 @@ async def test_usage_is_counted_for_whom_the_spec_names() -> None:
         (ComputerSpec(), {"idle_timeout_sec": 0}, "whole number"),
         (ComputerSpec(), {"size": "huge"}, "huge"),
         (ComputerSpec(), {"database": "yes"}, "true or false"),
+        (ComputerSpec(), {"runtime_profile": "firecracker"}, "standard"),
     ],
 )
 async def test_what_cannot_be_honoured_is_refused_before_anything_is_asked(
