@@ -52,6 +52,9 @@ _SIDE: Final = 9_000
 """Pixels of each side of a picture that no screen has sent."""
 _PICTURE: Final = re.compile(rb"(?:iVBORw0KGgo|(?:\\?/)9j(?:\\?/))(?:[A-Za-z0-9+=]|\\?/|\\[rn])*")
 """A PNG or a JPEG in base64, as it stands in JSON."""
+_PACKED: Final = re.compile(rb"(?:[A-Za-z0-9+]|\\?/){60,}={0,2}")
+"""Anything in base64, as it stands in JSON."""
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 def _uses(target: Target, *tables: Mapping[Capability, _Use]) -> Iterator[tuple[Capability, _Use]]:
@@ -97,7 +100,18 @@ async def _enlarge(request: Request, forward: Forward) -> Answer:
     answer = await forward(request)
     if answer.body.startswith((b"\x89PNG", b"\xff\xd8\xff")):
         return replace(answer, body=_large_picture(), headers={**answer.headers, "content-type": "image/png"})
-    return replace(answer, body=_PICTURE.sub(base64.b64encode(_large_picture()), answer.body))
+    body = _PICTURE.sub(base64.b64encode(_large_picture()), answer.body)
+    return replace(answer, body=body if body != answer.body else _PACKED.sub(_enlarged, body))
+
+
+def _enlarged(packed: re.Match[bytes]) -> bytes:
+    """Put a large picture in the place of one that stands behind other output, and so at any place of the base64."""
+    text = packed[0].replace(b"\\/", b"/")
+    try:
+        before, found, _ = base64.b64decode(text + b"=" * (-len(text) % 4)).partition(_PNG)
+    except ValueError:
+        return packed[0]
+    return base64.b64encode(before + _large_picture()) if found else packed[0]
 
 
 @functools.lru_cache(maxsize=1)
