@@ -8,10 +8,10 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, ProviderError
+from deskhand.errors import ComputerGoneError, ConflictError, DeadlineExceededError, DeskhandError, ProviderError
 from deskhand.providers.contract import ComputerInfo, ComputerStatus
 
-__all__ = ["until", "until_status", "until_up"]
+__all__ = ["set_going", "until", "until_status", "until_up"]
 
 _DEADLINE: Final = 120.0
 """Seconds that a desktop may take to come up, or to stop."""
@@ -86,6 +86,30 @@ async def until_up(look: Callable[[], Awaitable[None]], provider: str, computer_
                 ) from error
         attempt += 1
         await anyio.sleep(pause)
+
+
+async def set_going(
+    do: Callable[[], Awaitable[object]],
+    ask: Callable[[], Awaitable[ComputerInfo]],
+    *aimed: ComputerStatus,
+) -> None:
+    """Have a computer go to another state; a refusal because it is there, or on its way, is none.
+
+    An earlier request whose answer was lost may have arrived.
+
+    Args:
+        do: Has it go there.
+        ask: Asks for its information.
+        aimed: What it is doing there and on its way.
+
+    Raises:
+        ConflictError: If it is in another state that does not allow it.
+    """
+    try:
+        await do()
+    except ConflictError:
+        if (await ask()).status not in aimed:
+            raise
 
 
 async def until_status(

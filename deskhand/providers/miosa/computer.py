@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import anyio
@@ -46,7 +47,7 @@ from deskhand.providers.miosa.request import DEFAULT_TTL, whole_seconds
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
-from deskhand.providers.readiness import until
+from deskhand.providers.readiness import set_going, until
 from deskhand.providers.restoring import Kin
 from deskhand.providers.shell_commands import Marked, kept
 
@@ -343,7 +344,8 @@ class MiosaComputer(MiosaMachine):
         """Start it and wait until it is up."""
         self._check(Capability.PAUSE)
         async with self._noticing():
-            await self._api.do("start a computer", self._info.id, "start")
+            start = partial(self._api.do, "start a computer", self._info.id, "start")
+            await set_going(start, self.refresh, *COMING_UP)
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
 
@@ -364,7 +366,8 @@ class MiosaComputer(MiosaMachine):
         """Stop it and wait until it has; its disk is kept."""
         self._check(Capability.PAUSE)
         async with self._noticing():
-            await self._api.do("stop a computer", self._info.id, "stop")
+            stop = partial(self._api.do, "stop a computer", self._info.id, "stop")
+            await set_going(stop, self.refresh, ComputerStatus.STOPPED, ComputerStatus.PAUSED)
             await until(f"the stop of the miosa computer {self._info.id}", self._is_stopped, provider=NAME)
 
     async def clone(self, name: str) -> MiosaComputer:

@@ -36,7 +36,7 @@ from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
 from deskhand.providers.miosa.request import whole_seconds
 from deskhand.providers.miosa.sandbox_streams import STREAM, TERMINAL, open_events, open_sandbox_terminal
 from deskhand.providers.miosa.sockets import socket_uri
-from deskhand.providers.readiness import until
+from deskhand.providers.readiness import set_going, until
 from deskhand.providers.restoring import Kin
 from deskhand.providers.shell_commands import Marked
 
@@ -226,11 +226,7 @@ class MiosaSandbox(MiosaMachine):
         """Pause it with its memory, or stop it where its runtime cannot pause; wait until it is. Its disk is kept."""
         self._check(Capability.PAUSE)
         async with self._noticing():
-            try:
-                await self._pause()
-            except ConflictError:  # an earlier request for it may have arrived
-                if (await self.refresh()).status not in {ComputerStatus.PAUSED, ComputerStatus.STOPPED}:
-                    raise
+            await set_going(self._pause, self.refresh, ComputerStatus.STOPPED, ComputerStatus.PAUSED)
             await until(f"the pause of the miosa sandbox {self._info.id}", self._is_stopped, provider=NAME)
 
     async def _pause(self) -> None:

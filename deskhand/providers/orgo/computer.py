@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -40,7 +41,7 @@ from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.request import idle_minutes
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
-from deskhand.providers.readiness import until_status, until_up
+from deskhand.providers.readiness import set_going, until_status, until_up
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.shell_files import ShellFiles
 from deskhand.providers.xdotool import INSTALL_HINT
@@ -245,7 +246,8 @@ class OrgoComputer(HostedComputer):
         """Start it and wait until it is up; its terminal has another token afterwards."""
         self._check(Capability.PAUSE)
         async with self._noticing():
-            await self._api.do("start a computer", self._info.id, "start")
+            start = partial(self._api.do, "start a computer", self._info.id, "start")
+            await set_going(start, self.refresh, ComputerStatus.RUNNING, ComputerStatus.CREATING)
             self._info = replace(self._info, status=ComputerStatus.CREATING)
             await self.wait_until_up()
 
@@ -253,7 +255,8 @@ class OrgoComputer(HostedComputer):
         """Stop it and wait until it has: the disk is kept, memory is lost."""
         self._check(Capability.PAUSE)
         async with self._noticing():
-            await self._api.do("stop a computer", self._info.id, "stop", {})
+            stop = partial(self._api.do, "stop a computer", self._info.id, "stop", {})
+            await set_going(stop, self.refresh, ComputerStatus.STOPPED, ComputerStatus.PAUSED)
             await until_status(self.refresh, "stopped", "suspended")
 
     async def extend(self, ttl: float) -> None:
