@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, FileMissingError, InvalidInputError
+from deskhand.errors import ComputerGoneError, DeadlineExceededError, DeskhandError, InvalidInputError
 from deskhand.providers import (
     Capability,
     ComputerInfo,
@@ -35,14 +34,13 @@ from deskhand.providers import (
     Wait,
     capabilities_for,
 )
-from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT
+from deskhand.providers.contract import DEFAULT_TIMEOUT
+from deskhand.testing._commands import Commands, CommandScript, FakeCommand
 from deskhand.testing._desktop import RECEIVED_LIMIT, FakeDesktop
 from deskhand.testing._drawing import Picture, draw
 from deskhand.testing._files import FakeFiles
-from deskhand.testing._programs import PROGRAMS
 from deskhand.testing._sessions import FakeExecStream, FakeShell, FakeTerminal, in_background
-from deskhand.testing._shell import Call, Program, ShellExit, StreamName, Write
-from deskhand.testing._shell import Shell as ShellState
+from deskhand.testing._shell import Write
 from deskhand.testing.received import GroundTruth, Received, typed_text
 from deskhand.testing.screens import FakeScreen, Reaction
 
@@ -71,30 +69,6 @@ _CAN: Final = frozenset(
 _FORMATS: Final = ("png", "jpeg", "auto")
 _LARGEST: Final = Screen(7680, 4320)
 _DRAWING_THREADS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FakeCommand:
-    """A command that a test answers.
-
-    Attributes:
-        arguments: The program's name and its arguments; the whole line alone where the line was scripted as a whole.
-        stdin: Its standard input.
-        cwd: Its working directory.
-        env: Its variables.
-        computer: The computer it runs on.
-    """
-
-    arguments: tuple[str, ...]
-    stdin: bytes
-    cwd: str
-    env: Mapping[str, str]
-    computer: FakeComputer
-
-
-Answer: TypeAlias = str | ExecResult
-CommandScript: TypeAlias = Answer | Callable[[FakeCommand], Answer | Awaitable[Answer]]
-"""What a scripted command prints (and exits with 0), its whole result, or a function, async or not, that says so."""
 
 
 class FakeComputer(ExternalComputer):
@@ -139,12 +113,8 @@ class FakeComputer(ExternalComputer):
             raise InvalidInputError("a fake computer needs at least one screen")
         self._desktop = FakeDesktop(known, _checked_size(*size), lambda: time.monotonic() - self._began)
         self._desktop.react = self._react
-        self._commands = dict(commands or {})
-        self._programs: dict[str, Program] = {
-            **PROGRAMS,
-            **{key: self._as_program(key) for key in self._commands if key and not key.split()[1:]},
-        }
         self._files = FakeFiles()
+        self._commands = Commands(commands or {}, self._files, self, self._until_gone)
         for path, content in (files or {}).items():
             self._files[path] = content.encode() if isinstance(content, str) else content
         self._id = computer_id or f"cmp_{uuid.uuid4().hex}"
@@ -275,7 +245,7 @@ class FakeComputer(ExternalComputer):
         """Run a command line in a fresh shell."""
         self._check(Capability.EXEC)
         _refuse_nul(command)
-        return await self._collect(command, self._new_shell(cwd, env), stdin or b"", timeout)
+        return await self._commands.collect(command, self._commands.shell(cwd, env), stdin or b"", _seconds(timeout))
 
     def exec_stream(
         self,
@@ -290,11 +260,11 @@ class FakeComputer(ExternalComputer):
         self._check(Capability.EXEC_STREAM)
         _refuse_nul(command)
         limit = _seconds(timeout)
-        shell = self._new_shell(cwd, env)
+        shell = self._commands.shell(cwd, env)
 
         async def run(write: Write) -> int | None:
             with anyio.move_on_after(limit), self._until_gone():
-                return (await self._run(command, shell, stdin or b"", write))[0]
+                return (await self._commands.run(command, shell, stdin or b"", write))[0]
             raise DeadlineExceededError(f"the command timed out after {limit:g} s", provider="fake", effect="yes")
 
         return _streaming(run)
@@ -313,7 +283,7 @@ class FakeComputer(ExternalComputer):
         self._check(Capability.TERMINAL)
         if columns < 1 or rows < 1:
             raise InvalidInputError(f"a terminal of {columns}x{rows} characters cannot be")
-        shell = self._new_shell(None, None)
+        shell = self._commands.shell()
         shell.columns, shell.rows = columns, rows
         return self._open_terminal(FakeTerminal(shell))
 
@@ -449,78 +419,17 @@ class FakeComputer(ExternalComputer):
         else:
             reaction(self)
 
-    def _new_shell(self, cwd: str | None, env: Mapping[str, str] | None) -> ShellState:
-        shell = ShellState(self._files, self._programs)
-        shell.env.update(env or {})
-        if cwd is not None:
-            shell.cwd = self._files.absolute(cwd)
-            if not self._files.is_folder(shell.cwd):
-                raise FileMissingError(f"there is no directory {cwd} to run in")
-        return shell
-
-    async def _collect(self, command: str, shell: ShellState, stdin: bytes, timeout: float | None) -> ExecResult:
-        """Run a command line and keep what it prints, within bounds."""
-        began = time.monotonic()
-        kept: dict[str, _Kept] = {"stdout": _Kept(), "stderr": _Kept(), "both": _Kept(2 * KEPT_OUTPUT)}
-
-        async def write(stream: StreamName, data: bytes) -> None:
-            kept[stream].add(data)
-            kept["both"].add(data)
-
-        exit_code: int | None = None
-        limit = _seconds(timeout)
-        error: str | None = f"timed out after {limit:g} s"
-        with anyio.move_on_after(limit), self._until_gone():
-            exit_code, error = await self._run(command, shell, stdin, write)
-        return ExecResult(
-            output=kept["both"].text(),
-            stdout=kept["stdout"].text(),
-            stderr=kept["stderr"].text(),
-            exit_code=exit_code,
-            error=error,
-            duration=time.monotonic() - began,
-            dropped=kept["stdout"].dropped + kept["stderr"].dropped,
-        )
-
-    async def _run(self, command: str, shell: ShellState, stdin: bytes, write: Write) -> tuple[int | None, str | None]:
-        """Run a command line; return its exit code, or why there is none."""
-        scripted = self._commands.get(command.strip())
-        if scripted is not None:
-            asked = FakeCommand((command.strip(),), stdin, shell.cwd, dict(shell.env), self)
-            result = await _answer(scripted, asked)
-            await _print(result, write)
-            return result.exit_code, result.error
-        try:
-            return await shell.run(command, stdin, write), None
-        except ShellExit as left:
-            return left.code, None
-
-    def _as_program(self, name: str) -> Program:
-        """Make a program of the shell of what the test scripted."""
-
-        async def run(call: Call) -> int:
-            asked = FakeCommand(call.arguments, call.stdin, call.shell.cwd, dict(call.shell.env), self)
-            result = await _answer(self._commands[name], asked)
-
-            async def write(stream: StreamName, data: bytes) -> None:
-                await (call.out if stream == "stdout" else call.err)(data)
-
-            await _print(result, write)
-            return 1 if result.exit_code is None else result.exit_code
-
-        return run
-
     @asynccontextmanager
     async def _kept_shell(self) -> AsyncIterator[Shell]:
-        state = self._new_shell(None, None)
+        state = self._commands.shell()
 
         async def run(command: str, timeout: float | None) -> ExecResult:
             nonlocal state
             self._check(Capability.SHELL)
-            result = await self._collect(command, state, b"", timeout)
+            result = await self._commands.collect(command, state, b"", _seconds(timeout))
             if result.exit_code is not None or result.error is None:
                 return result
-            state = self._new_shell(None, None)
+            state = self._commands.shell()
             return replace(result, error=f"{result.error}; the shell was restarted")
 
         shell = FakeShell(run)
@@ -562,29 +471,6 @@ class _DesktopTruth:
         return list(self._desktop.received)
 
 
-class _Kept:
-    """Output within bounds: the first and the last half of what may be kept."""
-
-    def __init__(self, limit: int = KEPT_OUTPUT) -> None:
-        self._half = limit // 2
-        self._head = bytearray()
-        self._tail = bytearray()
-        self.dropped = 0
-
-    def add(self, data: bytes) -> None:
-        """Take more output."""
-        room = self._half - len(self._head)
-        self._head += data[:room]
-        self._tail += data[max(0, room) :]
-        if (excess := len(self._tail) - self._half) > 0:
-            del self._tail[:excess]
-            self.dropped += excess
-
-    def text(self) -> str:
-        """Return what was kept."""
-        return bytes(self._head + self._tail).decode(errors="replace")
-
-
 @asynccontextmanager
 async def _streaming(run: Callable[[Write], Awaitable[int | None]]) -> AsyncIterator[ExecStream]:
     stream = FakeExecStream()
@@ -593,20 +479,6 @@ async def _streaming(run: Callable[[Write], Awaitable[int | None]]) -> AsyncIter
             yield stream
     finally:
         stream.close()
-
-
-async def _answer(script: CommandScript, command: FakeCommand) -> ExecResult:
-    given = script(command) if callable(script) else script
-    answer = await given if inspect.isawaitable(given) else given
-    return ExecResult(answer, answer, "", 0) if isinstance(answer, str) else answer
-
-
-async def _print(result: ExecResult, write: Write) -> None:
-    out = result.output if result.stdout is None else result.stdout
-    if out:
-        await write("stdout", out.encode())
-    if result.stdout is not None and result.stderr:
-        await write("stderr", result.stderr.encode())
 
 
 def _refuse_nul(command: str) -> None:
