@@ -44,8 +44,7 @@ async def until(what: str, look: Callable[[], Awaitable[bool]], *, provider: str
             if not error.retryable:
                 raise
             last = f": {error.message}"
-            if error.retry_at is not None:
-                pause = max(pause, error.retry_at - time.time())
+            pause = max(pause, _wait(error))
         if anyio.current_time() + pause > ends:
             raise DeadlineExceededError(
                 f"after {deadline:g} s {what} was still awaited{last}", effect="yes", provider=provider
@@ -75,8 +74,7 @@ async def until_up(look: Callable[[], Awaitable[None]], provider: str, computer_
             if not error.retryable:
                 raise
             pause = _pause(attempt)
-            if error.retry_at is not None:
-                pause = max(pause, error.retry_at - time.time())
+            pause = max(pause, _wait(error))
             if anyio.current_time() + pause > ends:
                 raise DeadlineExceededError(
                     f"the {provider} computer {computer_id} was not up after {_DEADLINE:g} s: {error.message}",
@@ -121,6 +119,8 @@ async def until_status(
 ) -> None:
     """Ask until a computer is in one of some states, in its vendor's words.
 
+    An error that waiting may mend is waited through.
+
     Args:
         ask: Asks for its information.
         words: The states.
@@ -134,28 +134,49 @@ async def until_status(
         DeadlineExceededError: If that takes too long.
     """
     ends = anyio.current_time() + deadline
-    attempt = 0
+    attempt, late, why = 0, "", None
     while True:
-        info = await ask()
-        status = info.raw.get(field)
-        if info.status is ComputerStatus.DESTROYED:
-            said = f"the {info.provider} computer {info.id} is gone{_reason(info)}"
-            raise ComputerGoneError(said, provider=info.provider)
-        if status in words:
-            return
-        if status in failed:
-            raise ProviderError(
-                f"the {info.provider} computer {info.id} has failed{_reason(info)}",
-                hint="destroy it",
-                provider=info.provider,
-            )
-        if anyio.current_time() + _pause(attempt) > ends:
+        pause = _pause(attempt)
+        try:
+            info = await ask()
+            if _is_one_of(info, words, field, failed):
+                return
+            late = f"the {info.provider} computer {info.id} was {info.raw.get(field)}, not {words[0]}"
+            why = None
+        except DeskhandError as error:
+            if not error.retryable:
+                raise
+            pause, why = max(pause, _wait(error)), error
+        if anyio.current_time() + pause > ends:
+            said = f": {why.message}" if why is not None else ""
             raise DeadlineExceededError(
-                f"the {info.provider} computer {info.id} was {status}, not {words[0]}, after {deadline:g} s",
-                provider=info.provider,
-            )
-        await anyio.sleep(_pause(attempt))
+                f"{late or f'no computer was {words[0]}'}, after {deadline:g} s{said}",
+                provider=why.provider if why is not None else info.provider,
+            ) from why
+        await anyio.sleep(pause)
         attempt += 1
+
+
+def _is_one_of(info: ComputerInfo, words: Sequence[str], field: str, failed: Sequence[str]) -> bool:
+    """Tell whether a computer is in one of some states.
+
+    Raises:
+        ComputerGoneError: If it is gone.
+        ProviderError: If it has failed.
+    """
+    status = info.raw.get(field)
+    if info.status is ComputerStatus.DESTROYED:
+        said = f"the {info.provider} computer {info.id} is gone{_reason(info)}"
+        raise ComputerGoneError(said, provider=info.provider)
+    if status in failed and status not in words:
+        said = f"the {info.provider} computer {info.id} has failed{_reason(info)}"
+        raise ProviderError(said, hint="destroy it", retryable=False, provider=info.provider)
+    return status in words
+
+
+def _wait(error: DeskhandError) -> float:
+    """Return the seconds that an error asks to wait."""
+    return 0.0 if error.retry_at is None else error.retry_at - time.time()
 
 
 def _reason(info: ComputerInfo) -> str:

@@ -13,6 +13,7 @@ from deskhand.errors import (
     InvalidInputError,
     NotFoundError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     ProtocolError,
     ProviderError,
     QuotaError,
@@ -195,6 +196,18 @@ async def test_sandbox_that_the_vendor_ended_by_itself_is_told_with_its_reason(w
     ):
         with pytest.raises(ComputerGoneError, match=why):
             await provider.create(name="box")
+
+
+async def test_api_that_falters_while_a_sandbox_starts_is_waited_through() -> None:
+    """What was built for minutes is not ended because a question was not answered; a refusal ends the wait."""
+    async with daytona() as hosted:
+        hosted.simulator.fail(503, route="get", times=4)  # one question more than is asked in a row
+        computer = await hosted.create()
+        assert computer.info.status is ComputerStatus.RUNNING
+        hosted.simulator.fail(403, route="get")
+        with pytest.raises(PermissionDeniedError):
+            await hosted.create()
+        assert [*hosted.simulator.computers] == [computer.info.id]
 
 
 async def test_limits_and_credit_are_quotas() -> None:
