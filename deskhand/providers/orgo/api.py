@@ -45,6 +45,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     row.name: row
     for row in (
         Operation("list workspaces", "GET", "read", limit=16 << 20),
+        Operation("describe a workspace", "GET", "read", limit=16 << 20),
         Operation("create a workspace"),
         Operation("create a computer", deadline=90.0),
         Operation("describe a computer", "GET", "read"),

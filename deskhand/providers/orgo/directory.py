@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Final
+from urllib.parse import quote
 
 import anyio
 from pydantic import JsonValue
@@ -14,7 +15,7 @@ from deskhand.errors import (
     NotFoundError,
     ProtocolError,
 )
-from deskhand.providers.answers import JsonObject
+from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.creation import create_once
 from deskhand.providers.orgo.api import NAME, OPERATIONS, OrgoApi
 from deskhand.retry import Clock
@@ -44,13 +45,30 @@ class Directory:
         self._choosing = anyio.Lock()
         self._clock = Clock()
 
-    async def listing(self) -> list[tuple[JsonObject, list[JsonObject]]]:
-        """Return the workspaces that the key may see, each with its computers."""
-        return _workspaces_of(await self._call("list workspaces"))
-
     async def computers(self) -> list[JsonObject]:
-        """Return all computers that the key may see."""
-        return [computer for _, inside in await self.listing() for computer in inside]
+        """Return all computers that the key may see: those that the list does not tell, each workspace tells."""
+        found: list[JsonObject] = []
+        for workspace in await self._workspaces():
+            inside = _computers_in(workspace)
+            if inside is None and (workspace_id := text(workspace.get("id"))) is not None:
+                inside = _computers_in(await self._described(workspace_id))
+            found += inside or []
+        return found
+
+    async def _workspaces(self) -> list[JsonObject]:
+        """Return the workspaces that the key may see; servers name the list in two ways."""
+        answer = await self._call("list workspaces")
+        listed = answer.get("workspaces", answer.get("projects"))
+        if not isinstance(listed, list):
+            raise ProtocolError("orgo's answer lists no workspaces", provider=NAME, effect="no")
+        return [workspace for workspace in listed if isinstance(workspace, dict)]
+
+    async def _described(self, workspace_id: str) -> JsonObject:
+        where = f"{self._path or _PATHS[0]}/{quote(workspace_id, safe='')}"
+        try:
+            return await self._api.http.call(OPERATIONS["describe a workspace"], where)
+        except NotFoundError:  # somebody has deleted it meanwhile
+            return {}
 
     async def workspace(self) -> str:
         """Return the id of the workspace in which computers are created."""
@@ -60,8 +78,8 @@ class Directory:
         return self._workspace_id
 
     async def _first(self) -> str | None:
-        ids = [workspace.get("id") for workspace, _ in await self.listing()]
-        return next((one for one in ids if isinstance(one, str) and one), None)
+        ids = [text(workspace.get("id")) for workspace in await self._workspaces()]
+        return next((one for one in ids if one is not None), None)
 
     async def _made(self) -> str:
         """Make the account's first workspace; its name is taken where another has made it meanwhile."""
@@ -130,15 +148,7 @@ class Directory:
         )
 
 
-def _workspaces_of(answer: Mapping[str, JsonValue]) -> list[tuple[JsonObject, list[JsonObject]]]:
-    """Return the workspaces of an answer, each with its computers; servers name either list in two ways."""
-    listed = answer.get("workspaces", answer.get("projects"))
-    if not isinstance(listed, list):
-        raise ProtocolError("orgo's answer lists no workspaces", provider=NAME, effect="no")
-    found: list[tuple[JsonObject, list[JsonObject]]] = []
-    for workspace in listed:
-        if isinstance(workspace, dict):
-            inside = workspace.get("desktops", workspace.get("computers"))
-            computers = inside if isinstance(inside, list) else []
-            found.append((workspace, [one for one in computers if isinstance(one, dict)]))
-    return found
+def _computers_in(workspace: Mapping[str, JsonValue]) -> list[JsonObject] | None:
+    """Return the computers of a workspace, which servers name in two ways; ``None`` where they are not told."""
+    inside = workspace.get("desktops", workspace.get("computers"))
+    return [one for one in inside if isinstance(one, dict)] if isinstance(inside, list) else None

@@ -208,6 +208,16 @@ async def test_got_computers_are_borrowed_and_listed_ones_untouched() -> None:
             await hosted.provider.get("")
 
 
+async def test_computers_that_the_list_does_not_tell_are_asked_for_in_each_workspace() -> None:
+    """As the documents have it; so that one whose answer was lost is found there too."""
+    async with orgo(dialect=OrgoDialect(desktops="apart", listing="workspaces")) as hosted:
+        first = await hosted.create("first")
+        hosted.simulator.drop(route="create", after_effect=True)
+        second = await hosted.create("second")
+        assert [info.id for info in await hosted.provider.list()] == [first.info.id, second.info.id]
+        assert len(hosted.simulator.asked("create")) == 2
+
+
 async def test_list_tells_what_computers_are_doing_now() -> None:
     """One that has stopped by itself is told as stopped; what was noted at its creation is still there."""
     async with orgo() as hosted:

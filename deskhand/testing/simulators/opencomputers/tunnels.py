@@ -19,7 +19,11 @@ _CREATE = {
     "auth_mode": Field("string", choices=ACCESS),
     "slug": Field("string"),
 }
-_CHANGE = {"auth_mode": Field("string", choices=ACCESS), "enabled": Field("boolean")}
+_CHANGE = {
+    "target_port": Field("integer", low=1, high=65_535),
+    "auth_mode": Field("string", choices=ACCESS),
+    "enabled": Field("boolean"),
+}
 
 
 class TunnelRoutes:

@@ -17,6 +17,7 @@ class OrgoDialect:
             path; ``absolute``: a signed address on another host, which no key may be sent to; ``dataurl``: a ``data:``
             URI; ``direct``: base64 with stray newlines and without padding.
         listing: The key under which workspaces are listed.
+        desktops: Whether the list of workspaces tells their computers, or each workspace of its own alone.
         create_status: The status of a created computer's answer.
         terminal_auth: Where the terminal wants its token.
         clone: Whether the plan has clones (201) or the route is not there (404).
@@ -29,6 +30,7 @@ class OrgoDialect:
 
     screenshot: Literal["base64", "path", "absolute", "dataurl", "direct"] = "base64"
     listing: Literal["projects", "workspaces", "both"] = "both"
+    desktops: Literal["listed", "apart"] = "listed"
     create_status: Literal[200, 201] = 201
     terminal_auth: Literal["query", "header"] = "query"
     clone: Literal[201, 404] = 201

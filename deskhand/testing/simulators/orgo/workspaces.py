@@ -38,7 +38,7 @@ class Workspaces:
     async def listing(self, call: OrgoCall) -> Answer:
         """Lists the workspaces with their computers."""
         found = [
-            self._with_computers(workspace)
+            self._with_computers(workspace) if self._dialect.desktops == "listed" else workspace.as_json()
             for workspace in self._account.workspaces.values()
             if call.caller.workspace_id in {None, workspace.id}
         ]
