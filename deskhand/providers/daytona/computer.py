@@ -176,7 +176,8 @@ class DaytonaComputer(RestoringComputer):
         await until_up(self._see_screen, NAME, self._info.id)
         self._hands.composed.display = await display_of(self._commands)
         self._capabilities = _SHELL | _LIFE | _DESKTOP
-        if await self._can_hold():
+        self._hands.is_new = await self._can_hold()
+        if self._hands.is_new:
             self._capabilities |= {Capability.FULL_INPUT}
 
     async def _see_screen(self) -> None:
@@ -415,6 +416,7 @@ class DaytonaComputer(RestoringComputer):
         restored = await self._kin.restore(self, snapshot_id)
         self._be(replace(restored.info, metadata=self._info.metadata))
         self._hands.composed.display = restored._hands.composed.display
+        self._hands.is_new = restored._hands.is_new
         self._capabilities = restored._capabilities
         return restored
 

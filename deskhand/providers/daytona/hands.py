@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -73,6 +73,9 @@ class Hands:
         composed: Performs what the vendor has no words for, where there is xdotool.
         computer_id: Which computer.
         turn: Held by what is performed, so that what takes several requests is not mixed with anything else.
+
+    Attributes:
+        is_new: Whether the daemon is one that can hold buttons: older ones pass over the number of clicks.
     """
 
     def __init__(self, api: DaytonaApi, composed: Composition, computer_id: str, turn: anyio.Lock) -> None:
@@ -80,6 +83,7 @@ class Hands:
         self._computer_id = computer_id
         self._turn = turn
         self.composed = composed
+        self.is_new = True
 
     def check(self, action: InputAction, screen: Screen | None) -> None:
         """Refuse what cannot be performed, before anything is sent.
@@ -102,9 +106,12 @@ class Hands:
 
     async def _perform(self, action: InputAction) -> None:
         plan = _plan(action)
-        if plan is None or (self.composed.display is not None and _is_better_at_once(action)):
+        is_many = isinstance(action, Click) and action.count > 2 and not self.is_new
+        if plan is None or (self.composed.display is not None and (is_many or _is_better_at_once(action))):
             await self.composed.perform(action)
             return
+        if is_many:
+            plan = _apart(plan)
         if isinstance(action, Click | Scroll) and action.x is None:
             plan = _at(plan, await self.position())
         await self._follow(plan)
@@ -172,6 +179,13 @@ def _at(plan: _Plan, point: tuple[int, int]) -> _Plan:
     place = {"x": point[0], "y": point[1]}
     steps = [_Step(step.operation, step.route, {**(step.body or {}), **place}, step.seconds) for step in plan.steps]
     return _Plan(tuple(steps), plan.release)
+
+
+def _apart(plan: _Plan) -> _Plan:
+    """Return the plan of three clicks for a daemon that can click once or twice."""
+    (step,) = plan.steps
+    body = {name: value for name, value in (step.body or {}).items() if name != "clicks"}
+    return _Plan((replace(step, body={**body, "double": True}), replace(step, body=body)))
 
 
 def _plan(action: InputAction) -> _Plan | None:

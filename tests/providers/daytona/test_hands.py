@@ -22,6 +22,7 @@ from deskhand.providers import (
 )
 from deskhand.providers.daytona.keys import stroke
 from deskhand.testing import FakeComputer
+from deskhand.testing.simulators import DaytonaDialect
 from tests.providers.daytona.parts import daytona
 
 SAME: list[InputAction] = [
@@ -75,6 +76,22 @@ async def test_what_takes_several_words_is_composed(name: str) -> None:
         before = len(machine.performed)
         await computer.perform(action)
         assert machine.performed[before:] == wanted
+
+
+async def test_three_clicks_of_an_older_daemon_are_three() -> None:
+    """It passes over how many they are to be: they are a double one and another one."""
+    old = ("mouse_down", "mouse_up", "key_down", "key_up")
+    dialect = DaytonaDialect(clicks="passed over")
+    async with FakeComputer() as machine, daytona(lambda: machine, dialect=dialect, without=old) as hosted:
+        computer = await hosted.create()
+        assert Capability.FULL_INPUT not in computer.capabilities
+        await computer.triple_click(3, 4)
+        assert machine.performed == [Click(3, 4, "left", 2), Click(3, 4)]
+        hosted.simulator.let_pass(route="click")
+        hosted.simulator.fail(500, route="click")
+        with pytest.raises(DeskhandError) as caught:
+            await computer.triple_click(3, 4)
+        assert (caught.value.effect, caught.value.retryable) == ("unknown", False)
 
 
 async def test_drag_with_corners_holds_the_button_on_its_way() -> None:

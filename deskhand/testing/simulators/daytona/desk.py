@@ -150,7 +150,8 @@ class Desk:
         """Clicks."""
         sandbox, machine, body = self._read(call, "click")
         x, y = _on_screen(machine, sandbox, body["x"], body["y"])
-        count = body.get("clicks", 2 if body.get("double") else 1)
+        once = 2 if body.get("double") else 1
+        count = body.get("clicks", once) if self._dialect.clicks == "counted" else once
         if count > 3:
             raise DaemonError(400, "clicks must be at most 3")
         await _perform(machine, Click(x, y, _button(body), count, canonical_modifiers(body.get("modifiers"))))

@@ -17,12 +17,14 @@ class DaytonaDialect:
         log_end: Whether the socket of a command's log is closed when the command has ended, or stays open.
         toolbox_url: Whether a sandbox tells where its toolbox is, or has to be asked.
         computer_use: Whether the snapshot has a desktop.
+        clicks: Whether the number of clicks is heeded, or passed over without a word, as by a daemon that is older.
     """
 
     terminal_output: Literal["binary", "text"] = "binary"
     log_end: Literal["closed", "open"] = "closed"
     toolbox_url: Literal["told", "asked"] = "told"
     computer_use: bool = True
+    clicks: Literal["counted", "passed over"] = "counted"
 
 
 @dataclass(frozen=True, slots=True)
