@@ -156,39 +156,45 @@ class Simulator(FaultControls, abc.ABC):
     async def _serving(self) -> AsyncIterator[None]:
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            up = anyio.Event()
+            up, over = anyio.Event(), anyio.Event()
             try:
-                front = self._front = Front(
-                    self,
-                    self._router,
-                    self._handlers(tasks),
-                    self._sockets(),
-                    take_fault=self._take_fault,
-                    latency=self._latency,
-                )
-                front.requests, front.errors = self.requests, self.errors
-                tasks.start_soon(self._serve, front, up, name=f"simulated {self.vendor}")
+                tasks.start_soon(self._serve, up, over, name=f"simulated {self.vendor}")
                 await up.wait()
                 self._serving_at()
-                tasks.start_soon(_each_second, self._sweep, name="computers whose time is up")
                 yield
             except Exception as error:  # the block's own error goes on below, bare: the task group would wrap it
                 failure = error
             finally:
                 self._forget_disks()
-                tasks.cancel_scope.cancel()
+                over.set()
         if failure is not None:
             raise failure
 
-    async def _serve(self, front: Front, up: anyio.Event) -> None:
-        """Owns the server, so that whatever happens to the task that entered the simulator, it ends in order."""
+    async def _serve(self, up: anyio.Event, over: anyio.Event) -> None:
+        """Owns the server, so that whatever happens to the task that entered the simulator, it ends in order.
+
+        It is there until the block was left, cancelled or not: a program that is cancelled destroys what it has made.
+        """
         try:
-            async with serve(front, port=self._wanted_port) as loopback:
-                self._loopback = front.loopback = loopback
-                up.set()
-                await anyio.sleep_forever()
-        except ConfigError as error:
-            self._failed = error
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as tasks:
+                    front = self._front = Front(
+                        self,
+                        self._router,
+                        self._handlers(tasks),
+                        self._sockets(),
+                        take_fault=self._take_fault,
+                        latency=self._latency,
+                    )
+                    front.requests, front.errors = self.requests, self.errors
+                    async with serve(front, port=self._wanted_port) as loopback:
+                        self._loopback = front.loopback = loopback
+                        tasks.start_soon(_each_second, self._sweep, name="computers whose time is up")
+                        up.set()
+                        await over.wait()
+                        tasks.cancel_scope.cancel()
+        except* ConfigError as errors:
+            [self._failed] = errors.exceptions  # type: ignore[assignment]
         finally:
             up.set()
 

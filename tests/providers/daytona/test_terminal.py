@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from deskhand.errors import (
 from deskhand.providers import Capability, Terminal
 from deskhand.providers.daytona import DaytonaProvider
 from deskhand.providers.daytona.terminal import open_terminal
+from deskhand.testing import FakeComputer
 from deskhand.testing.simulators.front import Breakage
 from tests.providers.behind import shell_only
 from tests.providers.daytona.parts import daytona
@@ -243,3 +245,23 @@ async def test_terminal_that_is_refused_had_no_effect(status: int) -> None:
         if status != 404:
             async with computer.terminal() as terminal:
                 await anext(aiter(terminal))
+
+
+class Shellless(FakeComputer):
+    """Starts no shell in a terminal."""
+
+    def terminal(self, *, columns: int = 120, rows: int = 32) -> AbstractAsyncContextManager[Terminal]:
+        """Say so."""
+        raise ProviderError("there is no bash")
+
+
+async def test_terminal_without_a_shell_leaves_nothing_open_on_either_side() -> None:
+    """The reason is told, and what was to carry its output is closed."""
+    async with daytona(Shellless) as hosted:
+        computer = await hosted.create()
+        with pytest.raises(ProviderError, match="there is no bash") as refused:
+            async with computer.terminal():
+                pass
+        assert refused.value.effect == "no"
+        del refused
+    gc.collect()  # what is found open now is an error of this test

@@ -200,7 +200,22 @@ class Sockets:
         offered = EXIT_CONTROL in socket.scope.get("subprotocols", [])
         await socket.accept(subprotocol=EXIT_CONTROL if offered else None)
         send, receive = anyio.create_memory_object_stream[bytes](BUFFER)
-        pty.viewers.add(send)
+        with send, receive:  # also where nobody comes to show it
+            pty.viewers.add(send)
+            try:
+                await self._view(socket, pty, receive, offered, is_new=is_new)
+            finally:
+                pty.viewers.discard(send)
+
+    async def _view(
+        self,
+        socket: WebSocket,
+        pty: Pty,
+        output: anyio.abc.ObjectReceiveStream[bytes],
+        offered: bool,
+        *,
+        is_new: bool,
+    ) -> None:
         if is_new:
             self._tasks.start_soon(self._live, pty, name=f"terminal {pty.id}")
         await pty.begun.wait()
@@ -210,11 +225,9 @@ class Sockets:
             return
         await _say(socket, {"type": "control", "status": "connected"})
         async with anyio.create_task_group() as group:
-            group.start_soon(self._show, socket, pty, receive, offered)
+            group.start_soon(self._show, socket, pty, output, offered)
             await _type_in(socket, pty)
             group.cancel_scope.cancel()
-        pty.viewers.discard(send)
-        send.close()
 
     async def _live(self, pty: Pty) -> None:
         await pty.live()
