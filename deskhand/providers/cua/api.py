@@ -21,6 +21,7 @@ from deskhand.providers.http import Failure, FailureRow, Operation
 __all__ = [
     "CLOUD",
     "COMMANDS",
+    "FAILED",
     "KEY_HINT",
     "NAME",
     "REFUSALS",
@@ -101,6 +102,9 @@ REFUSALS: Final[tuple[tuple[str, type[DeskhandError]], ...]] = (
 )
 """What a command that failed means, by what its text holds, in lower case; any other is a failure of the provider."""
 
+FAILED: Final = "failed"
+"""The cloud's word for a machine that nothing becomes of any more."""
+
 STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "ok": ComputerStatus.RUNNING,
     "running": ComputerStatus.RUNNING,
@@ -113,5 +117,6 @@ STATUSES: Final[Mapping[str, ComputerStatus]] = {
     "terminated": ComputerStatus.DESTROYED,
     "deleted": ComputerStatus.DESTROYED,
     "not_found": ComputerStatus.DESTROYED,
+    FAILED: ComputerStatus.ERROR,
 }
 """The cloud's words for what a machine is doing; any other is an error."""

@@ -17,7 +17,9 @@ from deskhand.errors import (
     ConnectionLostError,
     DeadlineExceededError,
     DeskhandError,
+    OverloadedError,
     ProtocolError,
+    ProviderError,
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
@@ -29,7 +31,7 @@ from deskhand.providers.contract import (
     ExecResult,
     Region,
 )
-from deskhand.providers.cua.api import NAME
+from deskhand.providers.cua.api import FAILED, NAME
 from deskhand.providers.cua.commands import LONGEST_INPUT, CuaCommands
 from deskhand.providers.cua.discovery import capabilities_of, has_xdotool, screen_of, survey
 from deskhand.providers.cua.files import CuaFiles
@@ -160,6 +162,28 @@ class CuaComputer(HostedComputer):
                     ) from error
             await anyio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
             attempt += 1
+            if attempt % len(_PAUSES) == 0:
+                await self._check_failed()
+
+    async def _check_failed(self) -> None:
+        """Ask the cloud whether a machine that is waited for may still come to what it is waited for.
+
+        Raises:
+            ComputerGoneError: If it is no more.
+            ProviderError: If it has failed.
+        """
+        assert self._machine is not None  # noqa: S101 (only machines are waited for)
+        told: ComputerInfo | None = None
+        with suppress(OverloadedError, ConnectionLostError, DeadlineExceededError):  # nobody knows: it is waited on
+            told = await self._machine.describe()
+        if told is not None and told.status is ComputerStatus.DESTROYED:
+            raise ComputerGoneError(f"the cua machine {self._info.id} is gone", effect="no", provider=NAME)
+        if told is not None and told.raw.get("status") == FAILED:
+            raise self._failed()
+
+    def _failed(self) -> ProviderError:
+        said, hint = f"the cua machine {self._info.id} has failed", "see it at https://cua.ai"
+        return ProviderError(said, hint=hint, retryable=False, provider=NAME)
 
     # Shell
 
@@ -291,6 +315,8 @@ class CuaComputer(HostedComputer):
         while (info := await self.refresh()).status is not ComputerStatus.DESTROYED:
             if info.raw.get("status") == "stopped":
                 return
+            if info.raw.get("status") == FAILED:
+                raise self._failed()
             if time.monotonic() > ends:
                 raise DeadlineExceededError(
                     f"the cua computer {info.id} was {info.raw.get('status')} after {_BOOT:g} s", provider=NAME

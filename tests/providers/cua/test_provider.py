@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Self
 
+import anyio
 import httpx2
 import pytest
 
@@ -13,9 +15,11 @@ from deskhand.errors import (
     ComputerGoneError,
     ConflictError,
     ConnectionLostError,
+    DeskhandError,
     InvalidInputError,
     NotFoundError,
     ProtocolError,
+    ProviderError,
     QuotaError,
     UnsupportedError,
 )
@@ -274,3 +278,37 @@ async def test_cancelled_start_stops_the_machine() -> None:
             await hosted.create()
         assert scope.cancelled_caught
     assert {machine.status for machine in hosted.simulator.machines.values()} == {"stopped"}
+
+
+@pytest.mark.parametrize("word", ["failed", "gone"])
+async def test_machine_that_fails_while_it_starts_is_not_waited_for(word: str) -> None:
+    """The cloud is asked meanwhile what becomes of it."""
+    began, released = anyio.Event(), anyio.Event()
+
+    class Slow(FakeComputer):
+        async def __aenter__(self) -> Self:
+            began.set()
+            await released.wait()
+            return await super().__aenter__()
+
+    async with cua(Slow, machines=1) as hosted:
+        failed: list[DeskhandError] = []
+
+        async def create() -> None:
+            try:
+                await hosted.create()
+            except DeskhandError as error:
+                failed.append(error)
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await began.wait()
+                if word == "failed":
+                    hosted.simulator.machines["box-1"].status = "failed"
+                else:
+                    hosted.simulator.respond(b"[]", route="list_vms", content_type="application/json", times=50)
+        assert [type(error) for error in failed] == [ProviderError if word == "failed" else ComputerGoneError]
+        hosted.simulator.clear_faults()
+        hosted.simulator.machines["box-1"].status = "stopped"
+        released.set()

@@ -18,7 +18,7 @@ from .commands import Commands
 
 __all__ = ["Account", "SimulatedMachine", "State"]
 
-State: TypeAlias = Literal["stopped", "starting", "running", "stopping"]
+State: TypeAlias = Literal["stopped", "starting", "running", "stopping", "failed"]
 SCREEN = Screen(1280, 720)
 
 
