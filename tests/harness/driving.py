@@ -29,6 +29,11 @@ def computer_with_screen(width: int = 1280, height: int = 800) -> RecordingCompu
     return computer
 
 
+def small_computer() -> RecordingComputer:
+    """Make one whose pictures are small, for what asks a model many times."""
+    return computer_with_screen(64, 48)
+
+
 class Driver(Harness[str]):
     """Drives by a function."""
 

@@ -33,7 +33,6 @@ from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.toolbox import Toolbox
 from deskhand.harness.models.transport import Deadlines, Patience
-from deskhand.providers import Screen
 from deskhand.retry import Clock
 from deskhand.testing.models import (
     FakeAnthropic,
@@ -49,7 +48,7 @@ from deskhand.testing.models import (
     tool_use,
 )
 from deskhand.testing.models.script import Script
-from tests.harness.driving import png
+from tests.harness.driving import small_computer
 from tests.tools.recording import RecordingComputer
 
 AT_ONCE = Patience(base=0)
@@ -136,13 +135,6 @@ def look(name: str) -> Any:
     if name == "claude":
         return member("screenshot")
     return computer_call(action("screenshot")) if name == "responses" else tool_use("screenshot")
-
-
-def small_computer() -> RecordingComputer:
-    """Make a recording computer with a small screen."""
-    computer = RecordingComputer(Screen(64, 48))
-    computer.image = png(64, 48)
-    return computer
 
 
 def click_once(name: str) -> Callable[[ModelView], FakeTurn]:

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from deskhand.errors import DeskhandError
 from deskhand.providers.http import HttpClient, Operation
 from deskhand.testing.models import FakeTurn
-from tests.harness.every_api import AT_ONCE, FORMATS, Seen, look, refused, run, small_computer
+from tests.harness.driving import small_computer
+from tests.harness.every_api import AT_ONCE, FORMATS, Seen, look, refused, run
 from tests.harness.pictures import BAD
 
 HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: "

@@ -15,15 +15,13 @@ import pytest
 from deskhand import ClaudeComputerUseHarness, Engine, RunResult, ToolRegistry, computer_tools
 from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
-from deskhand.harness.models.adapter import Turn, TurnDecoder
 from deskhand.harness.models.anthropic import AnthropicCodec
 from deskhand.harness.models.anthropic_door import AnthropicDoor
 from deskhand.harness.models.offer import Settings
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.toolbox import Toolbox
-from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
-from deskhand.providers import Click, Screen
+from deskhand.providers import Click
 from deskhand.testing.models import (
     FakeAnthropic,
     FakeTurn,
@@ -34,17 +32,12 @@ from deskhand.testing.models import (
     thinking,
     tool_use,
 )
-from tests.harness.driving import png
+from tests.harness.answers import Cut, read
+from tests.harness.driving import small_computer
 from tests.tools.recording import RecordingComputer
 
 AT_ONCE = Patience(base=0)
 HALTED = "Not executed: an earlier computer action in this turn failed."
-
-
-def small_computer() -> RecordingComputer:
-    computer = RecordingComputer(Screen(64, 48))
-    computer.image = png(64, 48)
-    return computer
 
 
 def click_once(view: ModelView) -> FakeTurn:
@@ -70,19 +63,6 @@ async def first_answer() -> bytes:
 
     await run(FakeAnthropic([click_once], on_chunk=keep), max_turns=1)
     return b"".join(chunks)
-
-
-class Cut(httpx2.AsyncByteStream):
-    """The first bytes of an answer, and then its end or a broken connection."""
-
-    def __init__(self, data: bytes, *, clean: bool) -> None:
-        self._data = data
-        self._clean = clean
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._data
-        if not self._clean:
-            raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
 @pytest.mark.slow
@@ -112,14 +92,6 @@ async def test_answer_cut_at_any_byte_is_no_answer(clean: bool) -> None:
         data = whole
         decoder = codec.decoder()
         assert [call.name for call in (await read(codec, request, decoder)).calls] == ["left_click"]
-
-
-async def read(codec: AnthropicCodec, request: Request, decoder: TurnDecoder) -> Turn:
-    """Receive one answer."""
-    async with codec.stream(request) as batches:
-        async for batch in batches:
-            decoder.feed(batch)
-    return decoder.turn()
 
 
 async def cut_at(offsets: Iterable[int], *, clean: bool) -> None:

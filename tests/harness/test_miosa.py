@@ -19,7 +19,7 @@ from deskhand.testing.models.server import serve_loopback
 from deskhand.testing.models.wire import WireAnswer, WireRequest
 from deskhand.testing.simulators import MiosaSimulator
 from deskhand.testing.simulators.miosa.dialect import MiosaDialect
-from tests.harness.every_api import small_computer
+from tests.harness.driving import small_computer
 from tests.tools.recording import RecordingComputer
 
 KEY_HINT = "export MIOSA_API_KEY=msk_i_...  # an intelligence key: the models take no other"

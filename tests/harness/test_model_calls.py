@@ -12,8 +12,8 @@ from deskhand import FleetHarness
 from deskhand.harness.loops.deciding import MAX_CALLS
 from deskhand.providers import Click, ComputerInfo, InputAction, Screen
 from deskhand.testing.models import FakeTurn, ToolUse, tool_use
-from tests.harness.driving import png
-from tests.harness.every_api import EVERY, FORMATS, Seen, refused, run, small_computer
+from tests.harness.driving import png, small_computer
+from tests.harness.every_api import EVERY, FORMATS, Seen, refused, run
 from tests.tools.recording import RecordingComputer
 
 BROKEN = {

@@ -12,7 +12,8 @@ from deskhand import Budget, Engine
 from deskhand.harness import Run
 from deskhand.harness.events import CustomEvent
 from deskhand.harness.models.transport import Deadlines
-from tests.harness.every_api import EVERY, FORMATS, Timed, click_once, run, small_computer
+from tests.harness.driving import small_computer
+from tests.harness.every_api import EVERY, FORMATS, Timed, click_once, run
 from tests.harness.virtual_time import NOW, VirtualTime
 
 UNNAMED = (0.25, 0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
@@ -14,29 +14,23 @@ import pytest
 from deskhand import Engine, OpenAIComputerUseHarness, OpenAIFunctionHarness, RunResult
 from deskhand.errors import ConnectionLostError, TruncatedStreamError
 from deskhand.harness.events import CustomEvent, ModelDelta, ModelMessage, UsageRecorded
-from deskhand.harness.models.adapter import ModelAdapter, Turn, TurnDecoder
+from deskhand.harness.models.adapter import ModelAdapter
 from deskhand.harness.models.openai_chat import ChatCodec
 from deskhand.harness.models.openai_codec import Settings
 from deskhand.harness.models.openai_door import OPENAI, OpenAIDoor
 from deskhand.harness.models.openai_responses import ResponsesCodec
 from deskhand.harness.models.profiles import profile_of
 from deskhand.harness.models.toolbox import Toolbox
-from deskhand.harness.models.transcript import Request
 from deskhand.harness.models.transport import Deadlines, Patience
-from deskhand.providers import Click, Screen
+from deskhand.providers import Click
 from deskhand.testing.models import FakeOpenAI, FakeTurn, ModelView, action, computer_call, text, thinking, tool_use
 from deskhand.tools.computer import computer_tools
-from tests.harness.driving import png
+from tests.harness.answers import Cut, read
+from tests.harness.driving import small_computer
 from tests.tools.recording import RecordingComputer
 
 AT_ONCE = Patience(base=0)
 APIS = pytest.mark.parametrize("api", ["responses", "chat"])
-
-
-def small_computer() -> RecordingComputer:
-    computer = RecordingComputer(Screen(64, 48))
-    computer.image = png(64, 48)
-    return computer
 
 
 def click_once(view: ModelView) -> FakeTurn:
@@ -71,27 +65,6 @@ async def first_answer(api: str) -> bytes:
 
     await run(FakeOpenAI([click_once], on_chunk=keep), api, max_turns=1)
     return b"".join(chunks)
-
-
-class Cut(httpx2.AsyncByteStream):
-    """The first bytes of an answer, and then its end or a broken connection."""
-
-    def __init__(self, data: bytes, *, clean: bool) -> None:
-        self._data = data
-        self._clean = clean
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._data
-        if not self._clean:
-            raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
-
-
-async def read(codec: ModelAdapter, request: Request, decoder: TurnDecoder) -> Turn:
-    """Receive one answer."""
-    async with codec.stream(request) as batches:
-        async for batch in batches:
-            decoder.feed(batch)
-    return decoder.turn()
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from deskhand.errors import DeskhandError, OverloadedError
 from deskhand.harness.models.retry_budget import MOST, RATE, SHARE, RetryBudget, budget_at, budget_of
 from deskhand.harness.models.transport import Deadlines, Patience, Retry, persist
 from deskhand.testing.models.wire import WireAnswer, WireRequest
-from tests.harness.every_api import EVERY, FORMATS, Timed, click_once, small_computer
+from tests.harness.driving import small_computer
+from tests.harness.every_api import EVERY, FORMATS, Timed, click_once
 from tests.harness.virtual_time import VirtualTime
 
 RUNS = 100

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
+import os
 import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
+import anyio
 import anyio.to_thread
 
 ROOT = Path(__file__).parents[2]
 STAMP = ".made-from"
 PATIENCE = 540
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": os.devnull, "no_proxy": "*"}
+"""What a vendor's package finds around it: nothing of whoever runs the tests."""
 
 
 async def judge(name: str) -> Path:
@@ -30,6 +36,22 @@ async def judge(name: str) -> Path:
         AssertionError: If it cannot be installed: then the judge has not judged.
     """
     return await anyio.to_thread.run_sync(_make, name)
+
+
+async def driven(name: str, *arguments: str, **environment: str) -> dict[str, Any]:
+    """Run the program of a vendor's own package, and return what it told in its last line.
+
+    Args:
+        name: The judge; its program has its name.
+        *arguments: The program's arguments.
+        **environment: Variables besides the few that it always has.
+    """
+    program = [str(await judge(name)), str(Path(__file__).with_name(f"{name}_program.py"))]
+    with anyio.fail_after(90):
+        ended = await anyio.run_process([*program, *arguments], env={**ENVIRONMENT, **environment}, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()[-3000:]
+    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return told
 
 
 def _make(name: str) -> Path:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
-import anyio
 import pytest
 
 from deskhand.testing.simulators import CuaSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import driven
 
 pytestmark = [pytest.mark.judge, pytest.mark.needs_x, pytest.mark.timeout(600)]
 
@@ -19,17 +16,10 @@ PROGRAM = Path(__file__).with_name("cua_program.py")
 
 async def test_the_vendors_package_drives_the_simulator() -> None:
     """Every call that it has does what it says, by both of the ways that it knows to a server."""
-    python = await judge("cua")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "no_proxy": "*"}
-    environment |= {"CUA_TELEMETRY_DISABLED": "1", "CUA_TELEMETRY_ENABLED": "false"}
+    silent = {"CUA_TELEMETRY_DISABLED": "1", "CUA_TELEMETRY_ENABLED": "false"}
     async with CuaSimulator(machines=1) as simulator:
         url = await simulator.start_machine("box-1")
-        with anyio.fail_after(90):
-            ended = await anyio.run_process(
-                [str(python), str(PROGRAM), url, "box-1", simulator.key], env=environment, check=False
-            )
-        assert ended.returncode == 0, ended.stderr.decode()
-        told = json.loads(ended.stdout.splitlines()[-1])
+        told = await driven("cua", url, "box-1", simulator.key, **silent)
         machine = simulator.machines["box-1"].hardware.machine
         assert machine is not None
         assert await machine.read_file("judged/note") == "grüße\n"

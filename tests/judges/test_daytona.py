@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from deskhand.testing.simulators import DaytonaSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import driven
 
 pytestmark = [pytest.mark.judge, pytest.mark.needs_x, pytest.mark.timeout(600)]
 
 PROGRAM = Path(__file__).with_name("daytona_program.py")
 
 
-async def drive(simulator: DaytonaSimulator) -> dict[str, Any]:
-    """Run the program of the vendor's package against a simulator; return what its calls returned."""
-    python = await judge("daytona")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "no_proxy": "*"}
-    with anyio.fail_after(90):
-        ended = await anyio.run_process(
-            [str(python), str(PROGRAM), simulator.base_url, simulator.key], env=environment, check=False
-        )
-    assert ended.returncode == 0, ended.stderr.decode()
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
-
-
 async def test_the_vendors_package_drives_the_simulator() -> None:
     """Every call does what it says, and each refusal is the package's own class for it."""
     async with DaytonaSimulator() as simulator:
-        told = await drive(simulator)
+        told = await driven("daytona", simulator.base_url, simulator.key)
         refused = {request.route for request in simulator.requests if (request.status or 0) >= 400 and request.route}
     assert (told["state"], told["name"], told["listed"], told["again"]) == ("started", "judged", ["judged"], "started")
     shell = told["shell"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,28 +14,18 @@ from deskhand.errors import FileMissingError
 from deskhand.providers.e2b import E2BProvider
 from deskhand.testing import FakeComputer
 from deskhand.testing.simulators import E2BSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import ENVIRONMENT, driven, judge
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {"PATH": os.environ["PATH"], "no_proxy": "*"}
 
 
 @pytest.mark.needs_x
 async def test_the_vendors_packages_drive_the_simulator(tmp_path: Path) -> None:
     """Every call that they have does what it says, on a machine and on a desktop."""
-    python = await judge("e2b")
-    program = [str(python), str(HERE / "e2b_program.py")]
     async with E2BSimulator() as simulator:
-        with anyio.fail_after(90):
-            ended = await anyio.run_process(
-                [*program, simulator.base_url, simulator.key],
-                env={**ENVIRONMENT, "HOME": str(tmp_path)},
-                check=False,
-            )
-        assert ended.returncode == 0, ended.stderr.decode()
-    told = json.loads(ended.stdout)
+        told = await driven("e2b", simulator.base_url, simulator.key, HOME=str(tmp_path))
     shell, desktop = told["shell"], told["desktop"]
     assert shell.pop("id").startswith("i")
     assert shell == {

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from deskhand.testing.models import FakeTurn, tool_use
 from deskhand.testing.simulators import MiosaSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import driven
 
 pytestmark = [pytest.mark.judge, pytest.mark.needs_x, pytest.mark.timeout(600)]
 
 PROGRAM = Path(__file__).with_name("miosa_program.py")
 
 
-async def drive(simulator: MiosaSimulator) -> dict[str, Any]:
-    """Run the program and return what it printed."""
-    python = await judge("miosa")
-    done = await anyio.run_process(
-        [str(python), str(PROGRAM), simulator.origin, simulator.key, simulator.models_key],
-        check=False,
-        env={**os.environ, "PYTHONPATH": ""},
-    )
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
 async def test_the_vendors_package_does_all_that_it_can() -> None:
     """Every call that is known to work against the vendor works against the simulator, on a real desktop."""
     model = [FakeTurn([tool_use("weather", city="Bonn")]), FakeTurn("Take an umbrella.")]
     async with MiosaSimulator(model=model) as simulator:
-        told = await drive(simulator)
+        told = await driven("miosa", simulator.origin, simulator.key, simulator.models_key)
         assert told.pop("created") == "provisioning"
         asked = simulator.asked("create")[0].body
         assert isinstance(asked, dict)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from deskhand.testing.simulators import OpenComputersDialect, OpenComputersSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import driven
 from tests.providers.behind import shell_only
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
@@ -19,25 +15,12 @@ pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 PROGRAM = Path(__file__).with_name("opencomputers_program.py")
 
 
-async def drive(simulator: OpenComputersSimulator) -> dict[str, Any]:
-    """Run the program of the vendor's package against a simulator; return what its calls returned."""
-    python = await judge("opencomputers")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "no_proxy": "*"}
-    with anyio.fail_after(90):
-        ended = await anyio.run_process(
-            [str(python), str(PROGRAM), simulator.origin, simulator.key], env=environment, check=False
-        )
-    assert ended.returncode == 0, ended.stderr.decode()
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
-
-
 @pytest.mark.parametrize("registered", ["flat", "both"])
 async def test_the_vendors_package_uses_a_host(registered: str) -> None:
     """Every call that a harness needs does what it says, seen from the package and from the simulator."""
     dialect = OpenComputersDialect(registered="flat" if registered == "flat" else "both")
     async with OpenComputersSimulator(behind=shell_only, dialect=dialect) as simulator:
-        told = await drive(simulator)
+        told = await driven("opencomputers", simulator.origin, simulator.key)
     assert (told["key"], told["status"], told["labels"]) == ("hk_", "online", {"team": "red"})
     assert (told["listed"], told["got"]) == (["judged"], ["judged", None])  # its key is told once
     assert told["run"] == [3, "a b\n", "/\n"]

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from deskhand.testing.simulators import OrgoDialect, OrgoSimulator
-from tests.judges.environments import judge
+from tests.judges.environments import driven
 
 pytestmark = [pytest.mark.judge, pytest.mark.needs_x, pytest.mark.timeout(600)]
 
 PROGRAM = Path(__file__).with_name("orgo_program.py")
 
 
-async def drive(simulator: OrgoSimulator) -> dict[str, Any]:
-    """Run the program of the vendor's package against a simulator; return what its calls returned."""
-    python = await judge("orgo")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "no_proxy": "*"}
-    with anyio.fail_after(90):
-        ended = await anyio.run_process(
-            [str(python), str(PROGRAM), simulator.base_url, simulator.key], env=environment, check=False
-        )
-    assert ended.returncode == 0, ended.stderr.decode()
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
-
-
 async def test_the_vendors_package_drives_the_simulator() -> None:
     """Every call that it has does what it says, seen from the package, from the log and from the desktop itself."""
     async with OrgoSimulator() as simulator:
-        told = await drive(simulator)
+        told = await driven("orgo", simulator.base_url, simulator.key)
     assert told["bash"] == "out\nerr\n"
     assert (told["exec"]["success"], told["exec"]["output"]) == (True, "42\n")
     assert (told["raised"]["success"], told["raised"]["error_type"]) == (False, "ZeroDivisionError")
@@ -58,7 +41,7 @@ async def test_the_vendors_package_drives_the_simulator() -> None:
 async def test_what_the_vendors_package_sends_is_what_the_log_has() -> None:
     """The bodies are those of the package, so that the simulator is not strict about what nobody sends."""
     async with OrgoSimulator() as simulator:
-        told = await drive(simulator)
+        told = await driven("orgo", simulator.base_url, simulator.key)
         sent = {
             route: [request.body for request in simulator.asked(route)]
             for route in ("create", "click", "drag", "scroll", "type", "key", "wait", "exec")
@@ -91,7 +74,7 @@ async def test_the_vendors_package_reads_the_other_screenshots(screenshot: str) 
     """Stored copies too: with the key from the API itself, without it from elsewhere."""
     dialect = OrgoDialect(screenshot="path" if screenshot == "path" else "absolute", id_field="fly_instance_id")
     async with OrgoSimulator(dialect=dialect) as simulator:
-        told = await drive(simulator)
+        told = await driven("orgo", simulator.base_url, simulator.key)
         fetched = simulator.asked("storage" if screenshot == "path" else "signed_storage")
     assert told["size"] == [1280, 720]
     assert [request.status for request in fetched] == [200, 200]
