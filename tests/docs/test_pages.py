@@ -6,16 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import pytest
 
+from deskhand.cli.simulating import KEYLESS, SIMULATED, simulator
 from deskhand.demo.script import DemoModel
 from deskhand.demo.vocabulary import in_actions
 from deskhand.testing import FakeAnthropic, FakeOpenAI
-from deskhand.testing.simulators import OrgoSimulator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,20 +95,20 @@ async def test_program_of_a_page_runs_on_each_computer(program: Program, compute
     script = tmp_path / "program.py"
     script.write_text(program.code.replace('"local"', f'"{computer}"'), encoding="utf-8")
     claude, openai = FakeAnthropic(DemoModel()), FakeOpenAI(in_actions(DemoModel()))
-    async with claude.serve() as claude_url, openai.serve() as openai_url, OrgoSimulator() as orgo:
+    vendor = simulator(computer) if computer in SIMULATED else None
+    async with claude.serve() as claude_url, openai.serve() as openai_url, vendor or nullcontext():
         keys = {
             "ANTHROPIC_API_KEY": claude.api_key,
             "ANTHROPIC_BASE_URL": claude_url,
             "OPENAI_API_KEY": openai.api_key,
             "OPENAI_BASE_URL": openai_url,
-            "ORGO_API_KEY": orgo.key,
-            "ORGO_API_BASE": orgo.base_url,
+            **(vendor.environment if vendor is not None else {}),
         }
         with anyio.fail_after(90):
             done = await anyio.run_process(
                 [sys.executable, "-c", _RUN, script], cwd=tmp_path, env=os.environ | keys, check=False
             )
-        assert not orgo.computers
+        assert vendor is None or not vendor.computers
     said = done.stdout.decode()
     assert done.returncode == 0, f"{program.page.name}:{program.line}\n{done.stderr.decode()}"
     assert "hello" in said or "a command read them back exactly" in said, said
@@ -128,10 +129,11 @@ def test_tasks_of_the_first_page_are_short() -> None:
 
 
 def test_readme_opens_with_two_commands_and_a_six_line_program() -> None:
-    """The first program of the README has six lines, and both commands stand before it."""
+    """The first program of the README has six lines, runs everywhere, and both commands stand before it."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     first = programs(ROOT / "README.md")[0]
     assert len(first.code.strip().splitlines()) == 6
+    assert {*first.computers} == {*KEYLESS, *SIMULATED}
     above = text[: text.index(first.code)]
     assert "scripts/demo" in above
     assert "scripts/test" in above
