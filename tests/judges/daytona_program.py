@@ -103,6 +103,8 @@ async def main(base_url: str, key: str) -> dict[str, Any]:
             told[part.__name__] = await part(sandbox)
         link = await sandbox.get_preview_link(3000)
         told["preview"] = [link.url.startswith("http"), bool(link.token)]
+        access = await sandbox.create_ssh_access(expires_in_minutes=60)
+        told["ssh"] = [access.sandbox_id == sandbox.id, access.ssh_command == f"ssh -p 2222 {access.token}@localhost"]
         told["listed"] = [one.name async for one in daytona.list()]
         told["home"] = await sandbox.get_user_home_dir()
         await sandbox.fs.upload_file(b"before", "saved")

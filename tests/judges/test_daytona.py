@@ -41,6 +41,7 @@ async def test_the_vendors_package_drives_the_simulator() -> None:
     assert desk["places"] == [[300, 200], [310, 210], [400, 300], [400, 300]]
     assert desk["unknown"].startswith("DaytonaBadRequestError")
     assert told["preview"] == [True, True]
+    assert told["ssh"] == [True, True]
     assert (told["off"], told["nobody"]) == ("DaytonaBadRequestError", "DaytonaNotFoundError")
     assert told["wrong key"] == "DaytonaAuthenticationError"
     assert (told["snapshot"], told["no snapshot"]) == ("before", "DaytonaBadRequestError")

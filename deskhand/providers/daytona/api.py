@@ -66,6 +66,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("fork a computer", deadline=90.0),
         Operation("take a snapshot", deadline=90.0),
         Operation("tell a port's address", "GET", "read"),
+        Operation("open a way in over SSH"),
         Operation("run a command", limit=OUTPUT_LIMIT),
         Operation("look around", repetition="repeatable", deadline=10.0, attempts=1, limit=OUTPUT_LIMIT),
         Operation("read a file", repetition="read", deadline=120.0, limit=OUTPUT_LIMIT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from deskhand.errors import (
 )
 from deskhand.providers.actions import InputAction
 from deskhand.providers.addresses import with_path
+from deskhand.providers.answers import text
 from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
     Capability,
@@ -33,6 +35,7 @@ from deskhand.providers.contract import (
     ExecStream,
     Region,
     Screen,
+    ShellEndpoint,
     Terminal,
 )
 from deskhand.providers.creation import unique_name
@@ -58,6 +61,8 @@ _SIGNED: Final = 3600
 """Seconds that a signed address opens a port."""
 _AFTER_SAVING: Final = ("started", "stopped", "paused", "archived")
 """The states that a sandbox may go back to when a snapshot of it was taken."""
+_SSH: Final = re.compile(r"^ssh (?:-p (?P<port>\d{1,5}) )?\S+@(?P<host>[A-Za-z0-9.-]+)$", re.ASCII)
+"""The command that Daytona tells: its name is the token."""
 _VIEW_PORT: Final = 6080
 _VIEW_PATH: Final = "/vnc.html?autoconnect=true&resize=scale"
 _LONGEST_TTL: Final = 365 * 86_400
@@ -119,6 +124,7 @@ class DaytonaComputer(RestoringComputer):
         self._turn = anyio.Lock()
         self._capabilities = _SHELL | _LIFE
         self._missing: set[Capability] = set()
+        self._has_no_ssh = False
         self._be(info)
 
     def _be(self, info: ComputerInfo) -> None:
@@ -251,6 +257,25 @@ class DaytonaComputer(RestoringComputer):
                 opened = open_terminal(self._api, self._info.id, columns=columns, rows=rows)
                 terminal = await stack.enter_async_context(opened)
             yield terminal
+
+    async def shell_endpoint(self) -> ShellEndpoint:
+        """Open a way in over SSH for an hour; the token is the name to log in with, and opens it to whoever has it."""
+        self._check()
+        if self._has_no_ssh:
+            return ShellEndpoint(kind="exec-only")
+        try:
+            async with self._noticing():
+                route = f"ssh-access?expiresInMinutes={_SIGNED // 60}"
+                answer = await self._api.use("open a way in over SSH", self._info.id, route)
+        except UnsupportedError:
+            self._has_no_ssh = True
+            return ShellEndpoint(kind="exec-only")
+        token, told = text(answer.get("token")), _SSH.search(text(answer.get("sshCommand")) or "")
+        if token is None or told is None:
+            raise ProtocolError("daytona tells no token and no address for SSH", provider=NAME, effect="yes")
+        uri = f"ssh://{told['host']}" + (f":{told['port']}" if told["port"] else "")
+        expires = text(answer.get("expiresAt"))
+        return ShellEndpoint("ssh", uri, SecretStr(token), {"expires_at": expires} if expires else {})
 
     # Screen and input
 

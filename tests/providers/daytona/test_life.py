@@ -208,6 +208,29 @@ async def test_ports_have_addresses_and_tokens_are_told_to_nobody(caplog: pytest
             assert secret not in ours
 
 
+async def test_way_in_over_ssh_is_opened_for_an_hour_and_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The address has no token in it; where there is no such way, exec and the terminal are told."""
+    caplog.set_level("DEBUG")
+    async with daytona() as hosted:
+        computer = await hosted.create()
+        endpoint = await computer.shell_endpoint()
+        assert (endpoint.kind, endpoint.uri) == ("ssh", "ssh://localhost:2222")
+        assert endpoint.token is not None
+        secret = endpoint.token.get_secret_value()
+        assert secret not in f"{endpoint!r}{caplog.text}{computer.info}"
+        left = datetime.fromisoformat(endpoint.meta["expires_at"]) - datetime.now(UTC)
+        assert 3500 < left.total_seconds() <= 3600
+        hosted.simulator.respond(
+            b'{"token": "t", "sshCommand": "ssh"}', route="ssh_access", content_type="application/json"
+        )
+        with pytest.raises(ProtocolError):
+            await computer.shell_endpoint()
+        hosted.simulator.remove("ssh_access")
+        before = len(hosted.simulator.requests)
+        assert [(await computer.shell_endpoint()).kind for _ in range(2)] == ["exec-only", "exec-only"]
+        assert len(hosted.simulator.requests) == before + 2  # the route, and whether the sandbox is there
+
+
 async def test_desktop_that_is_late_is_waited_for() -> None:
     """The toolbox is up a moment after the sandbox, and its screen a moment after that."""
     async with daytona() as hosted:

@@ -18,7 +18,7 @@ from deskhand.testing.simulators.wire import Answer, ApiError, Field, json_answe
 
 from .dialect import DaytonaDialect, DaytonaPlan
 from .sandbox import SimulatedSandbox
-from .wire import DaytonaCall, read, whole
+from .wire import DaytonaCall, read, stamp, whole
 
 __all__ = ["Control"]
 
@@ -294,6 +294,26 @@ class Control:
         token = secrets.token_hex(8)
         url = self._address(f"{port}-{token}")
         return json_answer({"sandboxId": sandbox.id, "port": port, "token": token, "url": url})
+
+    async def ssh_access(self, call: DaytonaCall) -> Answer:
+        """Tells a token for SSH, behind which nothing is."""
+        sandbox = self.find(call.path["id"])
+        sandbox.on()
+        minutes = whole(call.query.get("expiresInMinutes"), "expiresInMinutes", 60)
+        if minutes < 1:
+            raise ApiError(400, "expiresInMinutes must be at least 1")
+        token, now = secrets.token_urlsafe(24), time.time()
+        return json_answer(
+            {
+                "id": secrets.token_hex(8),
+                "sandboxId": sandbox.id,
+                "token": token,
+                "expiresAt": stamp(now + 60 * minutes),
+                "createdAt": stamp(now),
+                "updatedAt": stamp(now),
+                "sshCommand": f"ssh -p 2222 {token}@localhost",
+            }
+        )
 
     def _address(self, host: str) -> str:
         return f"http://{host}.proxy.localhost:{urlsplit(self._toolbox()).port}"

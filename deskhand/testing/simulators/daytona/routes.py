@@ -29,6 +29,7 @@ TABLE: tuple[Route, ...] = (
     Route("toolbox_url", "GET", (f"{_BOX}/toolbox-proxy-url",)),
     Route("preview", "GET", (f"{_BOX}/ports/{{port}}/preview-url",)),
     Route("signed_preview", "GET", (f"{_BOX}/ports/{{port}}/signed-preview-url",)),
+    Route("ssh_access", "POST", (f"{_BOX}/ssh-access",)),
     Route("execute", "POST", (f"{_TOOLS}/process/execute",)),
     Route("create_session", "POST", (_SESSION,)),
     Route("list_sessions", "GET", (_SESSION,)),

@@ -156,6 +156,7 @@ class DaytonaSimulator(Simulator):
             "toolbox_url": control.toolbox_url,
             "preview": control.preview,
             "signed_preview": control.signed_preview,
+            "ssh_access": control.ssh_access,
             "execute": run.execute,
             "create_session": run.create_session,
             "list_sessions": run.list_sessions,
