@@ -43,7 +43,7 @@ from deskhand.providers.miosa.discovery import IDLE_TIME, Facts, capabilities_of
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.miosa.hands import Hands
 from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
-from deskhand.providers.miosa.request import DEFAULT_TTL, whole_seconds
+from deskhand.providers.miosa.request import DEFAULT_TTL, DESKTOP, whole_seconds
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
 from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
@@ -55,6 +55,8 @@ __all__ = ["Idle", "MiosaComputer"]
 
 _PYTHON_MARGIN: Final = 15.0
 """Seconds that an answer may take beyond its code."""
+_PATIENCE: Final = 20.0
+"""Seconds that a desktop may not be found for, of a template that has one."""
 _PREVIEW_DOMAIN: Final = "miosa.ai"
 _ADDRESSES: Final = ("url", "public_url", "preview_url")
 
@@ -99,6 +101,7 @@ class MiosaComputer(MiosaMachine):
     def _be(self, info: ComputerInfo) -> None:
         super()._be(info)
         self._facts = Facts()
+        self._desktop_due: float | None = None
         self._hands = Hands(self._api, Composition(NAME, self._commands, None), info.id)
 
     @property
@@ -144,12 +147,22 @@ class MiosaComputer(MiosaMachine):
         if not await self._is_running():
             return False
         screen = await self._see_screen()
+        if screen is None and self._is_desktop_due():
+            return False
         self._info = replace(self._info, screen=screen)
         self._facts = Facts(has_desktop=screen is not None)
         if "exec" not in self._api.missing:
             with suppress(UnsupportedError):  # no commands here, which is remembered
                 self._hands.composed.display = await display_of(self._commands) if screen is not None else None
         return True
+
+    def _is_desktop_due(self) -> bool:
+        """Whether a desktop that is not there may yet come up: a computer is said to run before its desktop does."""
+        if self._info.raw.get("template_type") != DESKTOP:
+            return False
+        if self._desktop_due is None:
+            self._desktop_due = anyio.current_time() + _PATIENCE
+        return anyio.current_time() < self._desktop_due
 
     async def _see_screen(self) -> Screen | None:
         """Return the screen's size; ``None`` where there is no screen."""

@@ -15,6 +15,7 @@ from deskhand.providers.options import check_option, positive
 __all__ = [
     "ATTRIBUTION",
     "DEFAULT_TTL",
+    "DESKTOP",
     "SANDBOX_ATTRIBUTION",
     "creation_body",
     "idle_seconds",
@@ -37,7 +38,8 @@ _SIZES: Final = ("xs", "small", "medium", "large", "xl")
 _TIERS: Final = ((1, 2048), (2, 4096), (4, 8192), (8, 16384), (16, 32768))
 """Cores and megabytes of memory that a sandbox may have without saying how much disk."""
 _MEGABYTE: Final = 1 << 20
-_DESKTOP: Final = "miosa-desktop"
+DESKTOP: Final = "miosa-desktop"
+"""The template of computers with a desktop."""
 _SANDBOX: Final = "miosa-sandbox"
 _UNHONOURED: Final = {
     "cpus": "choose a size= of {sizes}",
@@ -114,7 +116,7 @@ def creation_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) 
     idle_seconds(spec)
     body: dict[str, object] = {
         "name": name,
-        "template_type": spec.image or _DESKTOP,
+        "template_type": spec.image or DESKTOP,
         "size": "small",
         **_told(spec, ATTRIBUTION, _COMPUTER),
         **_checked(options, _COMPUTER),

@@ -232,6 +232,26 @@ async def test_clone_has_what_the_original_has() -> None:
         assert hosted.simulator.computers[clone.info.id].whose.external_workspace_id == "theirs"
 
 
+async def test_desktop_that_comes_up_after_its_computer_is_waited_for() -> None:
+    """Until then it is not there; a computer of a template with a desktop is not taken for one without."""
+    async with miosa() as hosted:
+        hosted.simulator.fail(404, route="screen_size", times=3)
+        hosted.simulator.fail(404, route="screenshot", times=3)
+        computer = await hosted.create()
+        assert computer.info.screen is not None
+        assert Capability.SCREENSHOT in computer.capabilities
+
+
+async def test_desktop_that_does_not_come_up_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left can be used."""
+    monkeypatch.setattr("deskhand.providers.miosa.computer._PATIENCE", 0.0)
+    async with miosa(without=("screen_size", "screenshot")) as hosted:
+        computer = await hosted.create()
+        assert computer.info.screen is None
+        assert Capability.SCREENSHOT not in computer.capabilities
+        assert Capability.EXEC in computer.capabilities
+
+
 async def test_computer_that_its_idle_time_stopped_says_so() -> None:
     """After the idle time it is stopped: what is asked of it is a conflict, and it can be started."""
     async with miosa() as hosted:

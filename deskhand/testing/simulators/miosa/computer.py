@@ -23,6 +23,7 @@ Status: TypeAlias = Literal["provisioning", "starting", "running", "stopping", "
 
 SCREEN = Screen(1280, 720)
 """The screen that the vendor's desktops have."""
+DESKTOP, BARE = "miosa-desktop", "simulated-shell"
 SIZES = {"xs": (1, 2048), "small": (1, 4096), "medium": (2, 8192), "large": (4, 16384), "xl": (8, 32768)}
 """Cores and megabytes of memory."""
 
@@ -123,6 +124,12 @@ class SimulatedComputer:
             raise ApiError(404, "This computer has no desktop.", code="DESKTOP_NOT_AVAILABLE")
         return machine
 
+    @property
+    def _template(self) -> str:
+        """The template; that of a machine without a screen is not the desktop's, whatever was asked for."""
+        is_bare = self.machine is not None and Capability.SCREENSHOT not in self.machine.capabilities
+        return BARE if is_bare and self.template_type == DESKTOP else self.template_type
+
     def touch(self) -> None:
         """Notes that it is in use, which puts off its automatic stop."""
         self.used_at = time.monotonic()
@@ -141,7 +148,7 @@ class SimulatedComputer:
             "name": self.name,
             "slug": self.slug,
             "status": said.get(self.status, self.status),
-            "template_type": self.template_type,
+            "template_type": self._template,
             "size": self.size,
             "vcpus": cpus,
             "memory_mb": memory,
