@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from deskhand.errors import (
     ConflictError,
     DeskhandError,
+    InvalidInputError,
     NotFoundError,
     ProtocolError,
     UnsupportedError,
@@ -231,7 +232,7 @@ class MiosaSandbox(MiosaMachine):
 
     async def _pause(self) -> None:
         if "pause" not in self._api.missing:
-            with suppress(UnsupportedError):  # which is remembered
+            with suppress(UnsupportedError, InvalidInputError):  # the route, which is remembered; or this runtime's pause
                 return await self._api.do("stop a computer", self._info.id, "pause", {})
         return await self._api.do("stop a computer", self._info.id, "stop", {})
 

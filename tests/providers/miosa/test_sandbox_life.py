@@ -300,10 +300,13 @@ async def test_sandbox_is_resumed_once_its_checkpoint_is_saved() -> None:
         assert sandbox.info.status is ComputerStatus.RUNNING
 
 
-async def test_sandbox_whose_runtime_cannot_pause_is_stopped() -> None:
-    """Its disk is kept either way."""
-    async with miosa(shell_only, without=("pause_sandbox",)) as hosted:
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_sandbox_whose_runtime_cannot_pause_is_stopped(is_refused: bool) -> None:
+    """Its disk is kept either way; whether no sandbox can be paused, or this one cannot."""
+    async with miosa(shell_only, without=() if is_refused else ("pause_sandbox",)) as hosted:
         sandbox = await hosted.sandbox()
+        if is_refused:
+            hosted.simulator.fail(422, route="pause_sandbox", message="This runtime has no pause.")
         await sandbox.write_file("kept", "yes")
         await sandbox.stop()
         assert sandbox.info.status is ComputerStatus.STOPPED
