@@ -381,6 +381,7 @@ LETTERS = (
 """Of many scripts, with letters that come twice, and more of them than a keyboard has spare keys for."""
 
 
+@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 async def test_many_letters_without_a_key_are_bound_at_once_and_typed_exactly() -> None:
@@ -395,6 +396,7 @@ async def test_many_letters_without_a_key_are_bound_at_once_and_typed_exactly() 
             assert (symbols(display), left_keymaps()) == (before, left)
 
 
+@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 @pytest.mark.parametrize("after", [1, 20, 60])
@@ -427,6 +429,7 @@ async def test_letters_are_typed_one_by_one_where_the_keymap_cannot_be_sent(brok
             assert typed_text(await truth.events()) == "漢字かな交じり文"
 
 
+@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 async def test_texts_typed_at_once_do_not_mix_and_leave_the_keymap_as_it_was() -> None:
@@ -480,6 +483,7 @@ async def test_action_waits_until_another_has_let_go() -> None:
         assert "click" in machine.asked[2]
 
 
+@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @pytest.mark.parametrize(
     ("broken", "is_told"),
