@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,11 +40,6 @@ def symbols(display: str, xauthority: str | Path | None = None) -> list[str]:
     dumped = subprocess.run(dumping, env=env, capture_output=True, text=True, check=True).stdout
     lines = dumped[dumped.index("xkb_symbols") : dumped.index("xkb_geometry")].splitlines()
     return [line.strip() for line in lines[1:] if "key <" in line or "modifier_map" in line]
-
-
-def left_keymaps() -> set[Path]:
-    """Return the keymaps that were saved and not removed."""
-    return {*Path("/tmp").glob("deskhand-*.xkb*")}
 
 
 class ShellMachine(ShellDesktop):
@@ -134,7 +130,14 @@ async def a_machine(
 
 
 class BareMachine(ShellDesktop):
-    """A plain shell beside an X server that has no window manager; stdout and stderr stay apart."""
+    """A plain shell beside an X server that has no window manager; stdout and stderr stay apart.
+
+    Attributes:
+        asked: The commands, as they came.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
     @property
     def info(self) -> ComputerInfo:
@@ -151,6 +154,7 @@ class BareMachine(ShellDesktop):
         stdin: bytes | None = None,
     ) -> ExecResult:
         """Run a command."""
+        self.asked.append(command)
         given = {"PATH": os.environ["PATH"], **(env or {})}
         with anyio.move_on_after(timeout or 120):
             done = await anyio.run_process(["sh", "-c", command], input=stdin or b"", cwd=cwd, env=given, check=False)
@@ -160,6 +164,17 @@ class BareMachine(ShellDesktop):
 
     async def destroy(self) -> None:
         """Leave it to whoever opened it."""
+
+
+async def left_keymaps(machine: ShellMachine | BareMachine) -> list[str]:
+    """Return what is left on a machine of the keymaps that its commands saved.
+
+    Raises:
+        AssertionError: If they saved none.
+    """
+    saved = {path for command in machine.asked for path in re.findall(r"/tmp/deskhand-\w+\.xkb", command)}
+    assert saved
+    return (await machine.exec(f"ls -d {' '.join(f'{path}*' for path in sorted(saved))} 2>/dev/null")).output.split()
 
 
 @asynccontextmanager

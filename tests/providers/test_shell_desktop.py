@@ -381,29 +381,27 @@ LETTERS = (
 """Of many scripts, with letters that come twice, and more of them than a keyboard has spare keys for."""
 
 
-@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 async def test_many_letters_without_a_key_are_bound_at_once_and_typed_exactly() -> None:
     """On a bare X server, twice; the keymap is as it was, and nothing is left."""
     async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
-        before, left = symbols(display), left_keymaps()
+        before = symbols(display)
         assert len({letter for letter in LETTERS if not letter.isascii()}) > 60
         for _ in range(2):
             await truth.clear()
             await machine.type(LETTERS)
             assert typed_text(await truth.events()) == LETTERS
-            assert (symbols(display), left_keymaps()) == (before, left)
+            assert (symbols(display), await left_keymaps(machine)) == (before, [])
 
 
-@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 @pytest.mark.parametrize("after", [1, 20, 60])
 async def test_cancelled_typing_leaves_the_keymap_as_it_was(after: int) -> None:
     """Wherever in the text it is, what was typed is its beginning, and nothing more comes."""
     async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
-        before, left = symbols(display), left_keymaps()
+        before = symbols(display)
         async with anyio.create_task_group() as group:
             group.start_soon(machine.type, LETTERS * 3)
             with anyio.fail_after(30):
@@ -413,7 +411,7 @@ async def test_cancelled_typing_leaves_the_keymap_as_it_was(after: int) -> None:
         typed = typed_text(await truth.events())
         assert (LETTERS * 3).startswith(typed)
         assert after <= len(typed) < len(LETTERS * 3)
-        assert (symbols(display), left_keymaps()) == (before, left)
+        assert (symbols(display), await left_keymaps(machine)) == (before, [])
         await machine.type("so")
         assert typed_text(await truth.events()) == f"{typed}so"
 
@@ -429,18 +427,17 @@ async def test_letters_are_typed_one_by_one_where_the_keymap_cannot_be_sent(brok
             assert typed_text(await truth.events()) == "漢字かな交じり文"
 
 
-@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @without_xvfb_skipped
 async def test_texts_typed_at_once_do_not_mix_and_leave_the_keymap_as_it_was() -> None:
     """The keymap that the second saves is the one that was there, not the one that the first bound its letters to."""
     async with a_bare_machine() as (machine, display), x_ground_truth(display) as truth:
-        before, left = symbols(display), left_keymaps()
+        before = symbols(display)
         async with anyio.create_task_group() as group:
             group.start_soon(machine.type, "абвгдежзик" * 6)
             group.start_soon(machine.type, "λμνξοπρστυ" * 3)
         assert typed_text(await truth.events()) == "абвгдежзик" * 6 + "λμνξοπρστυ" * 3
-        assert (symbols(display), left_keymaps()) == (before, left)
+        assert (symbols(display), await left_keymaps(machine)) == (before, [])
 
 
 class HoldingMachine(ShellMachine):
@@ -483,7 +480,6 @@ async def test_action_waits_until_another_has_let_go() -> None:
         assert "click" in machine.asked[2]
 
 
-@pytest.mark.xdist_group("keymaps")
 @pytest.mark.needs_x
 @pytest.mark.parametrize(
     ("broken", "is_told"),
@@ -501,10 +497,9 @@ async def test_keymap_that_is_not_put_back_is_told(
     async with a_machine(setup=f"xkbcomp() {{ {broken}; }}\n") as (machine, behind):
         assert behind.x_access is not None
         async with x_ground_truth(*behind.x_access) as truth:
-            left = left_keymaps()
             await machine.type("漢字かな交じり文")
             assert typed_text(await truth.events()) == "漢字かな交じり文"
-        assert left_keymaps() == left
+        assert await left_keymaps(machine) == []
     assert ("keymap" in caplog.text) is is_told
 
 
