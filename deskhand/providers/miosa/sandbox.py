@@ -232,7 +232,8 @@ class MiosaSandbox(MiosaMachine):
 
     async def _pause(self) -> None:
         if "pause" not in self._api.missing:
-            with suppress(UnsupportedError, InvalidInputError):  # the route, which is remembered; or this runtime's pause
+            # There is no route for it, which is remembered, or its runtime has no pause.
+            with suppress(UnsupportedError, InvalidInputError):
                 return await self._api.do("stop a computer", self._info.id, "pause", {})
         return await self._api.do("stop a computer", self._info.id, "stop", {})
 
