@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from deskhand.testing import FakeComputer
-from deskhand.testing.simulators import E2BSimulator
+from deskhand.testing.simulators import E2BPlan, E2BSimulator
 from tests.providers.behind import shell_only
 
 OCTETS = {"content-type": "application/octet-stream"}
@@ -190,3 +190,36 @@ async def test_life_refuses_what_the_vendor_refuses() -> None:
             assert (got.status_code, got.json()["code"]) == (400, 400)
         assert (await client.delete(one, headers=key)).status_code == 204
         assert (await client.delete(one, headers=key)).status_code == 404
+
+
+async def test_the_daemon_refuses_what_the_vendor_passes_over_unseen() -> None:
+    """A field of another name is a mistake of whoever sends it, at the top and within."""
+    async with E2BSimulator(behind=shell_only) as simulator, httpx2.AsyncClient(trust_env=False) as client:
+        made = await client.post(
+            f"{simulator.base_url}/v2/sandboxes", json={"templateID": "base"}, headers={"x-api-key": simulator.key}
+        )
+        inside = {"e2b-sandbox-id": made.json()["sandboxID"], "x-access-token": made.json()["envdAccessToken"]}
+        url = f"{simulator.base_url}/filesystem.Filesystem/ListDir"
+        answer = await client.post(url, json={"path": ".", "deep": 2}, headers=inside)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_argument")
+        assert "deep" in answer.json()["message"]
+        config = {"cmd": "/bin/bash", "args": ["-l", "-c", "true"], "env": {"A": "1"}}
+        url = f"{simulator.base_url}/process.Process/Start"
+        told = await client.post(url, content=packed({"process": config}), headers={**inside, **STREAM})
+        assert b"no field 'env'" in told.content
+
+
+@pytest.mark.parametrize(("daemon", "status"), [("0.3.9", 401), ("0.4.0", 500), ("0.5.6", 500), ("0.5.7", 200)])
+async def test_an_older_daemon_refuses_what_it_does_not_know(daemon: str, status: int) -> None:
+    """A file as it is before 0.5.7, and what is nobody's before 0.4.0."""
+    plan = E2BPlan(daemon=daemon)
+    async with E2BSimulator(plan=plan, behind=shell_only) as simulator, httpx2.AsyncClient(trust_env=False) as client:
+        made = await client.post(
+            f"{simulator.base_url}/v2/sandboxes", json={"templateID": "base"}, headers={"x-api-key": simulator.key}
+        )
+        assert made.json()["envdVersion"] == daemon
+        inside = {"e2b-sandbox-id": made.json()["sandboxID"], "x-access-token": made.json()["envdAccessToken"]}
+        url = f"{simulator.base_url}/files?path=x"
+        assert (await client.post(url, content=b"x", headers={**inside, **OCTETS})).status_code == status
+        stat = await client.post(f"{simulator.base_url}/filesystem.Filesystem/Stat", json={"path": "."}, headers=inside)
+        assert stat.status_code == (401 if status == 401 else 200)

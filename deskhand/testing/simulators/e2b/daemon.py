@@ -28,7 +28,39 @@ DaemonCall: TypeAlias = Call[SimulatedSandbox]
 
 _STREAM = "application/connect+json"
 _SIGNALS = ("SIGNAL_SIGTERM", "SIGNAL_SIGKILL")
+_SELECTOR, _CONFIG = ("pid", "tag"), ("cmd", "args", "envs", "cwd")
+_SIZES = ("size",)
+_TAKES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "start": {"process": _CONFIG, "pty": _SIZES, "tag": (), "stdin": ()},
+    "attach": {"process": _SELECTOR},
+    "list_processes": {},
+    "send_input": {"process": _SELECTOR, "input": ("stdin", "pty")},
+    "send_signal": {"process": _SELECTOR, "signal": ()},
+    "close_stdin": {"process": _SELECTOR},
+    "update": {"process": _SELECTOR, "pty": _SIZES},
+    "stat": {"path": ()},
+    "list_dir": {"path": (), "depth": ()},
+    "make_dir": {"path": ()},
+    "move": {"source": (), "destination": ()},
+    "remove": {"path": ()},
+}
+"""The fields of each call, and those within. The vendor's daemon passes over others, so that a mistake goes unseen."""
 _KINDS = {"file": "FILE_TYPE_FILE", "directory": "FILE_TYPE_DIRECTORY", "symlink": "FILE_TYPE_SYMLINK"}
+
+
+def check_message(route: str, body: Mapping[str, JsonValue]) -> None:
+    """Checks that a call holds what the vendor's has and nothing else.
+
+    Raises:
+        ApiError: If it holds more.
+    """
+    takes = _TAKES[route]
+    for name, value in body.items():
+        if name not in takes:
+            raise ApiError(400, f"{route} has no field {name!r}")
+        unknown = set(value) - set(takes[name]) if isinstance(value, dict) and takes[name] else set()
+        if unknown:
+            raise ApiError(400, f"{route}.{name} has no field {min(unknown)!r}")
 
 
 class Daemon:
@@ -40,6 +72,7 @@ class Daemon:
         """Starts a process and follows it."""
         self._check_stream(call)
         body = opened(call.content)
+        check_message("start", body)
         config = _object(body, "process")
         _text(config, "cmd")
         args, envs = config.get("args", []), config.get("envs", {})
@@ -61,7 +94,9 @@ class Daemon:
     async def attach(self, call: DaemonCall) -> Answer:
         """Follows a process that runs."""
         self._check_stream(call)
-        return self._followed(call, call.caller.processes.find(_object(opened(call.content), "process")))
+        body = opened(call.content)
+        check_message("attach", body)
+        return self._followed(call, call.caller.processes.find(_object(body, "process")))
 
     def _followed(self, call: DaemonCall, process: Process) -> Answer:
         seconds, silence = call.headers.get("connect-timeout-ms"), call.headers.get("keepalive-ping-interval")
@@ -98,10 +133,12 @@ class Daemon:
 
     async def list_processes(self, call: DaemonCall) -> Answer:
         """Lists what runs."""
+        check_message("list_processes", call.body)
         return json_answer({"processes": [one.as_json() for one in call.caller.processes.running.values()]})
 
     async def send_input(self, call: DaemonCall) -> Answer:
         """Gives a process input."""
+        check_message("send_input", call.body)
         process = call.caller.processes.find(_object(call.body, "process"))
         given = _object(call.body, "input")
         kind = "pty" if process.is_terminal else "stdin"
@@ -121,6 +158,7 @@ class Daemon:
 
     async def send_signal(self, call: DaemonCall) -> Answer:
         """Sends a process a signal; either of the two ends it here."""
+        check_message("send_signal", call.body)
         process = call.caller.processes.find(_object(call.body, "process"))
         if call.body.get("signal") not in _SIGNALS:
             raise ApiError(400, "invalid signal")
@@ -129,11 +167,13 @@ class Daemon:
 
     async def close_stdin(self, call: DaemonCall) -> Answer:
         """Tells a process that its input is complete."""
+        check_message("close_stdin", call.body)
         call.caller.processes.find(_object(call.body, "process")).input_closed.set()
         return json_answer({})
 
     async def update(self, call: DaemonCall) -> Answer:
         """Changes a terminal's size."""
+        check_message("update", call.body)
         process = call.caller.processes.find(_object(call.body, "process"))
         columns, rows = _size(_object(call.body, "pty"))
         if not process.is_terminal:
@@ -147,11 +187,13 @@ class Daemon:
 
     async def stat(self, call: DaemonCall) -> Answer:
         """Describes a path."""
+        check_message("stat", call.body)
         machine, path = call.caller.on(), _text(call.body, "path")
         return json_answer({"entry": await self._entry(machine, path)})
 
     async def list_dir(self, call: DaemonCall) -> Answer:
         """Lists a folder."""
+        check_message("list_dir", call.body)
         machine, path = call.caller.on(), _text(call.body, "path")
         if call.body.get("depth", 1) not in {0, 1}:
             raise ApiError(501, "the simulator lists one level")
@@ -165,6 +207,7 @@ class Daemon:
 
     async def make_dir(self, call: DaemonCall) -> Answer:
         """Makes a folder and those above it."""
+        check_message("make_dir", call.body)
         machine, path = call.caller.on(), _text(call.body, "path")
         try:
             await machine.stat(path)
@@ -175,6 +218,7 @@ class Daemon:
 
     async def move(self, call: DaemonCall) -> Answer:
         """Moves a file over whatever is there."""
+        check_message("move", call.body)
         machine = call.caller.on()
         source, destination = _text(call.body, "source"), _text(call.body, "destination")
         await self._entry(machine, source)
@@ -189,6 +233,7 @@ class Daemon:
 
     async def remove(self, call: DaemonCall) -> Answer:
         """Removes a path and all below it; what is not there is removed already."""
+        check_message("remove", call.body)
         machine, path = call.caller.on(), _text(call.body, "path")
         try:
             await machine.delete(path, recursive=True)
