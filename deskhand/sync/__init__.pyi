@@ -1112,7 +1112,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     def stop(self) -> None:
         """Pause it, its memory kept; that it is paused already is no error. Its time does not go on meanwhile."""
 
-    def start(self) -> None:
+    def start(self, *, from_disk: bool = False) -> None:
         """Let it go on where it was paused, for as long as it was given at first."""
 
     def refresh(self) -> ComputerInfo:

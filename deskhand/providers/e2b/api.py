@@ -99,7 +99,7 @@ ROWS: Final = (
     FailureRow(
         409,
         "sandbox_snapshot_guest_agent_unresponsive",
-        Failure(ConflictError, "no", hint="its memory cannot be restored: it has to be resumed from its disk alone"),
+        Failure(ConflictError, "no", hint="its memory cannot be restored: start(from_disk=True) starts it anew"),
     ),
     FailureRow(409, "idempotency_in_progress", Failure(OverloadedError, None, True, _AGAIN)),
     FailureRow(409, "idempotency_outcome_unknown", Failure(ProviderError, "unknown")),

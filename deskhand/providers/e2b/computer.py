@@ -266,18 +266,23 @@ class E2BComputer(RestoringComputer, ShellDesktop):
                 await self._api.act("pause a sandbox", self._info.id, "pause", {})
         self._info = replace(self._info, status=ComputerStatus.PAUSED)
 
-    async def start(self) -> None:
-        """Let it go on where it was paused, for as long as it was given at first."""
+    async def start(self, *, from_disk: bool = False) -> None:
+        """Let it go on where it was paused, for as long as it was given at first.
+
+        Args:
+            from_disk: Whether it starts anew from its disk, its memory lost: the way for one whose memory E2B cannot
+                restore.
+        """
         if self._info.status is ComputerStatus.DESTROYED:
             self._check_there()
         self.require(Capability.PAUSE)
         async with self._noticing():
-            answer = await self._api.act(
-                "resume a sandbox", self._info.id, "connect", {"timeout": seconds_of(self._ttl)}
-            )
+            body = {"timeout": seconds_of(self._ttl), **({"memory": False} if from_disk else {})}
+            answer = await self._api.act("resume a sandbox", self._info.id, "connect", body)
             fields = _object(answer)
             self._processes.daemon = self._api.daemon({**self._info.raw, **fields})
             self._info = replace(self._info, status=ComputerStatus.RUNNING)
+            self._is_new = self._is_new or from_disk  # its desktop is not up
             await self.wait_until_up()
 
     async def refresh(self) -> ComputerInfo:

@@ -58,7 +58,7 @@ API: list[tuple[int, str, str, Kind, str, bool, str]] = [
     (403, "forbidden", "", PermissionDeniedError, "no", False, ""),
     (404, "template 'x' not found", "", NotFoundError, "no", False, "template list"),
     (404, "no such route", "", UnsupportedError, "no", False, "capabilities"),
-    (409, "no", "sandbox_snapshot_guest_agent_unresponsive", ConflictError, "no", False, "disk alone"),
+    (409, "no", "sandbox_snapshot_guest_agent_unresponsive", ConflictError, "no", False, "from_disk"),
     (409, "no", "idempotency_in_progress", OverloadedError, "unknown", True, "again"),
     (409, "no", "idempotency_outcome_unknown", ProviderError, "unknown", False, ""),
     (429, "you have reached the maximum number of concurrent sandboxes", "", QuotaError, "no", False, "pause one"),

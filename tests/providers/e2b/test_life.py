@@ -297,3 +297,22 @@ async def test_creation_that_was_refused_for_now_is_no_doubt(status: int, code: 
         with pytest.raises(OverloadedError) as caught:
             await hosted.create()
         assert (caught.value.effect, hosted.simulator.asked("list")) == ("no", [])
+
+
+async def test_sandbox_whose_memory_cannot_be_restored_starts_from_its_disk() -> None:
+    """That is refused first, with the way to it; its files are there, and it is asked for its memory no more."""
+    async with e2b(shell_only) as hosted:
+        computer = await hosted.create()
+        await computer.write_file("kept", "on disk")
+        await computer.stop()
+        hosted.simulator.fail(
+            409, route="connect", extra={"error_code": "sandbox_snapshot_guest_agent_unresponsive"}, message="no"
+        )
+        with pytest.raises(ConflictError) as caught:
+            await computer.start()
+        assert caught.value.hint is not None
+        assert "start(from_disk=True)" in caught.value.hint
+        await computer.start(from_disk=True)
+        assert await computer.read_bytes("kept") == b"on disk"
+        asked = [request.body for request in hosted.simulator.asked("connect")]
+        assert [isinstance(body, dict) and body.get("memory") for body in asked] == [None, False]
