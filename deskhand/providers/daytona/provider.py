@@ -97,7 +97,8 @@ class DaytonaProvider(HostedProvider):
             spec: ``cpus``, ``memory`` and ``disk`` need an ``image``, as a snapshot has its own; ``ttl`` counts from
                 its creation, whatever it does; ``metadata`` are its labels.
             **vendor_options: ``snapshot``, ``target``, ``user``, ``public``, ``network_block_all``,
-                ``auto_stop_minutes``, ``auto_archive_minutes`` and ``auto_delete_minutes``, as Daytona has them.
+                ``network_allow_list``, ``domain_allow_list``, ``auto_stop_minutes``, ``auto_pause_minutes``,
+                ``auto_archive_minutes`` and ``auto_delete_minutes``, as Daytona has them.
 
         Raises:
             InvalidInputError: If the spec or an option cannot be honoured.

@@ -29,7 +29,10 @@ _OPTIONS: Final[Mapping[str, tuple[str, type]]] = {
     "user": ("user", str),
     "public": ("public", bool),
     "network_block_all": ("networkBlockAll", bool),
+    "network_allow_list": ("networkAllowList", str),
+    "domain_allow_list": ("domainAllowList", str),
     "auto_stop_minutes": ("autoStopInterval", int),
+    "auto_pause_minutes": ("autoPauseInterval", int),
     "auto_archive_minutes": ("autoArchiveInterval", int),
     "auto_delete_minutes": ("autoDeleteInterval", int),
 }
@@ -55,12 +58,16 @@ def creation_body(
     """
     body: dict[str, object] = {
         "name": name,
-        "autoStopInterval": IDLE_MINUTES,
+        "autoStopInterval": 0 if options.get("auto_pause_minutes") else IDLE_MINUTES,
         "autoDeleteInterval": STOPPED_MINUTES,
         **({"target": target} if target else {}),
         **_checked(options),
         **_sizes(spec),
     }
+    if body["autoStopInterval"] and body.get("autoPauseInterval"):
+        raise InvalidInputError(
+            "an idle sandbox is stopped or paused, not both", hint="leave out auto_stop_minutes", provider=NAME
+        )
     check_command("", spec.env)
     env = {str(key): value for key, value in spec.env.items()}
     if spec.screen is not None:

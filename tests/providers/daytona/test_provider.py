@@ -65,6 +65,17 @@ async def test_spec_and_options_reach_the_vendor_in_its_words() -> None:
         assert "env" not in info.raw
 
 
+async def test_idle_sandbox_is_paused_in_place_of_stopped_where_that_is_wanted() -> None:
+    """The vendor takes one of the two; what its sandboxes may reach is told in its words."""
+    async with daytona() as hosted:
+        await hosted.create(network_allow_list="10.0.0.0/8", domain_allow_list="example.org", auto_pause_minutes=7)
+        [asked] = hosted.simulator.asked("create")
+        assert isinstance(asked.body, dict)
+        names = ("autoStopInterval", "autoPauseInterval", "networkAllowList", "domainAllowList")
+        assert [asked.body[name] for name in names] == [0, 7, "10.0.0.0/8", "example.org"]
+        await hosted.create(auto_stop_minutes=5, auto_pause_minutes=0)
+
+
 @pytest.mark.parametrize(
     ("spec", "options", "said"),
     [
@@ -83,6 +94,7 @@ async def test_spec_and_options_reach_the_vendor_in_its_words() -> None:
         (ComputerSpec(), {"snapshott": "s"}, "did you mean 'snapshot'"),
         (ComputerSpec(), {"public": "yes"}, "True or False"),
         (ComputerSpec(), {"auto_stop_minutes": True}, "whole number"),
+        (ComputerSpec(), {"auto_stop_minutes": 5, "auto_pause_minutes": 5}, "not both"),
     ],
 )
 async def test_what_cannot_be_honoured_is_refused_before_anything_is_sent(

@@ -111,6 +111,8 @@ class Control:
                 raise ApiError(400, f"{name} must hold strings alone")
         if any(name in body for name in _SIZES) and "buildInfo" not in body:
             raise ApiError(400, "Cannot specify Sandbox resources when using a snapshot")
+        if body.get("autoStopInterval") and body.get("autoPauseInterval"):
+            raise ApiError(400, "autoStopInterval and autoPauseInterval are mutually exclusive")
         build = body.get("buildInfo")
         if build is not None and not isinstance(build.get("dockerfileContent"), str):
             raise ApiError(400, "buildInfo.dockerfileContent must be a string")
