@@ -259,6 +259,14 @@ async def test_whoever_takes_no_json_is_refused_before_the_key_is_looked_at(acce
         assert (await client.http.post(url, headers={"accept": accept})).status_code == status
 
 
+@pytest.mark.parametrize("path", ["/computers?workspace=ours", "/computers/any/embed?view-only=1", "/computers/any?x="])
+async def test_parameter_that_no_route_has_is_refused(path: str) -> None:
+    """A name that is written wrong is not passed over."""
+    async with served() as client:
+        status, told = await client.ask("GET", path)
+        assert (status, told["error"]["code"]) == (400, "BAD_REQUEST")
+
+
 async def test_plan_and_balance_limit_what_costs_money() -> None:
     """Creating, copying, restoring, starting and the vendor's agent."""
     async with served(plan=MiosaPlan(computers=1)) as client:

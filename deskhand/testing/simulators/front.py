@@ -151,6 +151,8 @@ class Front:
         caller = self._vendor.admit(request, route, found.path)
         if len(content) > self._vendor.most_body:
             raise ApiError(413, "Request body too large")
+        if route.query is not None and (unknown := {*request.query_params} - route.query):
+            raise ApiError(400, f"Unknown parameter: {', '.join(sorted(unknown))}")
         form: Mapping[str, str | tuple[str, str, bytes]] = {}
         body: Json = {}
         if route.takes == "form":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-__all__ = ["Found", "Route", "Router", "Takes"]
+__all__ = ["Found", "Route", "Router", "Takes", "with_queries"]
 
 Takes: TypeAlias = Literal["json", "form", "bytes", "envelope"]
 """What the body of a request is: a JSON object, a form, or for the route to read: bytes, or JSON behind a head."""
@@ -22,12 +22,14 @@ class Route:
         method: The HTTP method; ``WEBSOCKET`` for a socket.
         paths: The paths; ``{id}`` is a variable part without a slash, ``{path*}`` one that may have some.
         takes: What its body is.
+        query: The parameters of its query, of which no other is let through; ``None`` leaves that to the route.
     """
 
     name: str
     method: str
     paths: tuple[str, ...]
     takes: Takes = "json"
+    query: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class Found:
     def name(self) -> str | None:
         """The route's name."""
         return None if self.route is None else self.route.name
+
+
+def with_queries(table: Sequence[Route], queries: Mapping[str, Sequence[str] | None]) -> tuple[Route, ...]:
+    """Returns routes that let no parameter through but those named of each; ``None`` leaves it to the route."""
+    named = {route.name: queries.get(route.name, ()) for route in table if route.method != "WEBSOCKET"}
+    return tuple(
+        route if (names := named.get(route.name)) is None else replace(route, query=frozenset(names)) for route in table
+    )
 
 
 class Router:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deskhand.testing.simulators.routing import Route
+from deskhand.testing.simulators.routing import Route, with_queries
 
 __all__ = ["MIOSA_ROUTES", "MODEL_ROUTES", "TABLE"]
 
@@ -14,7 +14,7 @@ _SNAPSHOT = f"{_ONE}/snapshots/{{snapshot}}"
 _SESSION = f"{_ONE}/control/sessions/{{session}}"
 _SANDBOX = f"{_API}/sandboxes/{{id}}"
 
-TABLE: tuple[Route, ...] = (
+_ROUTES: tuple[Route, ...] = (
     Route("create", "POST", (f"{_API}/computers",)),
     Route("list", "GET", (f"{_API}/computers",)),
     Route("get", "GET", (_ONE,)),
@@ -98,6 +98,24 @@ TABLE: tuple[Route, ...] = (
     Route("expose_sandbox_port", "POST", (f"{_SANDBOX}/expose",)),
     Route("chat", "POST", (f"{_API}/intelligence/chat/completions",), takes="bytes"),
     Route("list_models", "GET", (f"{_API}/intelligence/models",)),
+)
+
+_PATH = ("path",)
+TABLE = with_queries(
+    _ROUTES,
+    {
+        "list": ("workspace_id",),
+        "download_file": _PATH,
+        "list_files": _PATH,
+        "read_folder": _PATH,
+        "embed": ("ttl", "mode", "view_only"),
+        "usage": ("group_by", "period", "start", "end"),
+        "create_sandbox": None,
+        "list_sandboxes": None,
+        "download_sandbox_file": _PATH,
+        "list_sandbox_files": ("path", "depth"),
+        "list_models": None,
+    },
 )
 
 MODEL_ROUTES = frozenset({"chat", "list_models"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deskhand.testing.simulators.routing import Route
+from deskhand.testing.simulators.routing import Route, with_queries
 
 __all__ = ["OPENCOMPUTERS_ROUTES", "TABLE"]
 
@@ -12,7 +12,7 @@ _JOB = f"{_HOST}/exec/{{job}}"
 _TUNNEL = f"{_HOST}/tunnels/{{tunnel}}"
 _SESSION = f"{_HOST}/agent/sessions/{{session}}"
 
-TABLE: tuple[Route, ...] = (
+_ROUTES: tuple[Route, ...] = (
     Route("list_hosts", "GET", (_HOSTS,)),
     Route("register", "POST", (_HOSTS,)),
     Route("get", "GET", (_HOST,)),
@@ -41,6 +41,19 @@ TABLE: tuple[Route, ...] = (
     Route("get_session", "GET", (_SESSION,)),
     Route("follow_session", "GET", (f"{_SESSION}/events",)),
     Route("cancel_session", "DELETE", (_SESSION,)),
+)
+
+_PATH = ("path",)
+TABLE = with_queries(
+    _ROUTES,
+    {
+        "list_hosts": ("page", "per_page", "tag"),
+        "list_jobs": ("limit",),
+        "list_files": _PATH,
+        "delete_file": ("path", "recursive"),
+        "stat_file": _PATH,
+        "download": _PATH,
+    },
 )
 
 OPENCOMPUTERS_ROUTES: tuple[str, ...] = tuple(route.name for route in TABLE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from deskhand.testing.simulators.routing import Route
+from deskhand.testing.simulators.routing import Route, with_queries
 
 __all__ = ["ORGO_ROUTES", "TABLE", "paths_of"]
 
 _ACTION = "/api/computers/{id}"
-TABLE: tuple[Route, ...] = (
+_ROUTES: tuple[Route, ...] = (
     Route("list_workspaces", "GET", ("/api/workspaces", "/api/projects")),
     Route("create_workspace", "POST", ("/api/workspaces", "/api/projects")),
     Route("find_workspace", "GET", ("/api/workspaces/by-name/{name}", "/api/projects/by-name/{name}")),
@@ -54,6 +54,15 @@ TABLE: tuple[Route, ...] = (
     Route("events", "WEBSOCKET", ("/desktops/{instance}/ws/events",)),
 )
 
+TABLE = with_queries(
+    _ROUTES,
+    {
+        "screenshot": ("response_format",),
+        "list_files": ("projectId", "desktopId"),
+        "download_file": ("id",),
+        "delete_file": ("id",),
+    },
+)
 
 ORGO_ROUTES: tuple[str, ...] = tuple(route.name for route in TABLE)
 """The names of all routes that the simulator has, each of which can be removed."""
