@@ -251,7 +251,11 @@ class Terminal(abc.ABC):
 
     @abc.abstractmethod
     async def send(self, data: bytes) -> None:
-        """Send input, as typed."""
+        """Send input, as typed.
+
+        Raises:
+            ConflictError: If the shell has ended.
+        """
 
     @abc.abstractmethod
     async def resize(self, columns: int, rows: int) -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from deskhand.errors import InvalidInputError
+from deskhand.errors import ConflictError, InvalidInputError
 from deskhand.providers.contract import DEFAULT_TIMEOUT, KEPT_OUTPUT
 
-__all__ = ["LONGEST_COMMAND", "KeptOutput", "check_command", "check_terminal_size", "checked_timeout", "timed_out"]
+__all__ = [
+    "LONGEST_COMMAND",
+    "KeptOutput",
+    "check_command",
+    "check_terminal_size",
+    "checked_timeout",
+    "shell_ended",
+    "timed_out",
+]
 
 LONGEST_COMMAND = 128 * 1024 - 1
 """Bytes of one argument of a program, as Linux has it."""
@@ -52,6 +60,11 @@ def check_terminal_size(columns: int, rows: int, *, most: int = 1_000) -> None:
     for name, value in (("columns", columns), ("rows", rows)):
         if isinstance(value, bool) or not 1 <= value <= most:
             raise InvalidInputError(f"{name} is {value!r}; allowed is 1 to {most}")
+
+
+def shell_ended(provider: str) -> ConflictError:
+    """Return the error of typing into a terminal whose shell has ended: nobody gets what is typed."""
+    return ConflictError("the terminal's shell has ended", hint="open another terminal", provider=provider, effect="no")
 
 
 def timed_out(seconds: float) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 
+from deskhand.errors import ConflictError
 from deskhand.providers import Terminal
 
 
@@ -33,3 +35,5 @@ async def runs_a_shell(terminal: Terminal) -> None:
     async for _ in terminal:
         pass
     assert terminal.exit_code == 3
+    with pytest.raises(ConflictError, match="shell has ended"):
+        await terminal.send(b"echo for nobody\r")

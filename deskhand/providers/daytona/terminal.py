@@ -28,7 +28,7 @@ from deskhand.errors import (
 )
 from deskhand.providers.contract import Terminal
 from deskhand.providers.daytona.api import NAME, OPERATIONS, DaytonaApi
-from deskhand.providers.execution import check_terminal_size
+from deskhand.providers.execution import check_terminal_size, shell_ended
 from deskhand.providers.http.sockets import CLOSE, connect_socket
 
 if TYPE_CHECKING:
@@ -158,12 +158,17 @@ class DaytonaTerminal(Terminal):
         """Send input, as typed."""
         from websockets.exceptions import ConnectionClosed
 
+        if self._is_exit_told:
+            raise shell_ended(NAME)
         if not data:
             return
         try:
             await self._socket.send(data)
         except ConnectionClosed as closed:
-            raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no") from closed
+            if closed.rcvd is not None and closed.rcvd.code == _NORMAL:
+                raise shell_ended(NAME) from closed
+            said = "the connection to daytona's terminal broke"
+            raise ConnectionLostError(said, provider=NAME, effect="no") from closed
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""

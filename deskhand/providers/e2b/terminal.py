@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from deskhand.errors import ConnectionLostError, NotFoundError, UnsupportedError
+from deskhand.errors import NotFoundError, UnsupportedError
 from deskhand.providers.contract import Terminal
 from deskhand.providers.e2b.api import NAME
 from deskhand.providers.e2b.processes import Process, Processes
-from deskhand.providers.execution import check_terminal_size
+from deskhand.providers.execution import check_terminal_size, shell_ended
 
 __all__ = ["open_terminal"]
 
@@ -52,7 +52,7 @@ class E2BTerminal(Terminal):
             self._deaf()
             raise
         except NotFoundError as error:
-            raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no", retryable=False) from error
+            raise shell_ended(NAME) from error
 
     async def resize(self, columns: int, rows: int) -> None:
         """Change the size in characters."""
@@ -60,7 +60,7 @@ class E2BTerminal(Terminal):
         try:
             await self._process.resize(columns, rows)
         except NotFoundError as error:
-            raise ConnectionLostError("the terminal has ended", provider=NAME, effect="no", retryable=False) from error
+            raise shell_ended(NAME) from error
 
     async def kill(self) -> None:
         """End the shell and everything it started."""

@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from deskhand.errors import ComputerGoneError, InvalidInputError
+from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import Terminal
+from deskhand.providers.execution import shell_ended
 from deskhand.providers.local.commands import end_process
 from deskhand.providers.local.output import PipeReader
 from deskhand.providers.local.sandbox import Process, Sandbox, out_of_descriptors
@@ -62,13 +63,13 @@ class _LocalTerminal(Terminal):
             view = memoryview(data)
             while view:
                 if self._process.ended:
-                    raise ComputerGoneError("the terminal's shell has ended", effect="no", provider="local")
+                    raise shell_ended("local")
                 try:
                     view = view[os.write(self._descriptor, view) :]
                 except BlockingIOError:
                     await anyio.wait_writable(self._descriptor)
                 except OSError as error:
-                    raise ComputerGoneError("the terminal's shell has ended", effect="no", provider="local") from error
+                    raise shell_ended("local") from error
 
     async def resize(self, columns: int, rows: int) -> None:
         check_size(columns, rows)

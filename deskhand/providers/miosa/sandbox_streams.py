@@ -12,14 +12,13 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from deskhand.errors import (
-    ConnectionLostError,
     DeskhandError,
     FileMissingError,
     NotFoundError,
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
-from deskhand.providers.execution import check_terminal_size, checked_timeout
+from deskhand.providers.execution import check_terminal_size, checked_timeout, shell_ended
 from deskhand.providers.http import Stream
 from deskhand.providers.http.events import ServerEvent, ServerEvents, event_fields
 from deskhand.providers.http.sockets import CLOSE
@@ -191,13 +190,14 @@ class SandboxTerminal(Terminal):
         await self._send({"type": "resize", "cols": columns, "rows": rows})
 
     async def _send(self, message: Mapping[str, object]) -> None:
+        if self.is_over:
+            raise shell_ended(NAME)
         from websockets.exceptions import ConnectionClosed
 
         try:
             await self._socket.send(to_json(message).decode())
         except ConnectionClosed as closed:
-            ended = ConnectionLostError("the shell has ended", provider=NAME, effect="no")
-            raise closed_as(closed) or ended from closed
+            raise closed_as(closed) or shell_ended(NAME) from closed
 
     async def kill(self) -> None:
         """End the shell: MIOSA ends it when its socket is closed."""

@@ -26,7 +26,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
-from deskhand.providers.execution import check_terminal_size, checked_timeout
+from deskhand.providers.execution import check_terminal_size, checked_timeout, shell_ended
 from deskhand.providers.http.sockets import CLOSE, connect_socket
 from deskhand.providers.miosa.api import NAME, MiosaApi
 from deskhand.providers.miosa.service import socket_url
@@ -105,15 +105,17 @@ class _Frames:
         """Send a frame.
 
         Raises:
-            ConnectionLostError: If the program has ended, or the connection broke.
+            ConflictError: If the program has ended.
+            ConnectionLostError: If the connection broke.
         """
+        if self.has_ended:
+            raise shell_ended(NAME)
         from websockets.exceptions import ConnectionClosed
 
         try:
             await self._socket.send(to_json(message).decode())
         except ConnectionClosed as closed:
-            error = closed_as(closed) or ConnectionLostError("the program has ended", provider=NAME, effect="no")
-            raise error from closed
+            raise closed_as(closed) or shell_ended(NAME) from closed
 
     async def kill(self) -> None:
         """End the program."""

@@ -22,7 +22,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.contract import Terminal
-from deskhand.providers.execution import check_terminal_size
+from deskhand.providers.execution import check_terminal_size, shell_ended
 from deskhand.providers.http.sockets import CLOSE, connect_socket
 from deskhand.providers.orgo.api import NAME
 
@@ -145,6 +145,8 @@ class OrgoTerminal(Terminal):
     async def send(self, data: bytes) -> None:
         """Send input, as typed; a character that is cut in two is sent once it is whole."""
         text = self._decoder.decode(data)
+        if self._ended:
+            raise shell_ended(NAME)
         if text:
             await self._send({"type": "input", "data": text})
 
@@ -159,8 +161,7 @@ class OrgoTerminal(Terminal):
         try:
             await self._socket.send(to_json(message).decode())
         except ConnectionClosed as closed:
-            error = self._closed(closed)
-            raise error or ConnectionLostError("the terminal has ended", provider=NAME, effect="no") from closed
+            raise self._closed(closed) or shell_ended(NAME) from closed
 
     async def kill(self) -> None:
         """End the shell: the server does when the socket closes."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from deskhand.errors import DeadlineExceededError, FileMissingError, InvalidInputError
+from deskhand.errors import ConflictError, DeadlineExceededError, FileMissingError, InvalidInputError
 from deskhand.providers import Capability, ExecStream, Terminal
 from deskhand.providers.contract import KEPT_OUTPUT
 from deskhand.testing.conformance import case as kit
@@ -335,7 +335,7 @@ async def terminal_has_the_size_it_is_given(target: Target) -> None:
 
 @_case(Capability.TERMINAL)
 async def terminal_interrupts_and_ends(target: Target) -> None:
-    """ctrl+c ends the command that runs, and the shell's end ends the terminal with its exit code."""
+    """ctrl+c ends the command that runs; a terminal whose shell has ended has its exit code and takes no input."""
     async with target.computer.terminal() as terminal:
         await terminal.send(b"(echo begun''; sleep 60)\r")
         await _until(terminal, b"begun\r\n")
@@ -353,6 +353,8 @@ async def terminal_interrupts_and_ends(target: Target) -> None:
             async for data in terminal:
                 seen += data
         expect_equal(f"the exit code, having shown {kit.shortened(seen)},", terminal.exit_code, 7)
+        with refuses(ConflictError, "typing into a terminal whose shell has ended"):
+            await terminal.send(b"echo nobody\r")
 
 
 @_case(Capability.TERMINAL)

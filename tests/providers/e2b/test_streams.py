@@ -13,7 +13,6 @@ import httpx2
 import pytest
 
 from deskhand.errors import (
-    ConnectionLostError,
     DeskhandError,
     InvalidInputError,
     OutcomeUnknownError,
@@ -173,7 +172,7 @@ async def test_terminal_runs_a_shell_of_the_size_that_is_asked_for() -> None:
             assert terminal.exit_code == 3
             uses: list[Callable[[], Awaitable[None]]] = [lambda: terminal.send(b"x"), lambda: terminal.resize(80, 24)]
             for use in uses:
-                with pytest.raises(ConnectionLostError) as caught:
+                with pytest.raises(ConflictError, match="shell has ended") as caught:
                     await use()
                 assert (caught.value.effect, caught.value.retryable) == ("no", False)
 

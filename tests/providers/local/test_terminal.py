@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from deskhand.errors import ComputerGoneError, InvalidInputError
+from deskhand.errors import ConflictError, InvalidInputError
 from deskhand.providers import Terminal
 from tests.providers.local.machines import a_computer, processes_with
 
@@ -58,7 +58,7 @@ async def test_terminal_ends_with_its_shell() -> None:
             shown = b"".join([data async for data in terminal])
         assert b"last-3" in shown
         assert terminal.exit_code == 5
-        with pytest.raises(ComputerGoneError):
+        with pytest.raises(ConflictError, match="shell has ended"):
             await terminal.send(b"x")
 
 
