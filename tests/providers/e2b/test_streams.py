@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from deskhand.errors import (
+    ConflictError,
     DeskhandError,
     InvalidInputError,
     OutcomeUnknownError,
