@@ -35,6 +35,7 @@ BEYOND = {
     "type_combining_marks": "lose",
     "type_five_hundred_characters": "lose",
     "type_in_turn": "lose",
+    "type_many_different_characters": "lose",
 }
 """Cases with a key, a button or a text that the server has no way for, and what the refusal then says."""
 
