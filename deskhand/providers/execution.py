@@ -47,6 +47,8 @@ def check_command(command: str, env: Mapping[str, str] | None = None) -> None:
             f"the command is longer than {LONGEST_COMMAND} bytes", hint="write it to a file and run that"
         )
     for name, value in (env or {}).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise InvalidInputError(f"{name!r} cannot be an environment variable", hint="name and value are text")
         if not name or "=" in name or "\0" in name + value:
             raise InvalidInputError(f"{name!r} cannot be an environment variable", hint="no '=' in names, no NUL")
 

@@ -29,6 +29,7 @@ from deskhand.providers.cua.server import MOST_IDLE, CuaServer
 from deskhand.providers.hosted import HostedProvider
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.options import check_option
+from deskhand.providers.specs import checked_spec
 
 __all__ = ["CuaProvider"]
 
@@ -144,7 +145,7 @@ class CuaProvider(HostedProvider):
             ConflictError: If that one runs already.
             QuotaError: If none is stopped.
         """
-        owner, spec, cloud = self._owned(), spec or ComputerSpec(), self._cloud()
+        owner, spec, cloud = self._owned(), checked_spec(spec), self._cloud()
         if not name.strip() or not name.isprintable():
             raise InvalidInputError(f"{name!r} cannot be a name")
         _check_spec(spec)
@@ -296,7 +297,7 @@ def _check_spec(spec: ComputerSpec) -> None:
         InvalidInputError: Naming the first.
     """
     for field in _SPEC:
-        if getattr(spec, field):
+        if getattr(spec, field) not in (None, {}):
             raise InvalidInputError(
                 f"cua takes no {field} for a machine: it is as it was made",
                 hint="give env to each exec" if field == "env" else "leave it out",

@@ -27,6 +27,7 @@ from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.ownership import Hosted
 from deskhand.providers.restoring import Kin
+from deskhand.providers.specs import checked_spec
 from deskhand.retry import Clock
 
 __all__ = ["DaytonaProvider"]
@@ -107,7 +108,7 @@ class DaytonaProvider(HostedProvider):
         """
         self._owned()
         unique = unique_name(name)
-        return await self._make(unique, creation_body(unique, spec or ComputerSpec(), vendor_options, self._target))
+        return await self._make(unique, creation_body(unique, checked_spec(spec), vendor_options, self._target))
 
     async def _make(self, unique: str, body: Mapping[str, object]) -> DaytonaComputer:
         """Have a sandbox created, which is owned, and found by its name where the answer is lost."""

@@ -39,6 +39,7 @@ from deskhand.providers.e2b.request import DEFAULT_TTL, creation_body, restorati
 from deskhand.providers.hosted import HostedProvider, oldest_first
 from deskhand.providers.http import HttpClient, OwnClient
 from deskhand.providers.restoring import Kin
+from deskhand.providers.specs import checked_spec
 from deskhand.retry import Clock
 
 __all__ = ["E2BProvider"]
@@ -137,7 +138,7 @@ class E2BProvider(HostedProvider):
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
         self._owned()
-        spec = spec or ComputerSpec()
+        spec = checked_spec(spec)
         unique = unique_name(name)
         screen = None if spec.screen is None else Screen(*spec.screen)
         ttl = DEFAULT_TTL if spec.ttl is None else spec.ttl

@@ -12,7 +12,6 @@ from deskhand.providers.contract import ComputerSpec, Screen
 from deskhand.providers.creation import unique_name
 from deskhand.providers.e2b.api import NAME, NAMED
 from deskhand.providers.e2b.desktop import DISPLAY
-from deskhand.providers.execution import check_command
 from deskhand.providers.options import check_option
 
 __all__ = ["DEFAULT_TTL", "creation_body", "restoration_body", "seconds_of", "snapshot_name"]
@@ -41,7 +40,6 @@ def creation_body(name: str, spec: ComputerSpec, options: Mapping[str, object]) 
             )
     if spec.screen is not None:
         _check_screen(Screen(*spec.screen))
-    check_command("", spec.env)
     if NAMED in spec.metadata:
         raise InvalidInputError(f"the metadata {NAMED!r} is taken")
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import math
 import os
 from collections.abc import Mapping
 from types import TracebackType
@@ -16,12 +15,12 @@ import anyio.to_thread
 from deskhand.errors import ComputerGoneError, ConflictError, InvalidInputError
 from deskhand.ids import new_id
 from deskhand.providers.contract import ComputeProvider, ComputerInfo, ComputerSpec, ExternalComputer, Screen
-from deskhand.providers.local.commands import check_command
 from deskhand.providers.local.computer import DEFAULT_SCREEN, LocalComputer, LocalSettings
 from deskhand.providers.local.folder import remove_stale_folders
 from deskhand.providers.local.pool import Guest, Holding, WarmPool
 from deskhand.providers.local.share import list_shared
 from deskhand.providers.options import check_option
+from deskhand.providers.specs import checked_spec
 
 __all__ = ["LocalProvider"]
 
@@ -97,7 +96,7 @@ class LocalProvider(ComputeProvider):
             InvalidInputError: If the spec or an option cannot be honoured.
             ConfigError: If the machine lacks what it takes.
         """
-        spec = spec or ComputerSpec()
+        spec = checked_spec(spec)
         _check_name(name)
         settings = self._settings(spec, vendor_options)
         holding = self._pool.take() if settings == self._defaults else None
@@ -162,9 +161,6 @@ class LocalProvider(ComputeProvider):
                     hint=f"leave {field} out, or use a hosted provider",
                     provider="local",
                 )
-        if spec.ttl is not None and not (spec.ttl > 0 and math.isfinite(spec.ttl)):
-            raise InvalidInputError(f"ttl is {spec.ttl}; it must be a positive number of seconds")
-        check_command("", spec.env)
         for option, value in options.items():
             check_option("the local provider", option, _OPTIONS)
             if not isinstance(value, bool):

@@ -28,6 +28,7 @@ from deskhand.providers.miosa.fleets import Computers, Sandboxes
 from deskhand.providers.miosa.sandbox import MiosaSandbox
 from deskhand.providers.miosa.service import miosa_client
 from deskhand.providers.options import meant
+from deskhand.providers.specs import checked_spec
 
 __all__ = ["MiosaKind", "MiosaProvider"]
 
@@ -140,7 +141,7 @@ class MiosaProvider(HostedProvider):
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
         fleet = self._fleets[checked_kind(vendor_options.pop("kind", None) or self._kind)]
-        return await fleet.create(name, spec or ComputerSpec(), vendor_options)
+        return await fleet.create(name, checked_spec(spec), vendor_options)
 
     async def get(self, computer_id: str) -> MiosaComputer | MiosaSandbox:
         """Return an existing computer or sandbox, borrowed; one that runs is waited for until it can be used.

@@ -20,6 +20,7 @@ from deskhand.providers.opencomputers.api import NAME, ROWS, HostApi, host_info,
 from deskhand.providers.opencomputers.computer import OpenComputersComputer
 from deskhand.providers.opencomputers.registration import Registry, registration_body
 from deskhand.providers.opencomputers.tunnels import TunnelAccess, Tunnels
+from deskhand.providers.specs import checked_spec
 
 __all__ = ["OpenComputersProvider"]
 
@@ -105,7 +106,7 @@ class OpenComputersProvider(HostedProvider):
         """
         owner = self._owned()
         unique = unique_name(name)
-        body = registration_body(unique, spec or ComputerSpec(), vendor_options)
+        body = registration_body(unique, checked_spec(spec), vendor_options)
 
         async def begin() -> OpenComputersComputer:
             fields, key = await self._registry.register(body)

@@ -29,6 +29,7 @@ from deskhand.providers.orgo.api import KEY_HINT, NAME, OPERATIONS, ROWS, OrgoAp
 from deskhand.providers.orgo.computer import OrgoComputer
 from deskhand.providers.orgo.directory import Directory
 from deskhand.providers.orgo.request import creation_body
+from deskhand.providers.specs import checked_spec
 
 __all__ = ["OrgoProvider"]
 
@@ -104,7 +105,7 @@ class OrgoProvider(HostedProvider):
             PermissionDeniedError: If the plan allows no more.
             OutcomeUnknownError: If nobody can tell whether there is one; leaving the provider looks for it once more.
         """
-        owner, spec = self._owned(), spec or ComputerSpec()
+        owner, spec = self._owned(), checked_spec(spec)
         unique = unique_name(name)
         creation_body(unique, "", spec, vendor_options)  # refused before anything is asked
         given = vendor_options.get("workspace_id")
