@@ -26,6 +26,7 @@ from deskhand.errors import (
     ProviderError,
     UnsupportedError,
 )
+from deskhand.providers.answers import text
 from deskhand.providers.contract import ExecChunk, ExecResult, ExecStream
 from deskhand.providers.execution import KeptOutput, checked_timeout, timed_out
 from deskhand.providers.http import Stream
@@ -170,8 +171,8 @@ class HostStream(ExecStream):
     def _failed(self, fields: Mapping[str, JsonValue]) -> None:
         self._is_over = True
         reason = str(fields.get("reason") or "it does not say why")[:500]
-        if any(word in reason.lower() for word in _TIMED_OUT):
-            self.is_late = True
+        if text(fields.get("job_id")) is not None or any(word in reason.lower() for word in _TIMED_OUT):
+            self.is_late = True  # the vendor names the job in this case alone
         elif not self._is_killed:
             raise ProviderError(
                 f"{NAME} failed to run a command: {reason}",

@@ -91,6 +91,16 @@ async def test_a_command_that_did_not_exit_by_itself_has_no_exit_code() -> None:
         assert len(hosted.simulator.asked("exec")) == before + 1
 
 
+async def test_a_command_whose_time_is_up_is_told_as_such_in_whatever_words() -> None:
+    """The vendor names the job of such a one, and of no other that failed."""
+    async with opencomputers(shell_only) as hosted:
+        computer = await hosted.borrow()
+        told = b'event: exec_error\ndata: {"reason": "it took more than 5000 ms", "job_id": "j"}\n\n'
+        hosted.simulator.respond(told, content_type="text/event-stream", route="exec")
+        done = await computer.exec("sleep 60", timeout=5)
+        assert (done.exit_code, done.error) == (None, "timed out after 5 s")
+
+
 async def test_an_event_without_end_is_refused() -> None:
     """Memory is bounded, whatever comes."""
     async with opencomputers(shell_only) as hosted:
