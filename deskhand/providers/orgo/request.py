@@ -8,7 +8,7 @@ from typing import Final
 
 from deskhand.errors import InvalidInputError
 from deskhand.providers.contract import ComputerSpec
-from deskhand.providers.options import check_option, positive
+from deskhand.providers.options import check_option, meant, positive
 from deskhand.providers.orgo.api import NAME
 
 __all__ = ["DEFAULT_TTL", "creation_body", "idle_minutes"]
@@ -22,6 +22,10 @@ _CPUS: Final = (0.5, 1, 2, 4, 8, 16)
 _SMALLEST_DISK: Final = 8
 _DEPTH: Final = 24
 _TEXTS: Final = ("workspace_id", "os", "gpu", "template_ref")
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "os": ("linux", "windows"),
+    "gpu": ("none", "a10", "l40s", "a100-40gb", "a100-80gb"),
+}
 
 
 def creation_body(name: str, workspace_id: str, spec: ComputerSpec, options: Mapping[str, object]) -> dict[str, object]:
@@ -66,6 +70,11 @@ def _checked(options: Mapping[str, object]) -> dict[str, str]:
         check_option("orgo", option, _TEXTS)
         if not isinstance(value, str) or not value:
             raise InvalidInputError(f"{option} is {value!r}; it must be text")
+        choices = _CHOICES.get(option, (value,))
+        if value not in choices:
+            raise InvalidInputError(
+                f"orgo has no {option} {value!r}{meant(value, choices)}", hint=", ".join(choices), provider=NAME
+            )
         checked[option] = value
     return checked
 

@@ -186,6 +186,10 @@ async def test_names_and_options_that_cannot_be_are_refused_with_the_nearest() -
             await hosted.create(gpus="a10")
         with pytest.raises(InvalidInputError, match="must be text"):
             await hosted.create(os=1)
+        for option, value, hint in (("os", "macos", "linux, windows"), ("gpu", "a100-40g", "a100-80gb")):
+            with pytest.raises(InvalidInputError, match=f"no {option} '{value}'") as caught:
+                await hosted.create("box", None, **{option: value})
+            assert hint in str(caught.value.hint)
         with pytest.raises(InvalidInputError, match="did you mean 'workspace_id'"):
             provider("orgo", workspace="x")
         assert not hosted.simulator.requests
