@@ -34,6 +34,7 @@ from deskhand.providers import (
     Wait,
     capabilities_for,
 )
+from deskhand.providers.addresses import check_port
 from deskhand.providers.contract import DEFAULT_TIMEOUT
 from deskhand.testing._commands import Commands, CommandScript, FakeCommand
 from deskhand.testing._desktop import RECEIVED_LIMIT, FakeDesktop
@@ -370,8 +371,7 @@ class FakeComputer(ExternalComputer):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Return a URL on the loopback interface; nothing answers there unless the test listens."""
         self._check(Capability.PORTS)
-        if not 1 <= port <= 65_535:
-            raise InvalidInputError(f"{port} is not a port", hint="1 to 65535")
+        check_port(port)
         if not path.startswith("/"):
             raise InvalidInputError(f"{path!r} is no path of a URL", hint="it starts with /")
         await anyio.lowlevel.checkpoint()

@@ -24,7 +24,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
-from deskhand.providers.addresses import with_path
+from deskhand.providers.addresses import check_port, with_path
 from deskhand.providers.answers import text
 from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
@@ -324,13 +324,15 @@ class DaytonaComputer(RestoringComputer):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Return an address that opens a port for an hour to whoever has it; that of a public sandbox has no end."""
         self._check(Capability.PORTS)
-        return with_path(await self._port_url(_port(port)), path)
+        check_port(port)
+        return with_path(await self._port_url(port), path)
 
     async def preview_link(self, port: int) -> PreviewLink:
         """Return a port's address and the token that is to be sent with each request to it."""
         self._check(Capability.PORTS)
+        check_port(port)
         async with self._noticing(Capability.PORTS):
-            answer = await self._api.use("tell a port's address", self._info.id, f"ports/{_port(port)}/preview-url")
+            answer = await self._api.use("tell a port's address", self._info.id, f"ports/{port}/preview-url")
         token = answer.get("token")
         return PreviewLink(_url(answer), SecretStr(token if isinstance(token, str) else ""))
 
@@ -474,12 +476,6 @@ def _positive(seconds: float) -> float:
     if not seconds > 0:
         raise InvalidInputError(f"{seconds} is no time to live; it must be a positive number of seconds")
     return seconds
-
-
-def _port(port: int) -> int:
-    if isinstance(port, bool) or not 1 <= port <= 65_535:
-        raise InvalidInputError(f"{port!r} is no port", hint="1 to 65535")
-    return port
 
 
 def _url(answer: Mapping[str, JsonValue]) -> str:

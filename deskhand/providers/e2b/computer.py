@@ -25,6 +25,7 @@ from deskhand.errors import (
     ProtocolError,
     UnsupportedError,
 )
+from deskhand.providers.addresses import check_port
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -229,8 +230,7 @@ class E2BComputer(RestoringComputer, ShellDesktop):
     async def preview_url(self, port: int, path: str = "/") -> str:
         """Return the address at which anybody can reach a port of the sandbox."""
         self._check(Capability.PORTS)
-        if isinstance(port, bool) or not 1 <= port <= 65_535:
-            raise InvalidInputError(f"{port!r} is no port")
+        check_port(port)
         return f"https://{port}-{self._info.id}.{self._domain}/{quote(path.lstrip('/'), safe='/?&=%#')}"
 
     async def live_view_url(self) -> str:

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from deskhand.errors import ComputerGoneError, InvalidInputError, UnsupportedError
 from deskhand.providers.actions import InputAction
+from deskhand.providers.addresses import check_port
 from deskhand.providers.contract import (
     Capability,
     ComputerInfo,
@@ -249,8 +250,7 @@ class LocalComputer(ExternalComputer):
         """
         self.require(Capability.PORTS)
         self._check_alive()
-        if isinstance(port, bool) or not 1 <= port <= 65_535:
-            raise InvalidInputError(f"port is {port}; allowed is 1 to 65535")
+        check_port(port)
         if not path.startswith("/") or any(ord(character) <= 0x20 or character in '\x7f\\"<>' for character in path):
             raise InvalidInputError(
                 f"{path!r} is no path of a URL", hint="it starts with / and has what is special percent-encoded"

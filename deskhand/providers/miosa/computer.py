@@ -21,7 +21,7 @@ from deskhand.errors import (
     UnsupportedError,
 )
 from deskhand.providers.actions import InputAction
-from deskhand.providers.addresses import with_path
+from deskhand.providers.addresses import check_port, with_path
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.composition import Composition, display_of
 from deskhand.providers.contract import (
@@ -42,7 +42,7 @@ from deskhand.providers.miosa.commands import ran
 from deskhand.providers.miosa.discovery import IDLE_TIME, Facts, capabilities_of, survey
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.miosa.hands import Hands
-from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
+from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
 from deskhand.providers.miosa.request import DEFAULT_TTL, DESKTOP, whole_seconds
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for

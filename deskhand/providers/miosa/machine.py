@@ -14,7 +14,6 @@ from pydantic import JsonValue
 from deskhand.errors import (
     ComputerGoneError,
     DeskhandError,
-    InvalidInputError,
     NotFoundError,
     ProtocolError,
     ProviderError,
@@ -29,7 +28,7 @@ from deskhand.providers.readiness import until
 from deskhand.providers.restoring import RestoringComputer
 from deskhand.providers.shell_commands import ShellCommands
 
-__all__ = ["COMING_UP", "MiosaMachine", "check_port"]
+__all__ = ["COMING_UP", "MiosaMachine"]
 
 COMING_UP: Final = frozenset({ComputerStatus.RUNNING, ComputerStatus.CREATING})
 """What a computer is doing that can be waited for."""
@@ -205,13 +204,3 @@ def _check_snapshot(snapshot_id: str, snapshot: Mapping[str, JsonValue]) -> None
     if snapshot.get("status") in {"failed", "deleted"}:
         said = text(snapshot.get("error")) or f"it is {snapshot.get('status')}"
         raise ProviderError(f"the snapshot {snapshot_id} came to nothing: {said[:500]}", provider=NAME)
-
-
-def check_port(port: int) -> None:
-    """Refuse what is no port.
-
-    Raises:
-        InvalidInputError: If it is none.
-    """
-    if isinstance(port, bool) or not 1 <= port <= 65_535:
-        raise InvalidInputError(f"the port is {port!r}; allowed is 1 to 65535")

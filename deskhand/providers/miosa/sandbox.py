@@ -18,7 +18,7 @@ from deskhand.errors import (
     ProtocolError,
     UnsupportedError,
 )
-from deskhand.providers.addresses import with_path
+from deskhand.providers.addresses import check_port, with_path
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.contract import (
     Capability,
@@ -33,7 +33,7 @@ from deskhand.providers.miosa.api import NAME, OPERATIONS, MiosaApi
 from deskhand.providers.miosa.commands import SandboxFiles
 from deskhand.providers.miosa.discovery import Needs, capabilities_over, survey_routes
 from deskhand.providers.miosa.envelope import listed, unwrapped
-from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine, check_port
+from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
 from deskhand.providers.miosa.request import whole_seconds
 from deskhand.providers.miosa.sandbox_streams import STREAM, TERMINAL, open_events, open_sandbox_terminal
 from deskhand.providers.miosa.sockets import socket_uri

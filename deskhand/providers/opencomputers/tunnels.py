@@ -12,7 +12,7 @@ import anyio
 from pydantic import JsonValue
 
 from deskhand.errors import DeskhandError, InvalidInputError, ProtocolError
-from deskhand.providers.addresses import with_path
+from deskhand.providers.addresses import check_port, with_path
 from deskhand.providers.answers import JsonObject, text
 from deskhand.providers.miosa.envelope import listed, unwrapped
 from deskhand.providers.opencomputers.api import NAME, OPERATIONS, HostApi
@@ -49,8 +49,7 @@ class Tunnels:
         Raises:
             InvalidInputError: If there is no such port, or the path does not begin with a slash.
         """
-        if isinstance(port, bool) or not 1 <= port <= 65_535:
-            raise InvalidInputError(f"{port!r} is no port", hint="1 to 65535", provider=NAME)
+        check_port(port)
         if not path.startswith("/"):
             raise InvalidInputError(f"{path!r} is no path: it must begin with /", provider=NAME)
         async with self._opening:
