@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from itertools import combinations, product
+from functools import partial
+from itertools import product
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import anyio
@@ -28,12 +28,12 @@ from deskhand.testing.simulators import (
     OpenComputersSimulator,
     made_up_machine,
 )
-from tests.cancellation.injector import Mode, inject, open_descriptors
+from tests.cancellation.injector import Mode, inject
+from tests.cancellation.lives import Lives
 from tests.providers.behind import Behind, shell_only
 
 pytestmark = pytest.mark.slow
 
-MOST_PAIRS = 60
 LONG = str(40_000 + os.getpid() % 20_000)
 """Seconds of a command that nobody waits for, by which its process is known."""
 CLEAN_UP = 10.0
@@ -88,30 +88,14 @@ def machine_of(simulator: Vendor, computer_id: str) -> ExternalComputer:
     return machine
 
 
-class Life:
-    """Uses one simulator again and again, and counts what is left on it."""
-
-    def __init__(self, simulator: Vendor) -> None:
-        self.simulator = simulator
-        self.descriptors = len(open_descriptors())
-
-    async def life(self) -> None:
-        """A computer, a command, a copy where there are any, an end, and leaving the copy to the provider."""
-        async with provider_of(self.simulator) as provider:
-            first = await provider.create(name="first")
-            await (first.exec("echo done") if not isinstance(self.simulator, CuaSimulator) else first.left_click(1, 1))
-            if Capability.CLONE in first.capabilities:
-                await first.clone("twin")
-            await first.destroy()
-
-    async def try_at(self, at: frozenset[int], mode: Mode) -> int:
-        """Live one life and cancel it there; return how many suspensions it had."""
-        schedule = await inject(self.life, at, mode)
-        place = f"{mode} cancel at {sorted(at)}: {schedule.where}"
-        assert not self.simulator.computers, f"{place} left {self.simulator.computers}"
-        assert not [*self.simulator.errors], place
-        assert len(open_descriptors()) <= self.descriptors + 20, place  # connections whose close is under way
-        return schedule.seen
+async def life(simulator: Vendor) -> None:
+    """A computer, a command, a copy where there are any, an end, and leaving the copy to the provider."""
+    async with provider_of(simulator) as provider:
+        first = await provider.create(name="first")
+        await (first.exec("echo done") if not isinstance(simulator, CuaSimulator) else first.left_click(1, 1))
+        if Capability.CLONE in first.capabilities:
+            await first.clone("twin")
+        await first.destroy()
 
 
 @pytest.mark.parametrize("mode", ["scope", "native"])
@@ -119,22 +103,14 @@ class Life:
 async def test_sandbox_cancelled_once_leaves_none(vendor: str, mode: Mode) -> None:
     """At every suspension of the one who creates, copies and ends it."""
     async with VENDORS[vendor](FakeComputer) as simulator:
-        bench = Life(simulator)
-        total = await bench.try_at(frozenset(), mode)
-        assert total > 10
-        for n in range(1, total + 1):
-            await bench.try_at(frozenset({n}), mode)
+        assert await Lives(simulator, partial(life, simulator)).cancelled_once(mode) > 10
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_sandbox_cancelled_twice_leaves_none(vendor: str) -> None:
     """At pairs of suspensions, drawn by a seed, the second often in the clean-up."""
     async with VENDORS[vendor](FakeComputer) as simulator:
-        bench = Life(simulator)
-        total = await bench.try_at(frozenset(), "native")
-        pairs = [*combinations(range(1, total + 3), 2)]
-        for pair in Random(2026).sample(pairs, MOST_PAIRS):
-            await bench.try_at(frozenset(pair), "native")
+        await Lives(simulator, partial(life, simulator)).cancelled_twice("native")
 
 
 def running() -> list[str]:
