@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from deskhand.errors import ConflictError
+from deskhand.errors import ConflictError, DeskhandError
 from deskhand.providers import Terminal
 
 
@@ -37,3 +37,17 @@ async def runs_a_shell(terminal: Terminal) -> None:
     assert terminal.exit_code == 3
     with pytest.raises(ConflictError, match="shell has ended"):
         await terminal.send(b"echo for nobody\r")
+
+
+async def has_closed(terminal: Terminal, kind: type[DeskhandError] | None, provider: str) -> None:
+    """See that a terminal ends with an error of a kind, or without one, and that nothing can be sent afterwards."""
+    with anyio.fail_after(20):
+        if kind is None:
+            assert [data async for data in terminal] == []
+        else:
+            with pytest.raises(kind) as caught:
+                _ = [data async for data in terminal]
+            assert (type(caught.value), caught.value.provider) == (kind, provider)
+    with pytest.raises(DeskhandError):
+        await terminal.send(b"x")
+    assert [data async for data in terminal] == []

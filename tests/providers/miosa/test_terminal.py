@@ -28,9 +28,10 @@ from deskhand.providers import Capability
 from deskhand.providers.http import HttpClient
 from deskhand.providers.miosa.api import MiosaApi
 from deskhand.providers.miosa.sockets import open_terminal
+from deskhand.testing.simulators.front import Breakage
 from tests.providers.behind import shell_only
 from tests.providers.miosa.parts import miosa
-from tests.providers.terminals import runs_a_shell, until
+from tests.providers.terminals import has_closed, runs_a_shell, until
 
 FRAMES = '{"type":"exit","code":9}\n{"type":"error","message":"no"}\n{"type":"stdout","data":"x"}\n\x1b[2J\x00\n'
 """What the vendor's own frames look like, and what a terminal would take for control."""
@@ -73,7 +74,7 @@ async def test_terminals_size_is_checked() -> None:
                 await terminal.resize(80, 5000)
 
 
-CLOSES: list[tuple[str, int, type[DeskhandError] | None]] = [
+CLOSES: list[tuple[Breakage, int, type[DeskhandError] | None]] = [
     ("abort", 0, ConnectionLostError),
     ("half", 0, ConnectionLostError),
     ("close", 4401, AuthError),
@@ -87,30 +88,19 @@ CLOSES: list[tuple[str, int, type[DeskhandError] | None]] = [
 
 
 @pytest.mark.parametrize(("how", "code", "kind"), CLOSES)
-async def test_terminal_that_closes_says_why(how: str, code: int, kind: type[DeskhandError] | None) -> None:
+async def test_terminal_that_closes_says_why(how: Breakage, code: int, kind: type[DeskhandError] | None) -> None:
     """A stop is an end, everything else an error; afterwards nothing can be sent."""
     async with miosa(shell_only) as hosted:
         computer = await hosted.create()
         async with computer.terminal() as terminal:
             await until(terminal, b"$")
-            await hosted.simulator.break_sockets(
-                "abort" if how == "abort" else "half" if how == "half" else "close", code=code
-            )
-            with anyio.fail_after(20):
-                if kind is None:
-                    assert [data async for data in terminal] == []
-                else:
-                    with pytest.raises(kind) as caught:
-                        _ = [data async for data in terminal]
-                    assert (type(caught.value), caught.value.provider) == (kind, "miosa")
-            with pytest.raises(DeskhandError):
-                await terminal.send(b"x")
-            assert [data async for data in terminal] == []
+            await hosted.simulator.break_sockets(how, code=code)
+            await has_closed(terminal, kind, "miosa")
 
 
 @pytest.mark.parametrize(("how", "code", "kind"), [row for row in CLOSES if row[0] != "half"])
 async def test_followed_command_whose_socket_closes_is_ended(
-    how: str, code: int, kind: type[DeskhandError] | None
+    how: Breakage, code: int, kind: type[DeskhandError] | None
 ) -> None:
     """A close without the command's end is none of the command's: it is told, and what may run is ended."""
     async with miosa(shell_only) as hosted:
@@ -119,7 +109,7 @@ async def test_followed_command_whose_socket_closes_is_ended(
             async for chunk in stream:
                 assert chunk.data == b"begun\n"
                 break
-            await hosted.simulator.break_sockets("abort" if how == "abort" else "close", code=code)
+            await hosted.simulator.break_sockets(how, code=code)
             with anyio.fail_after(20), pytest.raises(kind or ConnectionLostError) as caught:
                 _ = [chunk async for chunk in stream]
             assert caught.value.effect == "unknown"

@@ -22,9 +22,10 @@ from deskhand.errors import (
 from deskhand.providers import Capability
 from deskhand.providers.orgo.terminal import open_terminal
 from deskhand.testing.simulators import OrgoDialect
+from deskhand.testing.simulators.front import Breakage
 from tests.providers.behind import shell_only
 from tests.providers.orgo.parts import orgo
-from tests.providers.terminals import runs_a_shell, until
+from tests.providers.terminals import has_closed, runs_a_shell, until
 
 
 @pytest.mark.parametrize("auth", ["query", "header"])
@@ -81,26 +82,14 @@ async def test_token_is_asked_for_each_time_and_told_to_nobody(caplog: pytest.Lo
         ("close", 1000, None),
     ],
 )
-async def test_terminal_that_closes_says_why(how: str, code: int, kind: type[DeskhandError] | None) -> None:
+async def test_terminal_that_closes_says_why(how: Breakage, code: int, kind: type[DeskhandError] | None) -> None:
     """A stop is an end, everything else an error; afterwards nothing can be sent."""
     async with orgo(shell_only) as hosted:
         computer = await hosted.create()
         async with computer.terminal() as terminal:
             await until(terminal, b"$")
-            if how == "close":
-                await hosted.simulator.break_sockets("close", code=code)
-            else:
-                await hosted.simulator.break_sockets("abort" if how == "abort" else "half")
-            with anyio.fail_after(20):
-                if kind is None:
-                    assert [data async for data in terminal] == []
-                else:
-                    with pytest.raises(kind) as caught:
-                        _ = [data async for data in terminal]
-                    assert (type(caught.value), caught.value.provider) == (kind, "orgo")
-            with pytest.raises(DeskhandError):
-                await terminal.send(b"x")
-            assert [data async for data in terminal] == []
+            await hosted.simulator.break_sockets(how, code=code)
+            await has_closed(terminal, kind, "orgo")
 
 
 async def test_terminal_of_a_computer_that_does_not_run_is_refused() -> None:
