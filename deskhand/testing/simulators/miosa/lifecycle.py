@@ -21,7 +21,7 @@ from .computer import SIZES, SimulatedComputer, Whose
 from .dialect import MiosaDialect
 from .wire import MiosaCall
 
-__all__ = ["ENVIRONMENT", "Lifecycle", "check_placement", "checked_name"]
+__all__ = ["ENVIRONMENT", "Life", "Lifecycle", "check_placement", "checked_name"]
 
 LONGEST_NAME = 200
 PROGRESS = 0.1
@@ -63,15 +63,15 @@ _PLACEMENT: Mapping[str, Field] = {
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Lifecycle:
-    """The routes ``/computers`` and those of one computer's life.
+class Life:
+    """The routes of the lives of one kind of machine.
 
     Args:
-        account: Whose computers they are.
+        account: Whose they are.
         dialect: How they are described.
-        open_machine: Gives the machines behind them.
+        open_machine: Gives the real machines behind them.
         tasks: Where what goes on in the background is done.
-        boot: Tells the seconds that a computer takes to boot.
+        boot: Tells the seconds that one takes to boot.
     """
 
     def __init__(
@@ -87,6 +87,10 @@ class Lifecycle:
         self._open_machine = open_machine
         self._tasks = tasks
         self._boot = boot
+
+
+class Lifecycle(Life):
+    """The routes ``/computers`` and those of one computer's life."""
 
     async def create(self, call: MiosaCall) -> Answer:
         """Creates a computer, which is provisioned in the background; two may have one name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import anyio
@@ -11,12 +11,9 @@ import anyio.abc
 from pydantic import JsonValue
 
 from deskhand.testing.simulators.disk import Disk
-from deskhand.testing.simulators.hardware import Machine
 from deskhand.testing.simulators.wire import Answer, ApiError, Field, Json, json_answer, read_fields
 
-from .account import Account
-from .dialect import MiosaDialect
-from .lifecycle import ENVIRONMENT, check_placement, checked_name
+from .lifecycle import ENVIRONMENT, Life, check_placement, checked_name
 from .sandbox import DISK, OWNERS, TIERS, SandboxSnapshot, SimulatedSandbox
 from .wire import MiosaCall
 
@@ -52,30 +49,8 @@ _FORK: Mapping[str, Field] = {
 USUAL_TIME = 300
 
 
-class SandboxLife:
-    """The routes ``/sandboxes`` and those of one sandbox's life.
-
-    Args:
-        account: Whose sandboxes they are.
-        dialect: How they are described.
-        open_machine: Gives the machines behind them.
-        tasks: Where what goes on in the background is done.
-        boot: Tells the seconds that a sandbox takes to boot.
-    """
-
-    def __init__(
-        self,
-        account: Account,
-        dialect: MiosaDialect,
-        open_machine: Machine,
-        tasks: anyio.abc.TaskGroup,
-        boot: Callable[[], float],
-    ) -> None:
-        self._account = account
-        self._dialect = dialect
-        self._open_machine = open_machine
-        self._tasks = tasks
-        self._boot = boot
+class SandboxLife(Life):
+    """The routes ``/sandboxes`` and those of one sandbox's life."""
 
     async def create(self, call: MiosaCall) -> Answer:
         """Creates a sandbox in the background; a request with a key that came before is answered as it was."""
