@@ -21,6 +21,7 @@ from deskhand.errors import (
 )
 from deskhand.providers.contract import ComputeProvider, ComputerSpec, ExternalComputer
 from deskhand.providers.options import meant
+from deskhand.text import one_line
 
 __all__ = ["attach", "open_computer", "provider", "provider_names"]
 
@@ -65,7 +66,9 @@ def provider(name: str, **options: object) -> ComputeProvider:
     try:
         loaded = registered[name].load()
     except Exception as error:  # (whatever a third party's module does when it is imported)
-        raise ConfigError(f"the provider {name!r} cannot be loaded: {error}", hint="deskhand doctor") from error
+        raise ConfigError(
+            f"the provider {name!r} cannot be loaded: {one_line(str(error))}", hint="deskhand doctor"
+        ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, ComputeProvider)):
         raise ConfigError(f"the provider {name!r} is not a ComputeProvider", hint="deskhand doctor")
     _check_options(name, loaded, options)

@@ -82,7 +82,7 @@ class Open(ThirdParty):
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Other packages beside this one, good and bad."""
-    (tmp_path / "broken_provider.py").write_text("raise RuntimeError('no license')\n")
+    (tmp_path / "broken_provider.py").write_text("raise RuntimeError('no license\\nhere')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     here = __name__
     names = {
@@ -136,7 +136,7 @@ def test_bundled_name_is_not_taken_by_another_package() -> None:
         ("", "no provider is called ''"),
         ("absent", "the provider 'absent' cannot be loaded: No module named 'no_such_package'"),
         ("nameless", "the provider 'nameless' cannot be loaded"),
-        ("broken", "the provider 'broken' cannot be loaded: no license"),
+        ("broken", "the provider 'broken' cannot be loaded: no license ⏎ here"),
         ("function", "the provider 'function' is not a ComputeProvider"),
     ],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from deskhand.errors import DeskhandError
 from deskhand.providers import ComputeProvider, ExternalComputer, provider
 from deskhand.testing.conformance import CASES, DESKTOP, SCREEN, SHELL_AND_FILES, Case, Target, Verdict
 from deskhand.testing.pytest_plugin import LEVELS
@@ -30,6 +31,15 @@ def _make(name: str) -> ComputeProvider:
     return found()
 
 
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """End the whole run with one reason, in place of one failure a case, where there is nothing to judge."""
+    try:
+        yield
+    except (pytest.UsageError, DeskhandError) as error:
+        pytest.exit(f"nothing was judged: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
 def _computer_of(entered: ComputeProvider, portal: BlockingPortal) -> ExternalComputer:
     return portal.call(lambda: entered.create(name="conformance"))
 
@@ -44,17 +54,18 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture(scope="session")
 def entered(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[ComputeProvider]:
     """The provider, entered; leaving it destroys what it created."""
-    context: AbstractContextManager[ComputeProvider] = portal.wrap_async_context_manager(
-        _make(str(request.config.getoption("--deskhand-provider")))
-    )
-    with context as entered:
+    with ExitStack() as stack:
+        with _all_or_nothing():
+            made = _make(str(request.config.getoption("--deskhand-provider")))
+            entered = stack.enter_context(portal.wrap_async_context_manager(made))
         yield entered
 
 
 @pytest.fixture(scope="session")
 def lasting(entered: ComputeProvider, portal: BlockingPortal) -> ExternalComputer:
     """The computer of all cases that leave it as it was."""
-    return _computer_of(entered, portal)
+    with _all_or_nothing():
+        return _computer_of(entered, portal)
 
 
 def test_computer_has_its_level(request: pytest.FixtureRequest, lasting: ExternalComputer) -> None:
