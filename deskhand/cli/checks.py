@@ -33,9 +33,18 @@ LOCAL_EXTRA = ("xcffib", "numpy", "isal", "xxhash")
 KEYS: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "deskhand run with a Claude model",
     "OPENAI_API_KEY": "deskhand run with a model of OpenAI",
-    "MIOSA_API_KEY": "deskhand run with a model that MIOSA serves",
+    "ORGO_API_KEY": "a computer of Orgo's",
+    "MIOSA_API_KEY": "a computer of MIOSA's or OpenComputers', or a model that MIOSA serves,",
+    "E2B_API_KEY": "a computer of E2B's",
+    "DAYTONA_API_KEY": "a computer of Daytona's",
+    "CUA_API_KEY": "a computer of Cua's cloud",
 }
 """Environment variables that hold keys, and what needs them."""
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "ANTHROPIC_API_KEY": ("ANTHROPIC_AUTH_TOKEN",),
+    "MIOSA_API_KEY": ("MIOSA_ACCESS_TOKEN",),
+}
+"""Variables that do in the place of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +162,5 @@ def _reinstall(name: str) -> str:
 def key_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     """Tell which keys are set, never what they are."""
     for name, what_for in KEYS.items():
-        ready = bool(environment.get(name))
+        ready = any(environment.get(one) for one in (name, *OTHER_NAMES.get(name, ())))
         yield Check(name, ready, "set" if ready else f"not set; {what_for} needs it", f"export {name}=...")

@@ -10,6 +10,7 @@ import pytest
 
 from deskhand import TOOL_SCHEMAS, computer_tools
 from deskhand.cli.exits import Exit
+from deskhand.cli.simulating import SIMULATED
 from deskhand.providers import Capability
 from tests.cli.program import Program, types_of
 
@@ -152,7 +153,7 @@ async def test_events_without_a_log_says_how_to_get_one(program: Program) -> Non
 @pytest.mark.slow
 async def test_doctor_tells_what_is_ready(tmp_path: Path) -> None:
     """Every check is a line; a broken plug-in is named with what to do; a key is never printed."""
-    program = Program(tmp_path, {"ANTHROPIC_API_KEY": "sk-ant-do-not-print-me"})
+    program = Program(tmp_path, {"ANTHROPIC_API_KEY": "sk-ant-do-not-print-me", "MIOSA_ACCESS_TOKEN": "msk_nor-me"})
     ended = await program.run("doctor", "--json")
     checks = {line["name"]: line for line in ended.lines}
     assert ended.code == 0
@@ -160,8 +161,12 @@ async def test_doctor_tells_what_is_ready(tmp_path: Path) -> None:
     assert checks["provider:testbed"]["ready"] is True
     assert checks["provider:broken"]["ready"] is False
     assert checks["provider:broken"]["fix"] == "pip install --upgrade deskhand-testbed"
-    assert checks["ANTHROPIC_API_KEY"]["detail"] == "set"
+    assert checks["ANTHROPIC_API_KEY"]["detail"] == checks["MIOSA_API_KEY"]["detail"] == "set"
+    for vendor in set(SIMULATED) - {"miosa", "opencomputers"}:
+        key = checks[f"{vendor.upper()}_API_KEY"]
+        assert (key["ready"], key["fix"]) == (False, f"export {vendor.upper()}_API_KEY=...")
     assert "do-not-print-me" not in ended.out + ended.err
+    assert "nor-me" not in ended.out + ended.err
 
 
 @pytest.mark.slow
