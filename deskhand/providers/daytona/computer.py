@@ -57,6 +57,8 @@ __all__ = ["DaytonaComputer", "PreviewLink"]
 
 _BUILD: Final = 240.0
 """Seconds that a sandbox may take to start: its image may have to be built or fetched first."""
+_PARTLY: Final = 20.0
+"""Seconds after which a desktop that has a screen is used although Daytona does not call it active."""
 _SIGNED: Final = 3600
 """Seconds that a signed address opens a port."""
 _AFTER_SAVING: Final = ("started", "stopped", "paused", "archived")
@@ -179,18 +181,21 @@ class DaytonaComputer(RestoringComputer):
             self._capabilities = _SHELL | _LIFE
             self._info = replace(self._info, screen=None)
             return
-        await until_up(self._see_screen, NAME, self._info.id)
+        began = anyio.current_time()
+        await until_up(lambda: self._see_screen(began), NAME, self._info.id)
         self._hands.composed.display = await display_of(self._commands)
         self._capabilities = _SHELL | _LIFE | _DESKTOP
         self._hands.is_new = await self._can_hold()
         if self._hands.is_new:
             self._capabilities |= {Capability.FULL_INPUT}
 
-    async def _see_screen(self) -> None:
+    async def _see_screen(self, began: float) -> None:
+        """Look for the screen, which is used after some time although a part of the desktop does not come up."""
         status = await self._api.act("tell how the desktop is", self._info.id, "computeruse/process-status")
         shown = await self._api.act("tell the screen's size", self._info.id, "computeruse/display/info")
         screen = _screen(shown.get("displays"))
-        if status.get("status") != "active" or screen is None:
+        is_up = status.get("status") == "active" or anyio.current_time() - began > _PARTLY
+        if screen is None or not is_up:
             raise OverloadedError("the desktop is not up yet", effect="no", retryable=True, provider=NAME)
         self._info = replace(self._info, screen=screen)
 

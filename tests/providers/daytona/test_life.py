@@ -231,6 +231,18 @@ async def test_way_in_over_ssh_is_opened_for_an_hour_and_told_to_nobody(caplog: 
         assert len(hosted.simulator.requests) == before + 2  # the route, and whether the sandbox is there
 
 
+async def test_desktop_of_which_a_part_does_not_come_up_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot without a viewer has a screen: that is waited for, and not for a word that does not come."""
+    monkeypatch.setattr("deskhand.providers.daytona.computer._PARTLY", 0.5)
+    async with daytona() as hosted:
+        body = b'{"status": "partial"}'
+        hosted.simulator.respond(body, route="desktop_status", content_type="application/json", times=50)
+        computer = await hosted.create()
+        assert {Capability.SCREENSHOT, Capability.POINTER} <= computer.capabilities
+        assert len(hosted.simulator.asked("desktop_status")) > 1
+        hosted.simulator.clear_faults()
+
+
 async def test_desktop_that_is_late_is_waited_for() -> None:
     """The toolbox is up a moment after the sandbox, and its screen a moment after that."""
     async with daytona() as hosted:
