@@ -123,9 +123,11 @@ class CuaProvider(HostedProvider):
 
     def _cloud(self) -> Cloud:
         if self._control is None:
+            place = f"cua:{_id_of(self._base_url)}" if self._base_url else "cua:HOST:PORT"
+            cloud = "" if self._base_url else "; or export CUA_API_KEY=... for the cloud"
             raise UnsupportedError(
                 "no computer can be created behind cua: there is no account to ask for one",
-                hint="attach to a server that runs, with attach('cua:HOST:PORT'); or set CUA_API_KEY for the cloud",
+                hint=f"borrow a server that runs: attach('{place}'), or --computer {place} of deskhand run{cloud}",
                 provider=NAME,
             )
         return Cloud(self._control)

@@ -53,15 +53,23 @@ async def test_server_is_attached_to_by_its_address_and_left_alone(monkeypatch: 
         assert simulator.machines["box-1"].status == "running"
 
 
-async def test_server_cannot_be_created() -> None:
-    """Without an account there is nobody to ask for a computer, which is said before anything is sent."""
+async def test_server_cannot_be_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an account there is nobody to ask for a computer: before anything is sent, it says which to borrow."""
     async with simulated(is_open=True, left_running=1) as simulator:
         url = await simulator.start_machine("box-1")
-        async with CuaProvider(base_url=url) as provider:
+        async with CuaProvider() as nobodys:
+            with pytest.raises(UnsupportedError, match="no account") as refused:
+                await nobodys.create(name="box")
+        assert "attach('cua:HOST:PORT')" in str(refused.value.hint)
+        assert "export CUA_API_KEY=" in str(refused.value.hint)
+        monkeypatch.setenv("CUA_SERVER_URL", url)
+        async with CuaProvider() as provider:
             with pytest.raises(UnsupportedError, match="no account") as refused:
                 await provider.create(name="box")
-        assert refused.value.hint is not None
-        assert "attach('cua:HOST:PORT')" in refused.value.hint
+        named = f"cua:{url.partition('://')[2]}"
+        assert f"attach('{named}')" in str(refused.value.hint)
+        async with attach(named) as borrowed:
+            assert borrowed.info.status is ComputerStatus.RUNNING
         assert not simulator.asked("start")
 
 
