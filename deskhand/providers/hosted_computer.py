@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
-from deskhand.errors import ComputerGoneError, DeskhandError
-from deskhand.providers.contract import Capability, ComputerInfo, ComputerStatus, ExternalComputer, FileInfo
+from deskhand.errors import ComputerGoneError, DeskhandError, ProtocolError
+from deskhand.providers.contract import Capability, ComputerInfo, ComputerStatus, ExternalComputer, FileInfo, Region
+from deskhand.providers.pictures import ImageFormat, check_region, image_format, size_of
 
 __all__ = ["HostedComputer", "HostedFiles"]
 
@@ -74,6 +75,33 @@ class HostedComputer(ExternalComputer):
     def _check(self, *capabilities: Capability) -> None:
         self._check_there()
         self.require(*capabilities)
+
+    def _check_picture(self, region: Region | None, form: str) -> ImageFormat:
+        """Refuse a picture that cannot be taken, and return its format.
+
+        Raises:
+            InvalidInputError: If it is of no part of the screen, or there is no such format.
+        """
+        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
+        if region is not None and self._info.screen is not None:
+            check_region(region, self._info.screen)
+        return image_format(form)
+
+    def _seen(self, picture: bytes, region: Region | None = None) -> bytes:
+        """Return a picture that the vendor took of a part of the screen or of all of it, which tells the screen's size.
+
+        Raises:
+            ProtocolError: If it is none, or that of a part has another size.
+        """
+        provider = self._info.provider
+        size = size_of(picture, provider)
+        if region is None:
+            if size != self._info.screen:
+                self._info = replace(self._info, screen=size)
+        elif size != (region.right - region.left, region.bottom - region.top):
+            said = f"{provider} sent a picture of {size.width}x{size.height} for a part of another size"
+            raise ProtocolError(said, provider=provider, effect="no")
+        return picture
 
     def _noticing(self, capability: Capability | None = None) -> Noticing:
         """Return a block that learns from the errors of what is done in it, for the sake of a capability."""

@@ -40,7 +40,7 @@ from deskhand.providers.cua.pictures import picture_of, with_pointer
 from deskhand.providers.cua.server import CuaServer
 from deskhand.providers.hosted_computer import HostedComputer
 from deskhand.providers.needs import capabilities_for
-from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, formed
 
 __all__ = ["CuaComputer", "Machine"]
 
@@ -207,10 +207,7 @@ class CuaComputer(HostedComputer):
 
     async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
         """Capture the screen, draw the pointer, and cut a region out here."""
-        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
-        form = image_format(format)
-        if region is not None and self._info.screen is not None:
-            check_region(region, self._info.screen)
+        form = self._check_picture(region, format)
         if cursor and Capability.CURSOR in self.capabilities:
             data, place = await self._picture_and_place()
             data = await anyio.to_thread.run_sync(with_pointer, data, place, limiter=self._decoders)
@@ -219,11 +216,7 @@ class CuaComputer(HostedComputer):
         return await formed(data, region, form, NAME, self._decoders)
 
     async def _picture(self) -> bytes:
-        data = picture_of((await self._server.ask("take a screenshot")).get("image_data"))
-        size = size_of(data, NAME)
-        if size != self._info.screen:
-            self._info = replace(self._info, screen=size)
-        return data
+        return self._seen(picture_of((await self._server.ask("take a screenshot")).get("image_data")))
 
     async def _picture_and_place(self) -> tuple[bytes, tuple[int, int]]:
         """Ask for a picture and for where the pointer is, at once: the one is no older than the other."""

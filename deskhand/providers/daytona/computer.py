@@ -48,7 +48,7 @@ from deskhand.providers.daytona.streams import follow
 from deskhand.providers.daytona.terminal import open_terminal
 from deskhand.providers.execution import check_command, checked_timeout
 from deskhand.providers.needs import INPUT, capabilities_for
-from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, formed
 from deskhand.providers.readiness import until_status, until_up
 from deskhand.providers.restoring import Kin, RestoringComputer
 from deskhand.providers.shell_commands import Marked, ShellCommands
@@ -286,28 +286,16 @@ class DaytonaComputer(RestoringComputer):
 
     async def screenshot(self, *, region: Region | None = None, cursor: bool = True, format: str = "png") -> bytes:
         """Capture the screen or a part of it, with the pointer or without; ``auto`` is PNG."""
-        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
-        form = image_format(format)
+        form = self._check_picture(region, format)
         pointer = f"showCursor={'true' if cursor else 'false'}"
         route = f"computeruse/screenshot?{pointer}"
         if region is not None:
-            if self._info.screen is not None:
-                check_region(region, self._info.screen)
             left, top, right, bottom = region
             place = f"x={left}&y={top}&width={right - left}&height={bottom - top}"
             route = f"computeruse/screenshot/region?{place}&{pointer}"
         async with self._noticing(Capability.SCREENSHOT if region is None else Capability.REGION):
             data = _image(await self._api.act("take a screenshot", self._info.id, route))
-        size = size_of(data, NAME)
-        if region is None and size != self._info.screen:
-            self._info = replace(self._info, screen=size)
-        if region is not None and size != (region.right - region.left, region.bottom - region.top):
-            raise ProtocolError(
-                f"daytona sent a picture of {size.width}x{size.height} for a part of another size",
-                provider=NAME,
-                effect="no",
-            )
-        return await formed(data, None, form, NAME, self._decoders)
+        return await formed(self._seen(data, region), None, form, NAME, self._decoders)
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""

@@ -46,7 +46,7 @@ from deskhand.providers.miosa.machine import COMING_UP, MiosaMachine
 from deskhand.providers.miosa.request import DEFAULT_TTL, DESKTOP, whole_seconds
 from deskhand.providers.miosa.sockets import ROUTE, open_stream, open_terminal, socket_uri
 from deskhand.providers.needs import capabilities_for
-from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, formed, size_of
 from deskhand.providers.readiness import set_going, until
 from deskhand.providers.restoring import Kin
 from deskhand.providers.shell_commands import Marked, kept
@@ -273,14 +273,11 @@ class MiosaComputer(MiosaMachine):
         Raises:
             UnsupportedError: If it is to be without the pointer.
         """
-        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
-        form = image_format(format)
+        form = self._check_picture(region, format)
         if not cursor:
             raise UnsupportedError(
                 "miosa's screenshots cannot leave out the pointer", hint="take it with cursor=True", provider=NAME
             )
-        if region is not None and self._info.screen is not None:
-            check_region(region, self._info.screen)
         async with self._noticing():
             if region is not None and "desktop/screenshot/region" not in self._api.missing:
                 with suppress(UnsupportedError):  # which is remembered: it is cut out here
@@ -288,20 +285,13 @@ class MiosaComputer(MiosaMachine):
             return await formed(await self._picture(), region, form, NAME, self._decoders)
 
     async def _picture(self) -> bytes:
-        reply = await self._api.ask("take a screenshot", self._info.id, "desktop/screenshot")
-        size = size_of(reply.data, NAME)
-        if size != self._info.screen:
-            self._info = replace(self._info, screen=size)
-        return reply.data
+        return self._seen((await self._api.ask("take a screenshot", self._info.id, "desktop/screenshot")).data)
 
     async def _part(self, region: Region) -> bytes:
         wanted = Screen(region.right - region.left, region.bottom - region.top)
         body = {"x": region.left, "y": region.top, "width": wanted.width, "height": wanted.height}
         reply = await self._api.ask("take a part of a screenshot", self._info.id, "desktop/screenshot/region", body)
-        if (size := size_of(reply.data, NAME)) != wanted:
-            what = f"a part of the screen of {wanted.width}x{wanted.height} came as {size.width}x{size.height}"
-            raise ProtocolError(what, provider=NAME, effect="no")
-        return reply.data
+        return self._seen(reply.data, region)
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""

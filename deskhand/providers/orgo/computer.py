@@ -40,7 +40,7 @@ from deskhand.providers.orgo.pictures import inline_image
 from deskhand.providers.orgo.python import run_python
 from deskhand.providers.orgo.request import idle_minutes
 from deskhand.providers.orgo.terminal import open_terminal, terminal_uri
-from deskhand.providers.pictures import IMAGES_AT_ONCE, check_region, formed, image_format, size_of
+from deskhand.providers.pictures import IMAGES_AT_ONCE, formed
 from deskhand.providers.readiness import set_going, until_status, until_up
 from deskhand.providers.shell_commands import ShellCommands
 from deskhand.providers.shell_files import ShellFiles
@@ -200,14 +200,11 @@ class OrgoComputer(HostedComputer):
         Raises:
             UnsupportedError: If it is to be without the pointer.
         """
-        self._check(Capability.SCREENSHOT, *([Capability.REGION] if region is not None else []))
-        form = image_format(format)
+        form = self._check_picture(region, format)
         if not cursor:
             raise UnsupportedError(
                 "orgo's screenshots cannot leave out the pointer", hint="take it with cursor=True", provider=NAME
             )
-        if region is not None and self._info.screen is not None:
-            check_region(region, self._info.screen)
         async with self._noticing():
             data = await self._picture()
         return await formed(data, region, form, NAME, self._decoders)
@@ -218,10 +215,7 @@ class OrgoComputer(HostedComputer):
         if isinstance(image, str):
             where = image if image.startswith("http") else self._api.http.below_origin(image)
             image = await self._api.http.fetch(OPERATIONS["fetch a screenshot"], where)
-        size = size_of(image, NAME)
-        if size != self._info.screen:
-            self._info = replace(self._info, screen=size)
-        return image
+        return self._seen(image)
 
     async def cursor_position(self) -> tuple[int, int]:
         """Return the pointer's position in screen pixels."""
