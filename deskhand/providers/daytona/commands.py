@@ -30,6 +30,6 @@ def line_to(api: DaytonaApi, computer_id: str) -> Line:
         output, code = answer.get("result"), answer.get("exitCode", answer.get("code", 0))  # older daemons say code
         if not isinstance(output, str) or not isinstance(code, int) or isinstance(code, bool):
             raise no_result(NAME, operation, answer)
-        return Ran(output, code, None if code >= 0 else "the command could not be run")
+        return Ran(output, code, None if code >= 0 else "the command did not exit by itself")
 
     return run

@@ -117,7 +117,7 @@ class _Following(ExecStream):
         if left <= 0:
             self._is_over = True
             await self.kill()
-            raise DeadlineExceededError(timed_out(self.seconds), effect="yes", provider=NAME)
+            raise DeadlineExceededError(f"the command {timed_out(self.seconds)}", effect="yes", provider=NAME)
         try:
             with anyio.move_on_after(min(left, _SILENCE)):
                 frame = await self._socket.recv()

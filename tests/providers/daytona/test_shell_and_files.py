@@ -149,15 +149,17 @@ async def test_log_that_closes_before_the_command_has_ended_is_no_end(
         assert len(hosted.simulator.asked("delete_session")) == 1
 
 
-async def test_command_that_cannot_be_run_is_no_success() -> None:
-    """The vendor's exit code for that is negative."""
+async def test_command_that_did_not_exit_by_itself_is_no_success() -> None:
+    """The vendor's exit code for one that was killed, or was never there, is negative: which of them nobody can tell."""
     async with daytona(shell_only) as hosted:
         computer = await hosted.create()
         answer = b'{"exitCode": -1, "result": ""}'
         hosted.simulator.respond(answer, route="execute", content_type="application/json")
         result = await computer.exec("true")
         assert not result.ok
-        assert result.error is not None
+        assert result.error == "the command did not exit by itself"
+        killed = await computer.exec("kill -9 $$")
+        assert (killed.ok, killed.error) == (False, "the command did not exit by itself")
 
 
 @pytest.mark.parametrize(("told", "code"), [('"code": 3', 3), ('"exitCode": 4, "code": 0', 4), ('"exitCode": 0', 0)])
