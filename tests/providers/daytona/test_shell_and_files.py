@@ -150,7 +150,7 @@ async def test_log_that_closes_before_the_command_has_ended_is_no_end(
 
 
 async def test_command_that_did_not_exit_by_itself_is_no_success() -> None:
-    """The vendor's exit code for one that was killed, or was never there, is negative: which of them nobody can tell."""
+    """The vendor's exit code for one that was killed, or was never there, is negative, and tells no more."""
     async with daytona(shell_only) as hosted:
         computer = await hosted.create()
         answer = b'{"exitCode": -1, "result": ""}'
