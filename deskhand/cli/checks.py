@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deskhand.cli.home import home, log_path, private_folder
-from deskhand.errors import DeskhandError
+from deskhand.errors import DeskhandError, UnsupportedError
 
 __all__ = ["Check", "all_checks", "key_checks", "provider_checks"]
 
@@ -28,8 +28,11 @@ PROGRAMS: Mapping[str, tuple[tuple[str, ...], str]] = {
 """The desktop's parts: the programs that will do, and the package that brings the first."""
 
 NAMESPACES = "sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
-NO_SCREEN = f"{APT} {PROGRAMS['x-server'][1]}"
-LOCAL_EXTRA = ("xcffib", "numpy", "isal", "xxhash")
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "local": ("xcffib", "numpy", "isal", "xxhash"),
+    "simulate": ("starlette", "uvicorn", "python_multipart"),
+}
+"""What the package's extras bring."""
 KEYS: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "deskhand run with a Claude model",
     "OPENAI_API_KEY": "deskhand run with a model of OpenAI",
@@ -66,7 +69,7 @@ class Check:
 
 async def all_checks() -> list[Check]:
     """Look at everything; takes a second or two where a desktop can be started."""
-    checks = [_python(), _home(), *_programs(), await _sandbox(), _local_extra()]
+    checks = [_python(), _home(), *_programs(), await _sandbox(), *_extras()]
     return [*checks, await _local_computer(), *provider_checks(), *key_checks(os.environ)]
 
 
@@ -105,10 +108,11 @@ async def _sandbox() -> Check:
     return Check("sandbox", isolation.isolated, isolation.reason or f"{path} works{own_user}", NAMESPACES)
 
 
-def _local_extra() -> Check:
-    missing = [name for name in LOCAL_EXTRA if importlib.util.find_spec(name) is None]
-    detail = f"not installed: {', '.join(missing)}" if missing else ", ".join(LOCAL_EXTRA)
-    return Check("local-extra", not missing, detail, "pip install 'deskhand[local]'")
+def _extras() -> Iterator[Check]:
+    for extra, brought in EXTRAS.items():
+        missing = [name for name in brought if importlib.util.find_spec(name) is None]
+        detail = f"not installed: {', '.join(missing)}" if missing else ", ".join(brought)
+        yield Check(f"{extra}-extra", not missing, detail, f"pip install 'deskhand[{extra}]'")
 
 
 async def _local_computer() -> Check:
@@ -125,12 +129,13 @@ async def _local_computer() -> Check:
         with anyio.fail_after(60):
             async with open_computer("local") as computer:
                 booted = time.monotonic() - began
-                if Capability.SCREENSHOT not in computer.capabilities:
-                    return Check("desktop", ready=False, detail="it has a shell and files only", fix=NO_SCREEN)
+                computer.require(Capability.SCREENSHOT)
                 await computer.screenshot()
                 return Check("desktop", ready=True, detail=f"starts in {booted:.1f} s")
     except TimeoutError as error:
         return Check("desktop", ready=False, detail=f"it does not start: {error}", fix="deskhand doctor --debug")
+    except UnsupportedError as error:
+        return Check("desktop", ready=False, detail="it has a shell and files only", fix=error.hint)
     except DeskhandError as error:
         return Check("desktop", ready=False, detail=error.message, fix=error.hint)
 

@@ -88,6 +88,19 @@ async def test_without_an_x_server_there_is_a_shell_and_the_fix(tmp_path: Path) 
     assert required.code == Exit.CONFIGURATION
 
 
+async def test_without_the_packages_of_the_extras_the_doctor_names_the_extra(tmp_path: Path) -> None:
+    """Also as what a desktop lacks, where the X server is there; a simulator says the same."""
+    program = Program(tmp_path)
+    hidden = Path(program.environment()["PYTHONPATH"].rpartition(":")[2]) / "sitecustomize.py"
+    await anyio.Path(hidden).write_text("import sys\nsys.modules |= {'xcffib': None, 'uvicorn': None}\n")
+    checks = {str(line["name"]): line for line in (await program.run("doctor", "--json")).lines}
+    for name, extra in {"local-extra": "local", "desktop": "local", "simulate-extra": "simulate"}.items():
+        assert (checks[name]["ready"], checks[name]["fix"]) == (False, f"pip install 'deskhand[{extra}]'")
+    ended = await program.run("run", "go", "--computer", "e2b", "--simulate", "--fake")
+    assert ended.code == Exit.CONFIGURATION
+    assert "not installed: uvicorn\n  try: pip install 'deskhand[simulate]'" in ended.err
+
+
 async def test_without_permission_for_a_sandbox_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     """A bubblewrap that may make no namespaces is not ready, with the line that allows them."""
     path = poorer_path(tmp_path, "bwrap")

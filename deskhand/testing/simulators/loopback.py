@@ -75,7 +75,7 @@ def check_installed() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"simulators need {' and '.join(missing)}, which is not installed",
+            f"simulators need what is not installed: {', '.join(missing)}",
             hint="pip install 'deskhand[simulate]'",
         )
 
