@@ -187,6 +187,7 @@ class E2BApi:
             f"https://sandbox.{domain}" if domain in _SHARED else f"https://{PORT}-{sandbox_id}.{domain}"
         )
         secret = SecretStr(token if isinstance(token, str) else "")
+        self._daemons.hide(secret)
         return Connect(self._daemons, base.rstrip("/"), sandbox_id, secret, fields.get("envdVersion"))
 
     def domain_of(self, fields: Mapping[str, JsonValue]) -> str:

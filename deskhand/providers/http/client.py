@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ _WAITS: Final = MappingProxyType({"connect": _CONNECT, "read": None, "write": No
 _BACKOFF: Final = 0.5
 _BACKOFF_CEILING: Final = 8.0
 _ERROR_LIMIT: Final = 1 << 20
+_MOST_HIDDEN: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ class HttpClient:
         secret = key.get_secret_value()
         if not secret.isascii() or any(character.isspace() for character in secret):
             raise ConfigError(f"the key for {provider} holds characters that no key has", hint="copy it again")
+        self._hidden: deque[str] = deque(maxlen=_MOST_HIDDEN)
+        self._secret = secret
         self.redactor: Redactor = Redactor([secret])
         self._reports = Reports(provider, self.origin, self.redactor, rows, self._clock)
         self._headers = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", "deskhand")]
@@ -362,6 +366,13 @@ class HttpClient:
                 provider=self._provider,
                 effect="no",
             )
+
+    def hide(self, secret: SecretStr) -> None:
+        """Keep what opens a single computer out of errors and logs as the key is; the newest 256 are known."""
+        value = secret.get_secret_value()
+        if value and value not in self._hidden:
+            self._hidden.append(value)
+            self.redactor = self._reports.redactor = Redactor([self._secret, *self._hidden])
 
     def trust(self, url: str) -> None:
         """Send the key to another origin of the vendor's too, because its API says that this takes it.

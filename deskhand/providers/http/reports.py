@@ -47,6 +47,9 @@ class Reports:
         redactor: Knows the key.
         rows: What the vendor's errors mean.
         clock: Time.
+
+    Attributes:
+        redactor: Knows the key, and what else is to be hidden.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Reports:
     ) -> None:
         self._provider = provider
         self._origin = origin
-        self._redactor = redactor
+        self.redactor: Redactor = redactor
         self._rows = tuple(rows)
         self._clock = clock
 
@@ -157,7 +160,7 @@ class Reports:
         return named[:SHOWN] if isinstance(named, str) else None
 
     def _shown(self, text: str) -> str:
-        return redacted_url(self._redactor.text(text.strip()))[:SHOWN]
+        return redacted_url(self.redactor.text(text.strip()))[:SHOWN]
 
 
 class Deadline:

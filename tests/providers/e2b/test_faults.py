@@ -301,3 +301,19 @@ async def test_daemon_that_cannot_be_reached_had_no_effect() -> None:
                 await use(computer)
             assert (caught.value.effect, caught.value.retryable) == ("no", True)
         assert computer.info.status is ComputerStatus.RUNNING
+
+
+async def test_errors_and_logs_hold_no_token_of_a_sandbox(caplog: pytest.LogCaptureFixture) -> None:
+    """A proxy may repeat what was sent to it: neither of two sandboxes' tokens is told on."""
+    caplog.set_level("DEBUG")
+    async with e2b(shell_only) as hosted:
+        computers = [await hosted.create(), await hosted.create()]
+        tokens = [one.token.get_secret_value() for one in hosted.simulator.computers.values()]
+        for computer in computers:
+            for route, use in (("stat", computer.stat), ("read_file", computer.read_bytes)):
+                hosted.simulator.fail(403, route=route, message=f"x-access-token: {' '.join(tokens)}")
+                with pytest.raises(DeskhandError, match="redacted") as caught:
+                    await use("x")
+                assert not any(token in f"{caught.value}{caught.value!r}" for token in tokens)
+            assert not any(token in f"{computer!r}{computer.info!r}" for token in tokens)
+        assert not any(token in caplog.text for token in tokens)
