@@ -56,7 +56,7 @@ async def driven(name: str, *arguments: str, **environment: str) -> dict[str, An
 
 def _make(name: str) -> Path:
     requirements = ROOT / "tests" / "judges" / f"{name}.txt"
-    folder = ROOT / ".judges" / name
+    folder = (ROOT / ".judges").resolve() / name  # trees may share one
     folder.parent.mkdir(exist_ok=True)
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode() + str(folder).encode()).hexdigest()
     with (folder.parent / f"{name}.lock").open("w") as lock:
