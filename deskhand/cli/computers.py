@@ -55,7 +55,7 @@ async def named_computer(
         else:
             with terminal.waiting(f"starting a {name.replace(',', ' or ')} computer"):
                 asked: list[Callable[[], ComputeProvider]] = []
-                for one in name.split(","):
+                for one in map(str.strip, name.split(",")):
                     options = await stack.enter_async_context(simulated(one)) if simulate else {}
                     asked.append(partial(provider, one, **options))
                 computer = await first_available(stack, asked, label, ComputerSpec(screen=screen))

@@ -86,3 +86,12 @@ async def test_computer_that_cannot_be_simulated_is_named(tmp_path: Path) -> Non
     existing = await program.run("run", "go", "--computer", "orgo:1", "--fake", "--simulate")
     assert (existing.code, existing.out) == (2, "")
     assert "leave --simulate out" in existing.err
+
+
+async def test_first_of_several_is_simulated_however_the_list_is_written(tmp_path: Path) -> None:
+    """Spaces behind the commas are no part of a name."""
+    (tmp_path / "mine.py").write_text(DRIVER)
+    words = ("run", "greet", "--harness", "mine:Greets", "--computer", "orgo, local", "--fake", "--simulate", "--json")
+    ended = await Program(tmp_path).run(*words)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out.splitlines()[-1])["output"].startswith("hello on ")
