@@ -131,7 +131,7 @@ def parse_key(name: str) -> str:
         return folded[-1]
     if len(folded) == 6 and folded.startswith("digit"):
         return folded[-1]
-    nearest = difflib.get_close_matches(folded, [*NAMED_KEYS, *_ALIASES], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(folded, [*NAMED_KEYS, *_ALIASES], n=1)
     meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise InvalidInputError(
         f"no key is called {name!r}{meant}",

@@ -64,6 +64,13 @@ def test_parse_key_names_the_nearest(name: str, nearest: str) -> None:
     assert caught.value.hint
 
 
+def test_key_that_is_like_none_has_no_suggestion() -> None:
+    """A name that shares half its letters with something is no slip of the pen."""
+    with pytest.raises(InvalidInputError, match="no key is called 'foo'") as caught:
+        parse_chord("ctrl+foo")
+    assert "did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "\x00", "qqqqqqqq", "ab", "f99", "ctrl+s", "a; rm -rf ~", "$(id)", "a\nkeydown b", "--window", "`id`", "a b"],
