@@ -27,7 +27,7 @@ def line_to(api: DaytonaApi, computer_id: str) -> Line:
     ) -> Ran:
         body = {"command": in_bash(script), "timeout": seconds}
         answer = await api.act(operation, computer_id, "process/execute", body, deadline=deadline, is_urgent=is_urgent)
-        output, code = answer.get("result"), answer.get("exitCode", answer.get("code", 0))  # older daemons say code
+        output, code = answer.get("result"), answer.get("exitCode", answer.get("code"))  # older daemons say code
         if not isinstance(output, str) or not isinstance(code, int) or isinstance(code, bool):
             raise no_result(NAME, operation, answer)
         return Ran(output, code, None if code >= 0 else "the command did not exit by itself")

@@ -172,6 +172,16 @@ async def test_exit_code_of_an_older_daemon_is_read(told: str, code: int) -> Non
         assert (await computer.exec("true")).exit_code == code
 
 
+async def test_output_without_an_exit_code_is_no_result() -> None:
+    """Every daemon tells one: none is made up, and the command may have run."""
+    async with daytona(shell_only) as hosted:
+        computer = await hosted.create()
+        hosted.simulator.respond(b'{"result": "out"}', route="execute", content_type="application/json")
+        with pytest.raises(ProtocolError) as caught:
+            await computer.exec("true")
+        assert caught.value.effect == "unknown"
+
+
 async def test_command_whose_end_cannot_be_asked_for_is_no_success() -> None:
     """It may have run: that the question is unknown is no refusal of the command."""
     async with daytona(shell_only, without=("session_command",)) as hosted:
