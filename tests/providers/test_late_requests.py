@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 
 from deskhand.providers import ExternalComputer
 from deskhand.providers.daytona import DaytonaProvider
@@ -21,14 +22,25 @@ CLEAN_UP = 10.0
 class Late:
     """Holds a request back until others have come, which end or clear away what it asks for.
 
+    Args:
+        is_meant: Whether it is this request.
+        is_tidying: Whether it is one of the others.
+        have_looked: Waits until these have looked for it once, and found nothing.
+
     Attributes:
         arrived: Set when it has come.
         carried_out: Set when it was passed on at last.
     """
 
-    def __init__(self, is_meant: Callable[[Request], bool], is_tidying: Callable[[Request], bool]) -> None:
+    def __init__(
+        self,
+        is_meant: Callable[[Request], bool],
+        is_tidying: Callable[[Request], bool],
+        have_looked: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
+    ) -> None:
         self._is_meant = is_meant
         self._is_tidying = is_tidying
+        self._have_looked = have_looked
         self._tidied = anyio.Event()
         self.arrived = anyio.Event()
         self.carried_out = anyio.Event()
@@ -38,6 +50,7 @@ class Late:
         if self._is_meant(request) and not self.arrived.is_set():
             self.arrived.set()
             await self._tidied.wait()
+            await self._have_looked()
             answer = await forward(request)
             self.carried_out.set()
             return answer
@@ -65,9 +78,18 @@ async def test_command_of_e2b_that_begins_after_it_was_given_up_is_ended() -> No
         E2BProvider(api_key=simulator.key, base_url=wire.base_url, sandbox_url=wire.base_url) as provider,
     ):
         computer = await provider.create(name="box")
+        machine = simulator.computers[computer.info.id].machine
+        assert machine is not None
+
+        async def have_looked() -> None:
+            with anyio.move_on_after(1.0):  # (whoever looks only once never waits)
+                while not (await machine.exec("pgrep -fx 'sleep 0[.]05'")).ok:
+                    pass
+
         late = Late(
             lambda one: one.target.endswith("/Start") and b"sleep 3141" in one.body,
             lambda one: one.target.endswith("/Start") and b"SIGKILL" not in one.body,
+            have_looked,
         )
         await gone_meanwhile(computer, wire, late)
         await ended(computer)
