@@ -262,24 +262,6 @@ async def test_computer_that_its_idle_time_stopped_says_so() -> None:
         assert (await computer.refresh()).status is ComputerStatus.RUNNING
 
 
-async def test_lost_answers_to_stop_and_start_are_made_up_for() -> None:
-    """The request arrived, so that the same once more is refused: it is done all the same. Any other refusal is one."""
-    async with miosa() as hosted:
-        computer = await hosted.create()
-        for route, use, after in (
-            ("stop", computer.stop, ComputerStatus.STOPPED),
-            ("start", computer.start, ComputerStatus.RUNNING),
-        ):
-            hosted.simulator.drop(route=route, after_effect=True)
-            hosted.simulator.fail(409, route=route, message="The computer is on its way.")
-            await use()
-            assert (await computer.refresh()).status is after
-            assert len(hosted.simulator.asked(route)) == 2
-        hosted.simulator.fail(409, route="stop", message="The computer is busy.")
-        with pytest.raises(ConflictError, match="busy"):
-            await computer.stop()
-
-
 async def test_computer_that_vanished_is_gone() -> None:
     """Somebody destroyed it: that is told, and destroying it is no error."""
     async with miosa() as hosted:

@@ -60,24 +60,6 @@ async def test_restart_returns_when_it_is_up(status: int) -> None:
         assert computer.capabilities >= {Capability.PAUSE, Capability.EXEC}
 
 
-async def test_lost_answers_to_stop_and_start_are_made_up_for() -> None:
-    """The request arrived, so that the same once more is refused: it is done all the same. Any other refusal is one."""
-    async with orgo() as hosted:
-        computer = await hosted.create()
-        for route, use, after in (
-            ("stop", computer.stop, ComputerStatus.STOPPED),
-            ("start", computer.start, ComputerStatus.RUNNING),
-        ):
-            hosted.simulator.drop(route=route, after_effect=True)
-            hosted.simulator.fail(409, route=route, message="The computer is on its way.")
-            await use()
-            assert (await computer.refresh()).status is after
-            assert len(hosted.simulator.asked(route)) == 2
-        hosted.simulator.fail(409, route="stop", message="The computer is busy.")
-        with pytest.raises(ConflictError, match="busy"):
-            await computer.stop()
-
-
 async def test_lost_answer_to_restart_is_unknown_and_not_sent_again() -> None:
     """Twice would end what was begun after the first."""
     async with orgo() as hosted:
