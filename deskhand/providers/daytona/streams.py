@@ -186,7 +186,7 @@ async def follow(
         cwd: The folder that it was given, as errors say it.
         seconds: What it may take.
     """
-    session = f"deskhand-{secrets.token_hex(8)}"
+    session, patience = f"deskhand-{secrets.token_hex(8)}", min(_LONGEST, seconds + _PATIENCE)
     socket: ClientConnection | None = None
 
     async def tidy() -> None:
@@ -198,9 +198,8 @@ async def follow(
     url = await api.toolbox(computer_id, "process/session")
     try:
         try:
-            await api.http.ask(  # some answer with nothing
-                OPERATIONS["open a session"], url, {"sessionId": session}, deadline=min(_LONGEST, seconds + _PATIENCE)
-            )
+            # Some answer with nothing.
+            await api.http.ask(OPERATIONS["open a session"], url, {"sessionId": session}, deadline=patience)
         except NotFoundError as error:
             raise await api.missing(error, "open a session", computer_id) from error
         ends = anyio.current_time() + seconds
@@ -209,7 +208,7 @@ async def follow(
             computer_id,
             f"process/session/{session}/exec",
             {"command": in_bash(marked.script), "runAsync": True},
-            deadline=min(_LONGEST, seconds + _PATIENCE),
+            deadline=patience,
         )
         command_id = begun.get("cmdId")
         if not isinstance(command_id, str):
